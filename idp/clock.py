@@ -1,0 +1,29 @@
+"""The time, as one replaceable function.
+
+Everything that compares times takes a `Clock`, so that a test can move it and so that a
+request sees one time. Times are whole seconds since 1970-01-01T00:00:00Z (a JWT NumericDate).
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+Clock = Callable[[], int]
+
+SEOUL = ZoneInfo("Asia/Seoul")
+
+
+def now() -> int:
+    """Seconds since the epoch, by the system clock."""
+    return int(time.time())
+
+
+def utc(seconds: int) -> datetime:
+    """An aware UTC datetime for whole seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def iso(seconds: int) -> str:
+    """RFC 3339 in UTC, to the second: `2026-11-23T01:02:03Z`."""
+    return utc(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")

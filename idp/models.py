@@ -1,0 +1,178 @@
+"""What lives for years: rows in SQLite or PostgreSQL.
+
+No column here holds a value from a holder's credential. A `Subject` is a random id; what ties it to a
+person is `HMAC(pepper, person key)` in `SubjectKey`. Times are whole seconds since the epoch.
+
+Whatever must not happen twice is decided here by a unique key, in the same transaction that records it:
+`Grant` for authorization codes, `Consumed` for response codes and client assertions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Every table's base; plain SQLAlchemy, so that leaving Flask-SQLAlchemy stays an hour's work."""
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+
+Seconds = BigInteger
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Portal(Base):
+    """A relying portal. `registration` is the document that `idp.portals.Registration` describes."""
+
+    __tablename__ = "portal"
+    client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    enabled: Mapped[bool] = mapped_column(default=True)
+    registration: Mapped[dict[str, Any]] = mapped_column(JSON)
+    updated_at: Mapped[int] = mapped_column(Seconds)
+
+
+class Subject(Base):
+    """A person as we know one: a random id."""
+
+    __tablename__ = "subject"
+    id: Mapped[str] = mapped_column(String(43), primary_key=True)
+    created_at: Mapped[int] = mapped_column(Seconds)
+
+
+class SubjectKey(Base):
+    """`HMAC(pepper, trust domain, element, value)`: finds the Subject again. A Subject may have several."""
+
+    __tablename__ = "subject_key"
+    digest: Mapped[str] = mapped_column(String(43), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id"), index=True)
+    created_at: Mapped[int] = mapped_column(Seconds)
+
+
+class Consent(Base):
+    """What a holder agreed to release to a portal: names of claims, never their values."""
+
+    __tablename__ = "consent"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    subject_id: Mapped[str] = mapped_column(ForeignKey("subject.id"))
+    client_id: Mapped[str] = mapped_column(String(255))
+    claims: Mapped[list[str]] = mapped_column(JSON)
+    offered: Mapped[list[str]] = mapped_column(JSON)
+    given_at: Mapped[int] = mapped_column(Seconds)
+    withdrawn_at: Mapped[int | None] = mapped_column(Seconds)
+    __table_args__ = (Index("consent_by_subject", "subject_id", "client_id"),)
+
+
+class SigningKey(Base):
+    """A key of ours. Its state at any time follows from the four times; the private half is sealed under
+    the key-encryption key."""
+
+    __tablename__ = "signing_key"
+    kid: Mapped[str] = mapped_column(String(43), primary_key=True)
+    alg: Mapped[str] = mapped_column(String(16))
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSON)
+    sealed_private_jwk: Mapped[str]
+    published_at: Mapped[int] = mapped_column(Seconds)
+    active_at: Mapped[int] = mapped_column(Seconds)
+    retiring_at: Mapped[int | None] = mapped_column(Seconds)
+    gone_at: Mapped[int | None] = mapped_column(Seconds)
+
+
+class Grant(Base):
+    """One redeemed authorization code. The primary key decides who redeemed it; `revoked_at` kills what
+    it bought (RFC 6749, section 4.1.2)."""
+
+    __tablename__ = "grant"
+    code_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(255))
+    subject_id: Mapped[str] = mapped_column(String(43), index=True)
+    session_id: Mapped[str] = mapped_column(String(43), index=True)
+    redeemed_at: Mapped[int] = mapped_column(Seconds)
+    expires_at: Mapped[int] = mapped_column(Seconds, index=True)
+    revoked_at: Mapped[int | None] = mapped_column(Seconds)
+
+
+class Consumed(Base):
+    """Something that may be used once and was: the digest of a response code, a client assertion's jti."""
+
+    __tablename__ = "consumed"
+    kind: Mapped[str] = mapped_column(String(24), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    expires_at: Mapped[int] = mapped_column(Seconds, index=True)
+
+
+class AuditEvent(Base):
+    """One line of the audit, from the catalogue in `idp.events`."""
+
+    __tablename__ = "audit_event"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    at: Mapped[int] = mapped_column(Seconds, index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    actor: Mapped[str | None] = mapped_column(String(255))
+    client_id: Mapped[str | None] = mapped_column(String(255))
+    subject_id: Mapped[str | None] = mapped_column(String(43), index=True)
+    login_id: Mapped[str | None] = mapped_column(String(43), index=True)
+    correlation_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    ip: Mapped[str | None] = mapped_column(String(45))
+    reason: Mapped[str | None] = mapped_column(String(64))
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class CredentialType(Base):
+    """A kind of credential that is accepted; `document` is what `idp.admin.trust` describes."""
+
+    __tablename__ = "credential_type"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    updated_at: Mapped[int] = mapped_column(Seconds)
+
+
+class Mission(Base):
+    """An authority that issues credentials; `document` is what `idp.admin.trust` describes."""
+
+    __tablename__ = "mission"
+    code: Mapped[str] = mapped_column(String(32), primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    updated_at: Mapped[int] = mapped_column(Seconds)
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """One transaction that writes: committed at the end, rolled back on any error.
+
+    On SQLite it begins with the write lock (BEGIN IMMEDIATE), so that two writers queue instead of one
+    of them failing half way.
+    """
+    session: Session = db.session()
+    session.rollback()  # let go of a read snapshot, which could not be upgraded
+    session.connection(execution_options={"sinwon_writes": True})
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Make SQLite durable and quick under threads: WAL, every commit synced, a queue of writers."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not by the driver's guess
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("sinwon_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
