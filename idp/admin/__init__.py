@@ -1,0 +1,1 @@
+"""What an admin may do, apart from how it looks: portals and trust, applied from files or, later, a console."""

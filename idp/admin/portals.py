@@ -1,0 +1,46 @@
+"""Registering portals from a file: all of it or none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from idp import portals
+from idp.events import Event, record
+from idp.models import Portal, writing
+
+
+def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
+    """Create or replace the portals of a `portals.toml`; the client_ids that changed.
+
+    A portal that is not in the file is left alone. Raises portals.RegistrationError with every problem of every
+    portal, and then nothing is written.
+    """
+    problems: list[str] = []
+    registrations = []
+    unknown = set(document) - {"portal"}
+    if unknown:
+        problems.append(f"unknown tables: {', '.join(sorted(unknown))}")
+    for entry in document.get("portal", ()):
+        try:
+            registrations.append(portals.parse(entry))
+        except portals.RegistrationError as error:
+            problems += error.problems
+    ids = [registration.client_id for registration in registrations]
+    problems += [f"{client_id} is there twice" for client_id in sorted(set(ids)) if ids.count(client_id) > 1]
+    if problems:
+        raise portals.RegistrationError(problems)
+    changed = []
+    with writing() as session:
+        for registration in registrations:
+            made = portals.document(registration)
+            row = session.get(Portal, registration.client_id)
+            if row is not None and row.registration == made and row.enabled:
+                continue
+            if row is None:
+                row = Portal(client_id=registration.client_id)
+                session.add(row)
+            row.registration, row.enabled, row.updated_at = made, True, now
+            record(session, Event.PORTAL_APPLIED, at=now, client_id=registration.client_id)
+            changed.append(registration.client_id)
+    return changed

@@ -1,0 +1,103 @@
+"""The trust registry: credential types and the missions that issue them, as rows, applied from files.
+
+Adding a mission takes effect without a restart: every process reads the rows again at most `RELOAD_S` after they
+changed. If they cannot be read then, the last good picture stands and the operator's log says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from idp.clock import Clock
+from idp.credentials.trust import TrustDocumentError, TrustSnapshot, from_documents
+from idp.events import Event, record
+from idp.models import CredentialType, Mission, db, writing
+
+RELOAD_S = 10
+log = logging.getLogger(__name__)
+
+
+def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
+    """Create or replace the credential types and missions of a `trust.toml`; the ids that changed.
+
+    The whole registry, with what is already there, must make sense afterwards: otherwise TrustDocumentError with
+    every problem, and nothing is written.
+    """
+    unknown = set(document) - {"credential_type", "mission"}
+    if unknown:
+        raise TrustDocumentError([f"unknown tables: {', '.join(sorted(unknown))}"])
+    types = {entry.get("id", ""): _jsonable(entry) for entry in document.get("credential_type", ())}
+    missions = {entry.get("code", ""): _jsonable(entry) for entry in document.get("mission", ())}
+    changed = []
+    with writing() as session:
+        known_types = {row.id: row for row in session.scalars(select(CredentialType))}
+        known_missions = {row.code: row for row in session.scalars(select(Mission))}
+        from_documents(
+            list({**{key: row.document for key, row in known_types.items()}, **types}.values()),
+            list({**{key: row.document for key, row in known_missions.items()}, **missions}.values()),
+        )
+        for key, made in types.items():
+            known = known_types.get(key)
+            if known is None or known.document != made:
+                session.merge(CredentialType(id=key, document=made, updated_at=now))
+                changed.append(key)
+        for key, made in missions.items():
+            mission = known_missions.get(key)
+            if mission is None or mission.document != made:
+                session.merge(Mission(code=key, document=made, updated_at=now))
+                changed.append(key)
+        for key in changed:
+            record(session, Event.TRUST_APPLIED, at=now, detail={"entry": key})
+    return changed
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _jsonable(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_jsonable(element) for element in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+class TrustRegistry:
+    """The registry as verification sees it: a snapshot, renewed when the rows change."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._read_at: int | None = None
+        self._documents: tuple[Sequence[Any], Sequence[Any]] = ((), ())
+        self._snapshot: TrustSnapshot | None = None
+
+    def snapshot(self) -> TrustSnapshot:
+        """Raises TrustDocumentError when there has never been a readable registry."""
+        now = self._clock()
+        if self._snapshot is None or self._read_at is None or now - self._read_at >= RELOAD_S:
+            with self._lock:
+                if self._snapshot is None or self._read_at is None or now - self._read_at >= RELOAD_S:
+                    self._snapshot = self._renewed(self._snapshot)
+                    self._read_at = now
+        return self._snapshot
+
+    def _renewed(self, last: TrustSnapshot | None) -> TrustSnapshot:
+        documents = (
+            db.session.scalars(select(CredentialType.document).order_by(CredentialType.id)).all(),
+            db.session.scalars(select(Mission.document).order_by(Mission.code)).all(),
+        )
+        if last is not None and documents == self._documents:
+            return last
+        try:
+            made = from_documents(list(documents[0]), list(documents[1]))
+        except TrustDocumentError:
+            if last is None:
+                raise
+            log.exception("the trust registry cannot be read; the last good one stands")
+            return last
+        self._documents = documents
+        return made

@@ -1,0 +1,78 @@
+"""The Flask application: the doors hung into the house, and the house onto its database."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, send_from_directory
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from idp import clock as clocks
+from idp.clock import Clock
+from idp.models import db, prepare_sqlite
+from idp.settings import Settings
+from idp.views.frame import STATIC, Frame
+from idp.views.health import HealthDoor
+from idp.views.holder import HolderDoor
+from idp.views.portal import PortalDoor
+from idp.views.waiting import HandOver, WaitingRoom
+from idp.views.wallet import WalletDoor
+from idp.wiring import House, build
+
+_STATIC_MAX_AGE_S = 365 * 86400
+
+
+def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
+    """The application for these settings. The database schema must be there (`idp migrate`)."""
+    app = bare_app(settings)
+    house = build(settings, clock)
+    app.extensions["sinwon"] = house
+    app.config["MAX_CONTENT_LENGTH"] = settings.server.max_body_bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.server.max_body_bytes
+    app.config["MAX_FORM_PARTS"] = 100
+    frame = Frame(house)
+    frame.install(app)
+    waiting_room = WaitingRoom(house.store)
+    app.extensions["sinwon_waiting_room"] = waiting_room
+    for door in (PortalDoor(frame), WalletDoor(frame), HolderDoor(frame, waiting_room), HealthDoor(frame)):
+        app.register_blueprint(door.blueprint())
+    app.add_url_rule("/static/<path:name>", "static", _static)
+    hops = settings.server.trusted_proxies
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.wsgi_app = HandOver(app.wsgi_app)  # type: ignore[method-assign]
+    return app
+
+
+def bare_app(settings: Settings) -> Flask:
+    """An application with the database alone: for command-line work."""
+    app = Flask("idp", static_folder=None)
+    app.config["SQLALCHEMY_DATABASE_URI"] = str(settings.database_url)
+    if settings.database.url.startswith("sqlite"):
+        options = {"pool_size": settings.server.threads, "max_overflow": 4}
+    else:
+        options = {"pool_size": settings.server.threads, "max_overflow": 4, "pool_pre_ping": True}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    db.init_app(app)
+    if settings.database.url.startswith("sqlite"):
+        with app.app_context():
+            prepare_sqlite(db.engine)
+    return app
+
+
+def house_of(app: Flask) -> House:
+    """The house behind an application."""
+    house: House = app.extensions["sinwon"]
+    return house
+
+
+def close(app: Flask) -> None:
+    """Let go of everything that `create_app` opened."""
+    app.extensions["sinwon_waiting_room"].close()
+    house_of(app).close()
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _static(name: str) -> Response:
+    response = send_from_directory(STATIC, name, max_age=_STATIC_MAX_AGE_S)
+    response.headers["Cache-Control"] = f"public, max-age={_STATIC_MAX_AGE_S}, immutable"
+    return response

@@ -1,0 +1,119 @@
+"""What a holder is asked to agree to, and what was agreed before (개인정보 보호법, articles 15, 17, 22 and 24).
+
+A claim whose basis is a statute is announced, not asked. A consent is remembered by names of claims, and asked for
+again when the portal wants something that was not on the page then, or says `prompt=consent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from idp.claims import CLAIMS, requested_names
+from idp.login import AuthorizationRequest
+from idp.models import Consent, db
+from idp.portals import Registration, RequestedClaim
+
+
+class ConsentIncomplete(ValueError):
+    """A required item was not agreed to."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What is on the table between a holder and a portal, and what was agreed before."""
+
+    asked: tuple[RequestedClaim, ...]
+    before: frozenset[str]
+    offered_before: frozenset[str]
+    prompt_consent: bool
+
+    @property
+    def to_ask(self) -> tuple[RequestedClaim, ...]:
+        return tuple(claim for claim in self.asked if claim.basis == "consent")
+
+    def limited_to(self, credential_claims: Mapping[str, Any]) -> Agreement:
+        """The same, without the optional claims that the credential did not show."""
+        shown = tuple(
+            claim for claim in self.asked if CLAIMS[claim.name].value(credential_claims) is not None
+        )
+        return replace(self, asked=shown)
+
+    @property
+    def due(self) -> bool:
+        """A consent page must be shown."""
+        unseen = {claim.name for claim in self.to_ask} - self.offered_before
+        return bool(self.to_ask) and (self.prompt_consent or bool(unseen))
+
+    def agree(self, ticked: Collection[str]) -> tuple[str, ...]:
+        """The claims to release when these were ticked.
+
+        Raises ConsentIncomplete when one that needs its own tick is missing.
+        """
+        for claim in self.to_ask:
+            if claim.required and needs_tick(claim) and claim.name not in ticked:
+                raise ConsentIncomplete(claim.name)
+        return tuple(
+            claim.name
+            for claim in self.asked
+            if claim.basis == "statute" or claim.required or claim.name in ticked
+        )
+
+    def standing(self) -> tuple[str, ...]:
+        """The claims to release without asking: those agreed to before, and those a statute gives."""
+        return tuple(
+            claim.name for claim in self.asked if claim.basis == "statute" or claim.name in self.before
+        )
+
+
+def needs_tick(claim: RequestedClaim) -> bool:
+    """고유식별정보 is agreed to apart from everything else, by a tick of its own; optional items too."""
+    return not claim.required or CLAIMS[claim.name].sensitivity == "unique_identifier"
+
+
+def asked_claims(portal: Registration, request: AuthorizationRequest) -> tuple[RequestedClaim, ...]:
+    """What this request may receive: asked for in it, and registered for the portal."""
+    names = requested_names(request.scopes, request.claims)
+    return tuple(portal.claim(name) for name in names if name in portal.claim_names)
+
+
+def agreement(portal: Registration, request: AuthorizationRequest, subject_id: str | None) -> Agreement:
+    """What stands between this holder (None: a person not seen before) and the portal."""
+    row = _latest(subject_id, portal.client_id) if subject_id else None
+    return Agreement(
+        asked=asked_claims(portal, request),
+        before=frozenset(row.claims if row else ()),
+        offered_before=frozenset(row.offered if row else ()),
+        prompt_consent="consent" in request.prompt,
+    )
+
+
+def _latest(subject_id: str, client_id: str) -> Consent | None:
+    return db.session.scalars(
+        select(Consent)
+        .where(
+            Consent.subject_id == subject_id, Consent.client_id == client_id, Consent.withdrawn_at.is_(None)
+        )
+        .order_by(Consent.id.desc())
+        .limit(1)
+    ).first()
+
+
+def give(
+    session: Session, agreed: Agreement, claims: Collection[str], *, subject_id: str, client_id: str, at: int
+) -> None:
+    """Record a consent in the caller's transaction."""
+    consented = [claim.name for claim in agreed.to_ask]
+    session.add(
+        Consent(
+            subject_id=subject_id,
+            client_id=client_id,
+            claims=sorted((agreed.before - set(consented)) | (set(claims) & set(consented))),
+            offered=sorted(agreed.offered_before | set(consented)),
+            given_at=at,
+        )
+    )

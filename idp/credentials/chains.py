@@ -1,0 +1,215 @@
+"""X.509 paths: is this certificate one that a mission's anchor vouches for?
+
+The path itself (signatures, path length, name constraints, unknown critical extensions, serial numbers) is the
+cryptography library's; what is asked of a leaf here, and that nothing superfluous is sent, is ours.
+
+Specs: RFC 5280, section 6.1; OpenID4VC HAIP 1.0, sections 6.1.1 (no anchor in x5c, no self-signed leaf).
+Left out: CRLs and OCSP. A mission that loses a key is taken out of the trust registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509 import ExtensionNotFound
+from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    Policy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
+
+from idp.credentials import jose
+from idp.credentials.verdict import CredentialRejected, Reason
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+# Purposes of other trades. A leaf whose extended key usage names only these was not made to sign credentials.
+OTHER_TRADES = frozenset(
+    oid.dotted_string
+    for oid in (
+        Eku.SERVER_AUTH,
+        Eku.CLIENT_AUTH,
+        Eku.CODE_SIGNING,
+        Eku.EMAIL_PROTECTION,
+        Eku.TIME_STAMPING,
+        Eku.OCSP_SIGNING,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedLeaf:
+    """A leaf whose path was validated: its key, the anchor it leads to, and when the whole path is valid.
+
+    not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
+    """
+
+    key: jose.PublicKey
+    anchor: x509.Certificate
+    not_before: int
+    not_after: int
+
+
+def validate(
+    chain: tuple[bytes, ...], anchors: Iterable[x509.Certificate], accepted_ekus: frozenset[str], now: int
+) -> TrustedLeaf:
+    """Validate a chain (DER, leaf first, each signed by the next, the last by an anchor) at `now`.
+
+    accepted_ekus: dotted object identifiers. Empty: a leaf may have no extended key usage, or one that is not
+    only of OTHER_TRADES. Otherwise it must name one of these.
+
+    Raises CredentialRejected: ISSUER_CERTIFICATE (the certificates themselves are wrong, or not valid at `now`),
+    ISSUER_UNTRUSTED (no path to an anchor).
+    """
+    certificates = [_parse(der) for der in chain]
+    leaf, *intermediates = certificates
+    _check_order(certificates)
+    for certificate in certificates:
+        _check_validity(certificate, now)
+    _check_leaf(leaf, accepted_ekus)
+    anchor = _path(leaf, intermediates, _candidates(certificates[-1], anchors), now)
+    try:
+        key = jose.certificate_key(leaf)
+    except ValueError:
+        raise CredentialRejected(Reason.ALGORITHM, "the leaf's key is not one we accept") from None
+    path = [*certificates, anchor]
+    return TrustedLeaf(
+        key,
+        anchor,
+        max(_seconds(c.not_valid_before_utc) for c in path),
+        min(_seconds(c.not_valid_after_utc) for c in path),
+    )
+
+
+def anchor_problem(certificate: x509.Certificate) -> str | None:
+    """Why this certificate cannot be an anchor, or None. Said when it is registered rather than at a sign-in."""
+    try:
+        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except (ExtensionNotFound, *_UNREADABLE):
+        return "has no basicConstraints and keyUsage"
+    if not (basic.critical and basic.value.ca and usage.key_cert_sign):
+        return "is not a CA certificate (critical basicConstraints CA, keyUsage keyCertSign)"
+    return None
+
+
+def _parse(der: bytes) -> x509.Certificate:
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        # Each of these is parsed when it is first asked for; here, where a failure has a name.
+        _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except _UNREADABLE:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
+    return certificate
+
+
+def _check_order(certificates: list[x509.Certificate]) -> None:
+    for certificate, issuer in pairwise(certificates):
+        if certificate.issuer != issuer.subject:
+            raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c is not in order, or holds a stranger")
+    if any(certificate.issuer == certificate.subject for certificate in certificates):
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
+
+
+def _check_validity(certificate: x509.Certificate, now: int) -> None:
+    # The skew allowed on tokens is not for certificates: they are made for months, and the library allows none.
+    if not _seconds(certificate.not_valid_before_utc) <= now <= _seconds(certificate.not_valid_after_utc):
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
+
+
+def _check_leaf(leaf: x509.Certificate, accepted_ekus: frozenset[str]) -> None:
+    basic = _extension(leaf, x509.BasicConstraints)
+    if basic is not None and basic.ca:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the leaf is a CA")
+    usage = _extension(leaf, x509.KeyUsage)
+    if usage is None or not usage.digital_signature or usage.key_cert_sign:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the leaf's key usage is not digitalSignature")
+    purposes = _extension(leaf, x509.ExtendedKeyUsage)
+    named = frozenset(oid.dotted_string for oid in purposes) if purposes is not None else frozenset()
+    if accepted_ekus and accepted_ekus.isdisjoint(named):
+        raise CredentialRejected(
+            Reason.ISSUER_CERTIFICATE, "the leaf's extended key usage is not this type's"
+        )
+    if not accepted_ekus and purposes is not None and OTHER_TRADES.issuperset(named):
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the leaf was made for something else")
+
+
+def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except ExtensionNotFound:
+        return None
+
+
+def _candidates(top: x509.Certificate, anchors: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    return [anchor for anchor in anchors if anchor.subject == top.issuer]
+
+
+def _path(
+    leaf: x509.Certificate, intermediates: list[x509.Certificate], anchors: list[x509.Certificate], now: int
+) -> x509.Certificate:
+    if not anchors:
+        raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no anchor of this name")
+    verifier = (
+        PolicyBuilder()
+        .store(Store(anchors))
+        .time(datetime.fromtimestamp(now, UTC))
+        .max_chain_depth(jose.MAX_X5C)
+        .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
+        .build_client_verifier()
+    )
+    try:
+        path = verifier.verify(leaf, intermediates).chain
+    except (VerificationError, ValueError):
+        # `from None`: the library's text repeats subject names, which are input.
+        raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no valid path to an anchor") from None
+    if path[:-1] != [leaf, *intermediates]:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds more than the path, or the anchor")
+    return path[-1]
+
+
+def _demand(
+    holds: Callable[[_Extension], bool], what: str
+) -> Callable[[Policy, x509.Certificate, _Extension], None]:
+    def check(_policy: Policy, _certificate: x509.Certificate, extension: _Extension) -> None:
+        if not holds(extension):
+            raise ValueError(what)
+
+    return check
+
+
+def _is_ca(extension: x509.BasicConstraints) -> bool:
+    return extension.ca
+
+
+def _signs_certificates(extension: x509.KeyUsage) -> bool:
+    return extension.key_cert_sign
+
+
+_CA_POLICY = (
+    ExtensionPolicy.permit_all()
+    .require_present(x509.BasicConstraints, Criticality.CRITICAL, _demand(_is_ca, "not a CA"))
+    .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _demand(_signs_certificates, "no keyCertSign"))
+)
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())

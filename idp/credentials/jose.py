@@ -1,0 +1,172 @@
+"""Signed JWTs in compact form: what an issuer, a wallet and a status list share.
+
+joserfc checks the signature; this module decides what may reach it. Everything that is not exactly a compact
+JWS with a strict JSON object in its header and payload is refused, also padding and a second spelling of the same
+base64url.
+
+Specs: RFC 7515, RFC 7517, RFC 8725.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as BinasciiError
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from idp import strict_json
+from idp.credentials.verdict import CredentialRejected, Reason
+from idp.seal import b64, unb64
+
+# HAIP 1.0 makes every party speak ES256. A new algorithm is a name here and, unless it is an EC one, a kind of key
+# in `public_key`; joserfc refuses a key whose curve is not the algorithm's.
+ALGORITHMS = frozenset({"ES256"})
+CURVES: Mapping[str, tuple[type[ec.EllipticCurve], int]] = {
+    "P-256": (ec.SECP256R1, 32),
+    "P-384": (ec.SECP384R1, 48),
+    "P-521": (ec.SECP521R1, 66),
+}
+MAX_HEADER_CHARS = 32_768  # five certificates of a few kilobytes each
+MAX_X5C = 5
+MAX_CERTIFICATE_BYTES = 8_192
+_MAX_NUMERIC_DATE = 253_402_300_799  # 9999-12-31T23:59:59Z
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+PublicKey = ECKey
+
+
+class _Registry(jws.JWSRegistry):
+    """joserfc's registry with room for x5c; sizes are capped in `unverified_jws`, before it is asked."""
+
+    max_header_length = MAX_HEADER_CHARS
+    max_payload_length = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedJws:
+    """A compact JWS whose parts are well formed and whose signature nobody has checked."""
+
+    text: str
+    header: dict[str, Any]
+    payload: dict[str, Any]
+
+
+def unverified_jws(text: str, *, max_chars: int, algorithms: Collection[str] = ALGORITHMS) -> UnverifiedJws:
+    """The header and payload of a compact JWS, before its signature is checked.
+
+    Raises CredentialRejected: TOO_LARGE, MALFORMED, CRITICAL_HEADER (we understand no `crit`), ALGORITHM.
+    """
+    if len(text) > max_chars:
+        raise CredentialRejected(Reason.TOO_LARGE, "a JWT is too long")
+    parts = text.split(".")
+    if len(parts) != 3:
+        raise CredentialRejected(Reason.MALFORMED, "not a compact JWS")
+    if len(parts[0]) > MAX_HEADER_CHARS:
+        raise CredentialRejected(Reason.TOO_LARGE, "a JWT's header is too long")
+    try:
+        header = strict_json.loads_object(unb64(parts[0]))
+        if "crit" in header or "b64" in header:
+            raise CredentialRejected(Reason.CRITICAL_HEADER, "an extension we do not understand")
+        if header.get("alg") not in algorithms:
+            raise CredentialRejected(Reason.ALGORITHM, "alg is not accepted")
+        payload = strict_json.loads_object(unb64(parts[1]), max_bytes=max_chars)
+        unb64(parts[2])
+    except (ValueError, TypeError):
+        # `from None`: the parser's own error carries what it parsed.
+        raise CredentialRejected(Reason.MALFORMED, "a part of a JWT is not JSON in base64url") from None
+    return UnverifiedJws(text, header, payload)
+
+
+def check_signature(token: UnverifiedJws, key: PublicKey, refusal: Reason) -> None:
+    """Check the signature with exactly this key. Key material in the token's header is never looked at.
+
+    Raises CredentialRejected: ALGORITHM when the key is not one for `alg`, else `refusal`.
+    """
+    alg = token.header["alg"]
+    registry = _Registry(algorithms=[alg], strict_check_header=False)
+    try:
+        registry.get_alg(alg).check_key(key)
+    except JoseError:
+        raise CredentialRejected(Reason.ALGORITHM, "alg does not fit the key") from None
+    try:
+        jws.deserialize_compact(token.text.encode("ascii"), key, registry=registry)
+    except (JoseError, ValueError):
+        raise CredentialRejected(refusal, "the signature does not verify") from None
+
+
+def numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
+    """A NumericDate in whole seconds, rounded down, or None where there is none (RFC 7519, section 2).
+
+    Raises CredentialRejected(MALFORMED): not a number (True is none), not finite, before 1970, after 9999.
+    """
+    if name not in claims:
+        return None
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_NUMERIC_DATE:
+        raise CredentialRejected(Reason.MALFORMED, f"{name} is not a NumericDate")
+    return int(value)
+
+
+def x5c_chain(header: Mapping[str, Any], refusal: Reason) -> tuple[bytes, ...]:
+    """The certificates of a protected header, DER, leaf first (RFC 7515, section 4.1.6).
+
+    Raises CredentialRejected(refusal): none, more than MAX_X5C, not standard base64, too large.
+    """
+    chain = header.get("x5c")
+    if not isinstance(chain, list) or not 1 <= len(chain) <= MAX_X5C:
+        raise CredentialRejected(refusal, f"x5c is not a list of 1 to {MAX_X5C} certificates")
+    return tuple(_certificate_bytes(text, refusal) for text in chain)
+
+
+def public_key(jwk: Any) -> PublicKey:
+    """The public key in a JWK: EC, on its curve, without a private part; other members are not looked at.
+
+    Raises ValueError for anything else. Specs: RFC 7517, RFC 7518 section 6.2.
+    """
+    if not isinstance(jwk, dict) or jwk.get("kty") != "EC" or not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise ValueError("not a public EC key")
+    if jwk.get("use", "sig") != "sig":
+        raise ValueError("not a key for signatures")
+    crv = jwk.get("crv")
+    if not isinstance(crv, str) or crv not in CURVES:
+        raise ValueError("not a curve we know")
+    _curve, size = CURVES[crv]
+    for name in ("x", "y"):
+        if not isinstance(jwk.get(name), str) or len(unb64(jwk[name])) != size:
+            raise ValueError("not a coordinate of this curve")
+    return ECKey.import_key({"kty": "EC", "crv": crv, "x": jwk["x"], "y": jwk["y"]})
+
+
+def certificate_key(certificate: x509.Certificate) -> PublicKey:
+    """The public key of a certificate. Raises ValueError when it is not on a curve we know."""
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm as error:
+        raise ValueError("not a key we know") from error
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        for crv, (curve, size) in CURVES.items():
+            if isinstance(key.curve, curve):
+                point = key.public_numbers()
+                x, y = (b64(number.to_bytes(size, "big")) for number in (point.x, point.y))
+                return ECKey.import_key({"kty": "EC", "crv": crv, "x": x, "y": y})
+    raise ValueError("not a key on a curve we know")
+
+
+def _certificate_bytes(text: Any, refusal: Reason) -> bytes:
+    if not isinstance(text, str) or len(text) > MAX_CERTIFICATE_BYTES * 4 // 3 + 4:
+        raise CredentialRejected(refusal, "a certificate in x5c is not text, or is too large")
+    try:
+        der = b64decode(text, validate=True)
+    except (BinasciiError, ValueError):
+        raise CredentialRejected(refusal, "a certificate in x5c is not base64") from None
+    if b64encode(der).decode("ascii") != text:
+        raise CredentialRejected(refusal, "a certificate in x5c is not canonical base64")
+    return der

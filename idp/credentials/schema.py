@@ -1,0 +1,171 @@
+"""What a credential's claims may look like: the table every disclosed value passes before anyone else sees it.
+
+A claim that is not in the table is not passed on; a value of another shape than the table says is CLAIM_INVALID.
+Every member is optional here (a holder discloses a part); what was asked for is the asker's to compare.
+
+Source: the claims of the overseas certificate as SD-JWT VC (design, "What the credential carries"); RFC 9901 does
+not type claims, ISO 5218 (sex), ISO 3166-1 (countries), RFC 8176 (authentication).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from idp.credentials.verdict import CredentialRejected, Reason
+
+# Controls, and the marks that turn the direction of what follows: none is part of a name or an address, and the
+# latter can make a page show something else than what was signed.
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f<>\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_NOT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f<>\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class Rule(Protocol):
+    """One row of the table."""
+
+    def read(self, value: Any, today: date) -> Any:
+        """The value, where it has this row's shape. Raises ValueError, with no part of the value in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string of 1 to `max_chars` characters, without controls; `pattern` must match all of it."""
+
+    max_chars: int
+    pattern: str | None = None
+    lines: bool = False
+
+    def read(self, value: Any, today: date) -> str:
+        if not isinstance(value, str) or not 1 <= len(value) <= self.max_chars:
+            raise ValueError("not a text of the right length")
+        if (_NOT_LINES if self.lines else _NOT_TEXT).search(value):
+            raise ValueError("a character that is not text")
+        if self.pattern is not None and not re.fullmatch(self.pattern, value, re.ASCII):
+            raise ValueError("not of the right form")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A real calendar day, YYYY-MM-DD (ISO 8601); `past`: not after today in Seoul."""
+
+    past: bool = False
+
+    def read(self, value: Any, today: date) -> str:
+        if not isinstance(value, str) or not _DATE.fullmatch(value):
+            raise ValueError("not a date")
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("not a day of the calendar") from None  # its own message may repeat the value
+        if self.past and day > today:
+            raise ValueError("a date in the future")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these integers. True is not 1."""
+
+    values: frozenset[int]
+
+    def read(self, value: Any, today: date) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value not in self.values:
+            raise ValueError("not one of the integers")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    def read(self, value: Any, today: date) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("not true or false")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list of up to `max_items` of one shape; empty where the holder disclosed none of them."""
+
+    item: Rule
+    max_items: int
+
+    def read(self, value: Any, today: date) -> list[Any]:
+        if not isinstance(value, list) or len(value) > self.max_items:
+            raise ValueError("not a list of the right length")
+        return [self.item.read(item, today) for item in value]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """An object; members that have no row are left out."""
+
+    rows: Mapping[str, Rule]
+
+    def read(self, value: Any, today: date) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValueError("not an object")
+        return {
+            name: self.rows[name].read(member, today) for name, member in value.items() if name in self.rows
+        }
+
+
+_COUNTRY = Text(3, r"[A-Z]{2,3}")
+_NAME = Text(200)
+# An image in a page is a data: URL of one of these three; an SVG is a document and may run.
+_PICTURE = Text(400_000, r"data:image/(?:jpeg|png|webp);base64,[A-Za-z0-9+/]+={0,2}")
+
+SD_JWT_VC: Mapping[str, Rule] = {
+    "name": _NAME,
+    "family_name": _NAME,
+    "given_name": _NAME,
+    "birthdate": Day(past=True),
+    "age_equal_or_over": Members({"14": Flag(), "19": Flag()}),
+    "sex": OneOf(frozenset({0, 1, 2, 9})),
+    "nationalities": ListOf(_COUNTRY, 10),
+    "address": Members({"formatted": Text(1000, lines=True)}),
+    "issuing_mission": Members({"code": Text(32), "name_ko": _NAME, "name_en": _NAME}),
+    "overseas_registration_number": Text(64),
+    "passport": Members(
+        {
+            "number": Text(20, r"[A-Z0-9]+"),
+            "type": Text(4, r"[A-Z0-9]+"),
+            "issuing_country": _COUNTRY,
+            "issuing_authority": _NAME,
+            "issue_date": Day(),
+            "expiry_date": Day(),
+        }
+    ),
+    "picture": _PICTURE,
+    "kr_ci": Text(88, r"[A-Za-z0-9+/]{86}(?:==|[A-Za-z0-9+/]{2})"),
+}
+
+BY_FORMAT: Mapping[str, Mapping[str, Rule]] = {"dc+sd-jwt": SD_JWT_VC}
+
+_AUTHENTICATION = ListOf(Text(32, r"[a-z0-9_-]+"), 16)
+
+
+def claims(rows: Mapping[str, Rule], payload: Mapping[str, Any], today: date) -> dict[str, Any]:
+    """The claims of a payload that have a row, each of its shape. Raises CredentialRejected(CLAIM_INVALID)."""
+    return {name: _read(rule, name, payload[name], today) for name, rule in rows.items() if name in payload}
+
+
+def authentication(payload: Mapping[str, Any], claim: str, today: date) -> tuple[str, ...]:
+    """How the issuer says the holder unlocks the credential; empty where it does not say.
+
+    Raises CredentialRejected(CLAIM_INVALID).
+    """
+    return tuple(_read(_AUTHENTICATION, claim, payload[claim], today)) if claim in payload else ()
+
+
+def _read(rule: Rule, name: str, value: Any, today: date) -> Any:
+    try:
+        return rule.read(value, today)
+    except ValueError as error:
+        raise CredentialRejected(Reason.CLAIM_INVALID, name) from error

@@ -1,0 +1,123 @@
+"""SD-JWT VC (`dc+sd-jwt`): from a presentation to a `VerifiedCredential`.
+
+Trust in the issuer comes from the protected header's x5c alone: nothing named in a credential (iss, vct, jku, x5u)
+is ever fetched, and a type is never accepted because it extends an accepted one. Key binding is always demanded.
+
+Specs: draft-ietf-oauth-sd-jwt-vc-13 (also what later drafts forbid to be disclosable), OpenID4VP 1.0 appendix B.3,
+HAIP 1.0 section 6.1. Left out: type metadata, issuer metadata by URL, transaction data, `vc+sd-jwt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from idp.credentials import jose, schema, sd_jwt
+from idp.credentials.status import StatusLookup
+from idp.credentials.trust import CredentialTypeTrust, Mission, TrustSnapshot, seoul_day
+from idp.credentials.verdict import CredentialRejected, Expected, Reason, StatusEvidence, VerifiedCredential
+
+FORMAT = "dc+sd-jwt"
+HEADER_TYPES = frozenset({"dc+sd-jwt"})
+UNDISCLOSABLE = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"})
+_MAX_URI_CHARS = 2048
+
+
+def verify(
+    presentation: str, *, expected: Expected, trust: TrustSnapshot, status: StatusLookup, now: int
+) -> VerifiedCredential:
+    """What a holder has proven with this presentation, in answer to what is expected.
+
+    In this order, the only step that may go out to the network last: form, header, type, issuer's chain and days,
+    signature, disclosures, times, key binding, shape of the claims, status.
+
+    Raises CredentialRejected.
+    """
+    token = sd_jwt.unverified_parse(presentation)
+    sd_jwt.check_header_type(token, HEADER_TYPES)
+    known = _accepted_type(token.issuer.payload, expected, trust)
+    issuer = trust.issuer_for_chain(
+        known.id, jose.x5c_chain(token.issuer.header, Reason.ISSUER_CERTIFICATE), now
+    )
+    payload = sd_jwt.verify_sd_jwt(
+        token,
+        issuer_key=issuer.key,
+        header_types=HEADER_TYPES,
+        key_binding=sd_jwt.KeyBinding(expected.audience, expected.nonce),
+        now=now,
+        undisclosable=UNDISCLOSABLE,
+    )
+    claims = _claims(payload, issuer.mission, now)
+    authentication = schema.authentication(payload, known.authentication_claim, seoul_day(now))
+    evidence = _status(payload, known, issuer.mission, expected, status=status, now=now)
+    return VerifiedCredential(
+        format=FORMAT,
+        type_id=known.id,
+        vct=payload["vct"],
+        claims=MappingProxyType(claims),
+        authentication=authentication,
+        mission=issuer.mission,
+        issued_at=jose.numeric_date(payload, "iat"),
+        expires_at=jose.numeric_date(payload, "exp"),
+        status=evidence,
+        holder_key_thumbprint=sd_jwt.holder_key(payload).thumbprint(),
+    )
+
+
+def _accepted_type(
+    unverified_payload: Mapping[str, Any], expected: Expected, trust: TrustSnapshot
+) -> CredentialTypeTrust:
+    """The type whose anchors the chain is held against.
+
+    `vct` cannot be disclosed, so what is read here is what is signed.
+    """
+    vct = unverified_payload.get("vct")
+    if not isinstance(vct, str):
+        raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "vct is missing, or not a string")
+    known = trust.type_for_vct(vct, FORMAT)
+    if known.id not in expected.accepted_types:
+        raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "not a type that was asked for")
+    return known
+
+
+def _claims(payload: Mapping[str, Any], mission: Mission, now: int) -> dict[str, Any]:
+    claims = schema.claims(schema.SD_JWT_VC, payload, seoul_day(now))
+    if claims.get("issuing_mission", {}).get("code", mission.code) != mission.code:
+        raise CredentialRejected(
+            Reason.MISSION_MISMATCH, "issuing_mission.code is not the mission that signed"
+        )
+    return claims
+
+
+def _status(
+    payload: Mapping[str, Any],
+    known: CredentialTypeTrust,
+    mission: Mission,
+    expected: Expected,
+    *,
+    status: StatusLookup,
+    now: int,
+) -> StatusEvidence | None:
+    if "status" not in payload:
+        if known.status_required:
+            raise CredentialRejected(Reason.STATUS_MISSING, "this type requires a status")
+        return None
+    uri, idx = _status_reference(payload["status"])
+    return status.lookup(uri, idx, mission, now, fail_closed=expected.status_fail_closed)
+
+
+def _status_reference(status: Any) -> tuple[str, int]:
+    """uri and idx of `status.status_list` (draft-ietf-oauth-status-list, section 6.2).
+
+    A status by a mechanism we do not know is one we cannot check, so it is refused like a malformed one.
+    """
+    reference = status.get("status_list") if isinstance(status, dict) else None
+    if not isinstance(reference, dict):
+        raise CredentialRejected(Reason.STATUS_INVALID, "no status_list in status")
+    uri, idx = reference.get("uri"), reference.get("idx")
+    if not isinstance(uri, str) or len(uri) > _MAX_URI_CHARS or not uri.startswith(("https://", "http://")):
+        raise CredentialRejected(Reason.STATUS_INVALID, "uri is not a web address")
+    if isinstance(idx, bool) or not isinstance(idx, int) or idx < 0:
+        raise CredentialRejected(Reason.STATUS_INVALID, "idx is not an index")
+    return uri, idx

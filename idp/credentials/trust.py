@@ -1,0 +1,398 @@
+"""Whom we believe: which missions may issue which types of credential, from when, under which certificates.
+
+A `TrustSnapshot` is the registry at one moment and never changes; when the registry does, a new snapshot takes its
+place, and with it an empty cache of validated chains. So a mission that is taken out is out everywhere at once.
+An empty snapshot believes nobody.
+
+`from_documents` builds one from the entries of a seed file or of the database, and names everything that is wrong
+with them at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from idp.credentials import chains, jose, schema
+from idp.credentials.chains import TrustedLeaf
+from idp.credentials.verdict import CredentialRejected, Reason
+
+_SEOUL = ZoneInfo("Asia/Seoul")
+_MAX_CACHED_CHAINS = 4096
+
+
+class TrustDocumentError(ValueError):
+    """Trust documents that cannot be used. `problems`: every one of them, each with its path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialTypeTrust:
+    """A type of credential that is accepted.
+
+    vct: the names it goes by, compared exactly; a type is never accepted because it extends one of these.
+    trust_domain, person_key: the claim that finds a person again, and within what it is unique.
+    status_required: a credential without a status reference is refused.
+    authentication_claim: where the issuer says how the holder unlocks the credential.
+    secure_authentication: acr `secure` when one of these sets is a subset of what that claim says.
+    issuer_ekus: extended key usages of a document signer, one of which its certificate must name. Empty: it may
+        have none, or any that is not only of `chains.OTHER_TRADES`. Name one wherever the authorities set one: it
+        is what keeps a status list's online key from signing credentials under the same CA.
+    """
+
+    id: str
+    name: Mapping[str, str]
+    format: str
+    vct: frozenset[str]
+    trust_domain: str
+    person_key: str
+    status_required: bool = True
+    authentication_claim: str = "user_authentication"
+    secure_authentication: tuple[frozenset[str], ...] = ()
+    issuer_ekus: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Mission:
+    """An authority that issues credentials. Its days are calendar days in Seoul, the last one included.
+
+    status_anchors: for its status lists; empty means its issuer_anchors. status_ekus: as `issuer_ekus`.
+    """
+
+    code: str
+    name: Mapping[str, str]
+    country: str
+    credential_types: frozenset[str]
+    active_from: date
+    active_until: date | None
+    issuer_anchors: tuple[x509.Certificate, ...] = field(repr=False)
+    status_anchors: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    status_ekus: frozenset[str] = frozenset()
+
+    def active_on(self, day: date) -> bool:
+        """Whether it issues on this day (Asia/Seoul)."""
+        return self.active_from <= day and (self.active_until is None or day <= self.active_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who signed a credential: the mission whose anchor its chain leads to, and the leaf's key."""
+
+    mission: Mission
+    key: jose.PublicKey
+
+
+class _ValidatedChains:
+    """The chains this snapshot has validated, the most recently used ones. Only accepted ones are kept."""
+
+    def __init__(self) -> None:
+        self._leaves: OrderedDict[bytes, TrustedLeaf] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> TrustedLeaf | None:
+        with self._lock:
+            leaf = self._leaves.get(key)
+            if leaf is not None:
+                self._leaves.move_to_end(key)
+            return leaf
+
+    def put(self, key: bytes, leaf: TrustedLeaf) -> None:
+        with self._lock:
+            self._leaves[key] = leaf
+            while len(self._leaves) > _MAX_CACHED_CHAINS:
+                self._leaves.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class TrustSnapshot:
+    """The trust registry at one moment. types by id, missions by code."""
+
+    types: Mapping[str, CredentialTypeTrust]
+    missions: Mapping[str, Mission]
+    _validated: _ValidatedChains = field(
+        default_factory=_ValidatedChains, init=False, repr=False, compare=False
+    )
+
+    def type_for_vct(self, vct: str, format: str = "dc+sd-jwt") -> CredentialTypeTrust:
+        """The type that goes by this name. Raises CredentialRejected(TYPE_NOT_ACCEPTED)."""
+        try:
+            return self._types_by_name[format, vct]
+        except KeyError:
+            raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "a type that is not in the registry") from None
+
+    def issuer_for_chain(self, type_id: str, chain: tuple[bytes, ...], now: int) -> Issuer:
+        """The mission that vouches for this chain (x5c: DER, leaf first, without the anchor), active at `now`.
+
+        A validated path is remembered for this snapshot; its times and the mission's days are looked at each time.
+
+        Raises CredentialRejected: ISSUER_CERTIFICATE, ISSUER_UNTRUSTED, ISSUER_NOT_ACTIVE, ALGORITHM.
+        """
+        missions = self._missions_by_anchor.get(type_id, {})
+        key = _chain_key(type_id, chain)
+        leaf = self._validated.get(key)
+        if leaf is None:
+            anchors = [anchor for mission in missions.values() for anchor in mission.issuer_anchors]
+            leaf = chains.validate(
+                chain, anchors, self.types[type_id].issuer_ekus if missions else frozenset(), now
+            )
+            self._validated.put(key, leaf)
+        elif not leaf.not_before <= now <= leaf.not_after:
+            raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
+        mission = missions[_fingerprint(leaf.anchor)]
+        if not mission.active_on(seoul_day(now)):
+            raise CredentialRejected(Reason.ISSUER_NOT_ACTIVE, "the mission does not issue today")
+        return Issuer(mission, leaf.key)
+
+    @cached_property
+    def _types_by_name(self) -> Mapping[tuple[str, str], CredentialTypeTrust]:
+        return {(known.format, vct): known for known in self.types.values() for vct in known.vct}
+
+    @cached_property
+    def _missions_by_anchor(self) -> Mapping[str, Mapping[bytes, Mission]]:
+        """By type, then by an anchor's fingerprint. An anchor of two missions would be no evidence of either."""
+        found: dict[str, dict[bytes, Mission]] = {type_id: {} for type_id in self.types}
+        for mission in self.missions.values():
+            for type_id in mission.credential_types & found.keys():
+                for anchor in mission.issuer_anchors:
+                    other = found[type_id].setdefault(_fingerprint(anchor), mission)
+                    if other is not mission:
+                        raise TrustDocumentError(
+                            [f"{other.code} and {mission.code} share an issuer certificate"]
+                        )
+        return found
+
+
+def status_signer(mission: Mission, chain: tuple[bytes, ...], now: int) -> TrustedLeaf:
+    """The signer of one of this mission's status lists. Raises CredentialRejected as `chains.validate` does.
+
+    Spec: HAIP 1.0, section 6.1 (the list's signer is under the same authority as the credential's).
+    """
+    return chains.validate(chain, mission.status_anchors or mission.issuer_anchors, mission.status_ekus, now)
+
+
+def seoul_day(now: int) -> date:
+    """The calendar day in Seoul."""
+    return datetime.fromtimestamp(now, _SEOUL).date()
+
+
+def _chain_key(type_id: str, chain: tuple[bytes, ...]) -> bytes:
+    digest = hashlib.sha256()
+    for part in (type_id.encode("utf-8"), *chain):
+        digest.update(len(part).to_bytes(4, "big") + part)
+    return digest.digest()
+
+
+def _fingerprint(certificate: x509.Certificate) -> bytes:
+    return certificate.fingerprint(hashes.SHA256())
+
+
+def from_documents(
+    types: Sequence[Mapping[str, Any]], missions: Sequence[Mapping[str, Any]]
+) -> TrustSnapshot:
+    """A snapshot from the entries `[[credential_type]]` and `[[mission]]` of a seed file.
+
+    Days are dates (TOML) or YYYY-MM-DD (JSON); certificates are PEM, one in each string.
+
+    Raises TrustDocumentError with every problem at once: `mission[3] (HAN).active_from: not a day`.
+    """
+    problems: list[str] = []
+    known_types: dict[str, CredentialTypeTrust] = {}
+    for index, document in enumerate(types):
+        entry = _Entry(document, f"credential_type[{index}]", "id", problems)
+        known = _credential_type(entry)
+        if known.id in known_types:
+            entry.problem("id", "stands twice")
+        for other in known_types.values():
+            if other.format == known.format and other.vct & known.vct:
+                entry.problem("vct", f"shared with {other.id}")
+        known_types[known.id] = known
+    known_missions: dict[str, Mission] = {}
+    anchors: dict[tuple[str, bytes], str] = {}
+    for index, document in enumerate(missions):
+        entry = _Entry(document, f"mission[{index}]", "code", problems)
+        mission = _mission(entry)
+        if mission.code in known_missions:
+            entry.problem("code", "stands twice")
+        if unknown := sorted(mission.credential_types - known_types.keys()):
+            entry.problem("credential_types", f"not a credential type: {', '.join(unknown)}")
+        for type_id in mission.credential_types:
+            for anchor in mission.issuer_anchors:
+                other_code = anchors.setdefault((type_id, _fingerprint(anchor)), mission.code)
+                if other_code != mission.code:
+                    entry.problem("issuer_certificates", f"one is {other_code}'s too")
+        known_missions[mission.code] = mission
+    if problems:
+        raise TrustDocumentError(list(dict.fromkeys(problems)))
+    return TrustSnapshot(known_types, known_missions)
+
+
+def _credential_type(entry: _Entry) -> CredentialTypeTrust:
+    known = CredentialTypeTrust(
+        id=entry.text("id", _IDENTIFIER),
+        name=entry.names("name"),
+        format=entry.text("format"),
+        vct=frozenset(entry.texts("vct")),
+        trust_domain=entry.text("trust_domain", _IDENTIFIER),
+        person_key=entry.text("person_key"),
+        status_required=entry.flag("status_required", True),
+        authentication_claim=entry.text("authentication_claim", default="user_authentication"),
+        secure_authentication=entry.sets("secure_authentication"),
+        issuer_ekus=frozenset(entry.texts("issuer_ekus", _OID, optional=True)),
+    )
+    rows = schema.BY_FORMAT.get(known.format)
+    if rows is None:
+        entry.problem("format", f"not one of {', '.join(sorted(schema.BY_FORMAT))}")
+    elif known.person_key not in rows:
+        entry.problem("person_key", "not a claim that credentials of this format are read for")
+    entry.refuse_unknown()
+    return known
+
+
+def _mission(entry: _Entry) -> Mission:
+    mission = Mission(
+        code=entry.text("code", _IDENTIFIER),
+        name=entry.names("name"),
+        country=entry.text("country", "[A-Z]{2}"),
+        credential_types=frozenset(entry.texts("credential_types")),
+        active_from=entry.day("active_from") or date.max,
+        active_until=entry.day("active_until", optional=True),
+        issuer_anchors=entry.certificates("issuer_certificates"),
+        status_anchors=entry.certificates("status_certificates", optional=True),
+        status_ekus=frozenset(entry.texts("status_ekus", _OID, optional=True)),
+    )
+    if mission.active_until is not None and mission.active_until < mission.active_from:
+        entry.problem("active_until", "before active_from")
+    entry.refuse_unknown()
+    return mission
+
+
+_IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+_OID = r"[0-2](?:\.[0-9]{1,20}){1,20}"
+_MISSING = object()
+
+
+class _Entry:
+    """One document, read field by field; what is wrong is written down and a harmless value given instead."""
+
+    def __init__(self, document: Mapping[str, Any], path: str, label: str, problems: list[str]) -> None:
+        self._document = document if isinstance(document, Mapping) else {}
+        name = self._document.get(label)
+        self._path = f"{path} ({name})" if isinstance(name, str) and len(name) <= 64 else path
+        self._problems = problems
+        self._read: set[str] = set()
+        if self._document is not document:
+            problems.append(f"{path}: not a table")
+
+    def problem(self, key: str, what: str) -> None:
+        self._problems.append(f"{self._path}.{key}: {what}")
+
+    def refuse_unknown(self) -> None:
+        for key in sorted(self._document.keys() - self._read):
+            self.problem(key, "unknown")
+
+    def text(self, key: str, pattern: str | None = None, default: str | None = None) -> str:
+        value = self._take(key, default is not None)
+        if value is _MISSING:
+            return default or ""
+        if not isinstance(value, str) or not value.strip():
+            self.problem(key, "not a text")
+            return ""
+        if pattern is not None and not re.fullmatch(pattern, value):
+            self.problem(key, f"not of the form {pattern}")
+        return value
+
+    def texts(self, key: str, pattern: str = ".+", optional: bool = False) -> list[str]:
+        value = self._take(key, optional)
+        if value is _MISSING:
+            return []
+        if not isinstance(value, list) or not (value or optional):
+            self.problem(key, "not a list of texts")
+            return []
+        good = [item for item in value if isinstance(item, str) and re.fullmatch(pattern, item)]
+        if len(good) != len(value):
+            self.problem(key, f"an item is not a text of the form {pattern}")
+        return good
+
+    def sets(self, key: str) -> tuple[frozenset[str], ...]:
+        value = self._take(key, True)
+        if value is _MISSING:
+            return ()
+        if not isinstance(value, list) or not all(_are_texts(item) and item for item in value):
+            # An empty set is a subset of everything: it would make every credential a secure one.
+            self.problem(key, "not a list of lists of texts, none of them empty")
+            return ()
+        return tuple(frozenset(item) for item in value)
+
+    def names(self, key: str) -> Mapping[str, str]:
+        value = self._take(key)
+        if value is _MISSING:
+            return {}
+        if (
+            not isinstance(value, Mapping)
+            or not _are_texts(list(value.values()))
+            or not {"ko", "en"} <= value.keys()
+        ):
+            self.problem(key, "not a table of texts by language, with ko and en")
+            return {}
+        return dict(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._take(key, True)
+        if value is _MISSING:
+            return default
+        if not isinstance(value, bool):
+            self.problem(key, "not true or false")
+        return bool(value)
+
+    def day(self, key: str, optional: bool = False) -> date | None:
+        value = self._take(key, optional)
+        if value is _MISSING or (value is None and optional):
+            return None
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except (TypeError, ValueError):
+            self.problem(key, "not a day (YYYY-MM-DD)")
+            return None
+
+    def certificates(self, key: str, optional: bool = False) -> tuple[x509.Certificate, ...]:
+        return tuple(
+            certificate
+            for index, pem in enumerate(self.texts(key, r"(?s:.+)", optional))
+            if (certificate := self._certificate(f"{key}[{index}]", pem)) is not None
+        )
+
+    def _certificate(self, key: str, pem: str) -> x509.Certificate | None:
+        try:
+            (certificate,) = x509.load_pem_x509_certificates(pem.encode("utf-8"))
+        except ValueError:
+            self.problem(key, "not one PEM certificate")
+            return None
+        if what := chains.anchor_problem(certificate):
+            self.problem(key, what)
+        return certificate
+
+    def _take(self, key: str, optional: bool = False) -> Any:
+        self._read.add(key)
+        if key not in self._document and not optional:
+            self.problem(key, "missing")
+        return self._document.get(key, _MISSING)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and item for item in value)

@@ -1,0 +1,130 @@
+"""What a verification can say: a `VerifiedCredential`, or `CredentialRejected` with one named `Reason`.
+
+Here, below the formats, so that each of them can say it. Others import these names from `idp.credentials`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from idp.credentials.trust import Mission
+
+
+class Reason(StrEnum):
+    """Why a presentation is refused: one name per check, for the audit and for tests.
+
+    A portal and a wallet hear none of these names (decision D6); a holder hears what to do.
+    """
+
+    # What arrived is not a credential in the format that was asked for.
+    FORMAT_UNKNOWN = "format_unknown"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    HEADER_TYPE = "header_type"
+    CRITICAL_HEADER = "critical_header"
+    ALGORITHM = "algorithm"
+    # Who issued it, and what.
+    TYPE_NOT_ACCEPTED = "type_not_accepted"
+    ISSUER_CERTIFICATE = "issuer_certificate"
+    ISSUER_UNTRUSTED = "issuer_untrusted"
+    ISSUER_NOT_ACTIVE = "issuer_not_active"
+    ISSUER_SIGNATURE = "issuer_signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    # What is disclosed.
+    DISCLOSURE_MALFORMED = "disclosure_malformed"
+    DISCLOSURE_DUPLICATE = "disclosure_duplicate"
+    DISCLOSURE_UNREFERENCED = "disclosure_unreferenced"
+    DISCLOSURE_COLLISION = "disclosure_collision"
+    DISCLOSURE_FORBIDDEN = "disclosure_forbidden"
+    CLAIM_INVALID = "claim_invalid"
+    MISSION_MISMATCH = "mission_mismatch"
+    QUERY_NOT_SATISFIED = "query_not_satisfied"
+    # Who shows it, to whom, in answer to what.
+    HOLDER_KEY = "holder_key"
+    KEY_BINDING_MISSING = "key_binding_missing"
+    KEY_BINDING_TYPE = "key_binding_type"
+    KEY_BINDING_SIGNATURE = "key_binding_signature"
+    KEY_BINDING_AUDIENCE = "key_binding_audience"
+    KEY_BINDING_NONCE = "key_binding_nonce"
+    KEY_BINDING_TIME = "key_binding_time"
+    KEY_BINDING_HASH = "key_binding_hash"
+    # Whether it still holds. STATUS_UNKNOWN is "we could not ask": never "revoked", and never "fine".
+    STATUS_MISSING = "status_missing"
+    STATUS_INVALID = "status_invalid"
+    STATUS_REVOKED = "status_revoked"
+    STATUS_SUSPENDED = "status_suspended"
+    STATUS_UNKNOWN = "status_unknown"
+    STATUS_TOKEN = "status_token"
+
+
+class CredentialRejected(Exception):
+    """A presentation (or a status list token) that is refused.
+
+    `reason` is the check that failed, `detail` says more for the operator. Neither holds a value from the input.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What this presentation must answer.
+
+    audience: our full client identifier, prefix included; compared exactly (decision D7).
+    nonce: of the request that is answered.
+    accepted_types: ids of credential types (`CredentialTypeTrust.id`).
+    status_fail_closed: True asks for a status list within its ttl; False accepts one that has gone stale while
+        its host cannot be reached (decision D8; `StatusEvidence.fresh` tells which it was).
+    """
+
+    audience: str
+    nonce: str
+    accepted_types: frozenset[str]
+    status_fail_closed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvidence:
+    """Which list said that the credential is valid.
+
+    checked_at: when that list was fetched, seconds since the epoch. fresh: it was within its ttl.
+    """
+
+    organisation: Mission
+    uri: str
+    checked_at: int
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedCredential:
+    """A credential that passed every check, at the time it was asked about.
+
+    type_id and vct: which type, and under which of its names.
+    claims: what was disclosed and stands in the format's table (`schema`), each value of the right shape;
+        without iss, exp, cnf and their like. May hold less than was asked for: comparing with the query is the
+        asker's. Kept out of `repr`, so that no log line prints it.
+    authentication: how the holder unlocked it, RFC 8176 values as the issuer states them; may be empty.
+    issued_at, expires_at: seconds since the epoch; None where the credential does not say.
+    status: None only where the type does not require one and the credential has none.
+    holder_key_thumbprint: RFC 7638, SHA-256, base64url. It links presentations: do not store or release it.
+    """
+
+    format: str
+    type_id: str
+    vct: str
+    claims: Mapping[str, Any] = field(repr=False)
+    authentication: tuple[str, ...]
+    mission: Mission
+    issued_at: int | None
+    expires_at: int | None
+    status: StatusEvidence | None
+    holder_key_thumbprint: str = field(repr=False)

@@ -1,0 +1,18 @@
+"""The guests across the street: everything a sign-in needs that is not Sinwon.
+
+- `authority`: a make-believe issuing authority. A CA per mission, SD-JWT VCs for the personas, a status
+  list per mission.
+- `wallet`, `wallet_pages`: a strict OpenID4VP 1.0 + HAIP 1.0 wallet in a web page, with an error picker.
+- `portals`, `relying`: four portals, each a real OpenID Connect client that finds its way by discovery.
+- `seeds`: the keys, certificates and seed files (`portals.toml`, `trust.toml`) that introduce these
+  guests to a provider.
+- `check`: a scripted browser that signs in once, start to end.
+
+The guests come in by the doors, like everybody else: over HTTP. They import nothing of the house and
+share no code with it, above all not with the verifier, so that a mistake made on both sides cannot cancel
+out (a test reads the imports and keeps this true). That is why base64url, ES256 and SD-JWT are written
+here a second time.
+
+Every person, number and certificate here is invented. Left out: issuance over OpenID4VCI (the wallet asks
+the authority directly), mdoc, the Digital Credentials API.
+"""

@@ -1,0 +1,46 @@
+"""All guests in one Flask application, for one port: portals at `/`, `/wallet/`, `/authority/`."""
+
+from collections.abc import Iterable
+
+from flask import Flask
+from werkzeug.wrappers import Response
+
+from idp.demo import authority, pages, portals, wallet_pages
+from idp.demo.authority import Authority
+from idp.demo.personas import PERSONAS, Persona
+from idp.demo.seeds import Prepared
+from idp.demo.wallet import Wallet
+
+MAX_BODY_BYTES = 262_144
+
+
+def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Flask:
+    """The guests' application.
+
+    In `app.extensions` are `demo_authority`, `demo_wallet`, and `demo_close`, which ends open connections.
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    issuing = Authority(prepared)
+    wallet = Wallet(issuing, personas, prepared.access_ca)
+    known_portals = portals.build(prepared)
+
+    def close() -> None:
+        wallet.close()
+        portals.close(known_portals)
+
+    app.extensions.update(demo_authority=issuing, demo_wallet=wallet, demo_close=close)
+    pages.install(app)
+    app.register_blueprint(wallet_pages.blueprint(wallet))
+    app.register_blueprint(authority.blueprint(issuing))
+    app.register_blueprint(portals.blueprint(known_portals))
+
+    @app.get("/")
+    def start() -> Response:
+        return pages.show("start.html", portals=list(known_portals.values()))
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app

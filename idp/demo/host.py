@@ -1,0 +1,190 @@
+"""Setting the stage: where the demonstration's files are, which ports it takes, what it tells the one who ran it.
+
+`idp demo` (the house's command line) asks a `Stage` for settings and seed files, serves the provider itself, and
+lets the guests run as a process of their own beside it.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from idp.demo import check, seeds
+
+HOST = "127.0.0.1"
+_START_S = 30.0
+_LOOK_AGAIN_S = 0.05
+_PORTS_TO_TRY = 50
+
+
+class NotReady(Exception):
+    """Something of the demonstration did not start in time."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A demonstration that is about to begin."""
+
+    prepared: seeds.Prepared
+    port: int
+    guests_port: int
+    wanted_port: int
+
+    @classmethod
+    def prepare(cls, directory: Path, *, port: int, reset: bool) -> Self:
+        """Take two free ports and write keys, certificates and seed files into `directory`."""
+        directory = directory.absolute()
+        if reset and (directory / "demo.json").is_file():
+            shutil.rmtree(directory)
+        own = _free_port(port)
+        guests = _free_port(own + 1 if port else 0)
+        here = f"http://{HOST}:{guests}"
+        prepared = seeds.prepare(
+            directory,
+            issuer=f"http://{HOST}:{own}",
+            portals_url=here,
+            wallet_url=f"{here}/wallet",
+            authority_url=f"{here}/authority",
+        )
+        return cls(prepared, own, guests, port)
+
+    @property
+    def trust_file(self) -> Path:
+        return self.prepared.trust_file
+
+    @property
+    def portals_file(self) -> Path:
+        return self.prepared.portals_file
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The provider's settings, by name."""
+        prepared = self.prepared
+        return {
+            "mode": "demo",
+            "issuer": prepared.issuer,
+            "server.bind": f"{HOST}:{self.port}",
+            "server.threads": 16,
+            "database.url": f"sqlite:///{prepared.directory / 'sinwon.db'}",
+            "secrets.key_encryption_key": self._secret("key_encryption_key"),
+            "secrets.pepper": self._secret("pepper"),
+            "wallet.certificate_file": str(prepared.request_signer_certificates),
+            "wallet.private_key_file": str(prepared.request_signer_key),
+            "wallet.link": prepared.wallet_link,
+            "fetch.allow": [f"http://{HOST}:{self.guests_port}"],
+            # Everybody on this machine has one address; a load measurement is many holders.
+            "holder.logins_per_minute_per_ip": 100_000,
+        }
+
+    def _secret(self, name: str) -> str:
+        """32 random bytes in hex, made once and kept beside the database they belong to."""
+        file = self.prepared.directory / f"{name}.hex"
+        if not file.exists():
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as out:
+                out.write(secrets.token_hex(32))
+        return file.read_text("ascii")
+
+    @contextmanager
+    def guests(self) -> Iterator[None]:
+        """The guests' process, for as long as the context lasts."""
+        command = [sys.executable, "-m", "idp.demo"]
+        arguments = ["--directory", str(self.prepared.directory), "--port", str(self.guests_port)]
+        arguments += ["--invented", os.environ.get("SINWON_DEMO_INVENTED", "0")]
+        process = subprocess.Popen([*command, *arguments])  # noqa: S603 - our own interpreter and arguments
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+    def wait_for_guests(self) -> None:
+        """Raises NotReady."""
+        wait_for(f"http://{HOST}:{self.guests_port}/healthz")
+
+    def addresses(self) -> dict[str, str]:
+        """Where everything is."""
+        prepared = self.prepared
+        return {
+            "issuer": prepared.issuer,
+            "discovery": f"{prepared.issuer}/.well-known/openid-configuration",
+            "portals": f"{prepared.portals_url}/",
+            "wallet": f"{prepared.wallet_url}/",
+            "directory": str(prepared.directory),
+        }
+
+    def welcome(self, seconds: float) -> str:
+        """What the terminal shows when everything runs."""
+        where = self.addresses()
+        moved = f" (port {self.wanted_port} is taken)" if self.port != self.wanted_port else ""
+        return "\n".join(
+            (
+                "",
+                f"Sinwon demonstration, ready in {seconds:.1f} s{moved}.",
+                "Every person, certificate and portal is made up. It listens on this machine only.",
+                "",
+                f"  Portals    {where['portals']}   <- start here: choose one and sign in",
+                f"  Wallet     {where['wallet']}",
+                f"  Provider   {where['discovery']}",
+                "",
+                f"Data: {where['directory']}   Stop: Ctrl-C   Start anew: idp demo --reset",
+            )
+        )
+
+
+def run_check(directory: Path) -> dict[str, str]:
+    """Start a demonstration in a process of its own, sign in once at every portal, stop it; what portals showed.
+
+    Raises check.StepFailed, NotReady.
+    """
+    arguments = ["demo", "--port", "0", "--print-json", "--directory", str(directory)]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+        [sys.executable, "-m", "idp.cli", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        if process.stdout is None or not (line := process.stdout.readline()):
+            raise NotReady("the demonstration ended before it was ready")
+        portals = json.loads(line)["portals"]
+        return {
+            portal: ", ".join(check.sign_in(f"{portals}{portal}/").claims)
+            for portal in ("gov24", "g4k", "apostille", "efamily")
+        }
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(url: str) -> None:
+    """Until this address of ours answers. Raises NotReady."""
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address of ours
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(_LOOK_AGAIN_S)
+    raise NotReady(url)
+
+
+def _free_port(wanted: int) -> int:
+    """The port itself if it is free, else the next free one; 0 takes any."""
+    for port in range(wanted, min(wanted + _PORTS_TO_TRY, 65536)) if wanted else (0,):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise NotReady(f"no free port from {wanted} on")

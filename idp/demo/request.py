@@ -1,0 +1,306 @@
+"""A wallet's reading of a request: the link, the signed request object, and what must be true of both.
+
+OpenID4VP 1.0, sections 5 and 5.9, with HAIP 1.0, section 5. Strict on purpose: what HAIP forbids is
+refused, not forgiven. Where the wallet would demand https it also takes http on a loopback address,
+since the demonstration runs there.
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from idp.demo import dcql, jose
+
+MAX_REQUEST_BYTES = 65_536
+MAX_AGE_S = 3_600
+_SKEW_S = 60
+_CONTENT_TYPE = "application/oauth-authz-req+jwt"
+_SELF_ISSUED = "https://self-issued.me/v2"
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+\Z")
+_FOREIGN = ("redirect_uri", "client_id_scheme", "scope", "presentation_definition", "transaction_data")
+
+
+class RequestRefused(Exception):
+    """The wallet will not answer this request. `reason` is a short English phrase without foreign text."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a QR code or a link carries (OpenID4VP 1.0, section 5.7): nothing in it is trusted yet."""
+
+    client_id: str
+    request_uri: str
+    method: str = "get"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that passed every check."""
+
+    client_id: str
+    verifier: str
+    response_uri: str
+    nonce: str
+    state: str | None
+    query: dcql.Query
+    encryption_key: dict[str, Any]
+    encryption: str
+    client_metadata: dict[str, Any]
+
+
+def read_link(text: str) -> Link:
+    """Read a scanned or pasted link: `openid4vp://?...`, `haip-vp://?...` or the wallet's own URL.
+
+    Raises RequestRefused.
+    """
+    try:
+        parameters = parse_qs(urlsplit(text.strip()).query, keep_blank_values=True, strict_parsing=True)
+    except ValueError as error:
+        raise RequestRefused("the text is no link to a request") from error
+    return link_from(lambda name: parameters.get(name, []))
+
+
+def link_from(values: Callable[[str], list[str]]) -> Link:
+    """The link whose query parameters `values` looks up. Raises RequestRefused."""
+    for name in ("client_id", "request_uri"):
+        if len(values(name)) != 1 or not values(name)[0]:
+            raise RequestRefused(f"the link must carry {name} exactly once")
+    if values("request"):
+        raise RequestRefused("the request must come by reference")
+    method = values("request_uri_method") or ["get"]
+    if method not in (["get"], ["post"]):
+        raise RequestRefused("request_uri_method is neither get nor post")
+    link = Link(values("client_id")[0], values("request_uri")[0], method[0])
+    _require_safe_url(link.request_uri, "request_uri")
+    return link
+
+
+def fetch(link: Link, http: httpx2.Client) -> tuple[str, str | None]:
+    """The request object that the link points to, unverified, and the wallet_nonce that was sent.
+
+    No redirect is followed. Raises RequestRefused.
+    """
+    wallet_nonce = jose.random_text(24) if link.method == "post" else None
+    headers = {"Accept": _CONTENT_TYPE}
+    try:
+        if wallet_nonce:
+            metadata = jose.compact_json(_WALLET_METADATA).decode("ascii")
+            form = {"wallet_metadata": metadata, "wallet_nonce": wallet_nonce}
+            response = http.post(link.request_uri, data=form, headers=headers)
+        else:
+            response = http.get(link.request_uri, headers=headers)
+    except httpx2.HTTPError as error:
+        raise RequestRefused("request_uri cannot be reached") from error
+    if response.status_code != 200:
+        raise RequestRefused(f"request_uri answers {response.status_code}")
+    if response.headers.get("content-type", "").partition(";")[0].strip() != _CONTENT_TYPE:
+        raise RequestRefused("request_uri answers with another content type")
+    if len(response.content) > MAX_REQUEST_BYTES:
+        raise RequestRefused("the request object is too large")
+    return response.text, wallet_nonce
+
+
+def check(
+    unverified_object: str, link: Link, trusted: x509.Certificate, *, wallet_nonce: str | None = None
+) -> Request:
+    """Verify a request object. `trusted` is the CA under which verifiers may ask this wallet.
+
+    Raises RequestRefused.
+    """
+    try:
+        header, claims = jose.read_unverified(unverified_object)
+    except jose.BadJws as error:
+        raise RequestRefused("the request object is no signed JWT") from error
+    leaf = _check_signature(unverified_object, header, trusted)
+    _check_client_id(claims, link, leaf)
+    _check_parameters(claims, wallet_nonce)
+    _check_times(claims)
+    metadata = claims.get("client_metadata")
+    if not isinstance(metadata, dict):
+        raise RequestRefused("client_metadata is missing")
+    key, encryption = _check_metadata(metadata)
+    try:
+        query = dcql.read(claims.get("dcql_query"))
+    except dcql.BadQuery as error:
+        raise RequestRefused(f"dcql_query: {error}") from error
+    return Request(
+        client_id=link.client_id,
+        verifier=_common_name(leaf),
+        response_uri=claims["response_uri"],
+        nonce=claims["nonce"],
+        state=claims.get("state"),
+        query=query,
+        encryption_key=key,
+        encryption=encryption,
+        client_metadata=metadata,
+    )
+
+
+_WALLET_METADATA = {
+    "vp_formats_supported": {"dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]}},
+    "client_id_prefixes_supported": ["x509_hash", "x509_san_dns"],
+    "response_types_supported": ["vp_token"],
+    "response_modes_supported": ["direct_post.jwt"],
+    "request_object_signing_alg_values_supported": ["ES256"],
+    "authorization_encryption_alg_values_supported": ["ECDH-ES"],
+    "authorization_encryption_enc_values_supported": ["A128GCM", "A256GCM"],
+}
+
+
+def _check_signature(token: str, header: dict[str, Any], trusted: x509.Certificate) -> x509.Certificate:
+    if header.get("typ") != "oauth-authz-req+jwt":
+        raise RequestRefused("typ is not oauth-authz-req+jwt")
+    if header.get("alg") != "ES256":
+        raise RequestRefused("alg is not ES256")
+    if "crit" in header:
+        raise RequestRefused("crit names an extension")
+    chain = _read_chain(header.get("x5c"))
+    leaf, key = chain[0], chain[0].public_key()
+    _check_chain(chain, trusted)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise RequestRefused("the verifier's key is not P-256")
+    try:
+        jose.check_signature(token, key)
+    except jose.BadJws as error:
+        raise RequestRefused("the request object's signature does not verify") from error
+    return leaf
+
+
+def _read_chain(x5c: object) -> list[x509.Certificate]:
+    if not isinstance(x5c, list) or not x5c or len(x5c) > 4:
+        raise RequestRefused("x5c is missing")
+    try:
+        return [x509.load_der_x509_certificate(base64.b64decode(text, validate=True)) for text in x5c]
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise RequestRefused("x5c holds no certificates") from error
+
+
+def _check_chain(chain: list[x509.Certificate], trusted: x509.Certificate) -> None:
+    now = datetime.now(UTC)
+    if chain[0].issuer == chain[0].subject:
+        raise RequestRefused("the verifier's certificate is self-signed")
+    if trusted in chain:
+        raise RequestRefused("x5c carries the trust anchor")
+    for child, parent in zip(chain, [*chain[1:], trusted], strict=True):
+        if not child.not_valid_before_utc <= now <= child.not_valid_after_utc:
+            raise RequestRefused("a certificate of the verifier is not valid today")
+        try:
+            child.verify_directly_issued_by(parent)
+            constraints = parent.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound) as error:
+            raise RequestRefused("the verifier's certificate is not from a CA this wallet trusts") from error
+        if not constraints.ca:
+            raise RequestRefused("a certificate that is no CA signed another")
+
+
+def _check_client_id(claims: dict[str, Any], link: Link, leaf: x509.Certificate) -> None:
+    if claims.get("client_id") != link.client_id:
+        raise RequestRefused("client_id inside the request object differs from the link's")
+    _require_safe_url(claims.get("response_uri"), "response_uri")
+    prefix, _, name = link.client_id.partition(":")
+    if prefix == "x509_hash":
+        if name != jose.sha256(leaf.public_bytes(Encoding.DER)):
+            raise RequestRefused("x509_hash is not the hash of the verifier's certificate")
+    elif prefix == "x509_san_dns":
+        if name not in _dns_names(leaf):
+            raise RequestRefused("x509_san_dns is not a name in the verifier's certificate")
+        if urlsplit(claims["response_uri"]).hostname != name:
+            raise RequestRefused("response_uri is at another host than x509_san_dns")
+    else:
+        raise RequestRefused("client_id has a prefix this wallet does not know")
+
+
+def _check_parameters(claims: dict[str, Any], wallet_nonce: str | None) -> None:
+    for name in _FOREIGN:
+        if name in claims:
+            raise RequestRefused(f"{name} has no place in this request")
+    for name, value in (
+        ("response_type", "vp_token"),
+        ("response_mode", "direct_post.jwt"),
+        ("aud", _SELF_ISSUED),
+        ("wallet_nonce", wallet_nonce),
+    ):
+        if claims.get(name) != value:
+            raise RequestRefused(f"{name} is not as it must be")
+    nonce, state = claims.get("nonce"), claims.get("state", "-")
+    if not isinstance(nonce, str) or not _UNRESERVED.match(nonce) or len(nonce) < 22:
+        raise RequestRefused("nonce is missing, too short or not plain text")
+    if not isinstance(state, str) or not _UNRESERVED.match(state):
+        raise RequestRefused("state is not plain text")
+
+
+def _check_times(claims: dict[str, Any]) -> None:
+    now = int(time.time())
+    for name in ("iat", "exp", "nbf"):
+        if not isinstance(claims.get(name, 0), int) or isinstance(claims.get(name), bool):
+            raise RequestRefused(f"{name} is no number")
+    if not now - MAX_AGE_S <= claims.get("iat", 0) <= now + _SKEW_S:
+        raise RequestRefused("iat is missing, too old or in the future")
+    if claims.get("exp", now + 1) <= now - _SKEW_S:
+        raise RequestRefused("the request has expired")
+    if claims.get("nbf", now) > now + _SKEW_S:
+        raise RequestRefused("the request is not valid yet")
+
+
+def _check_metadata(metadata: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The key to encrypt to, and the content encryption to use."""
+    methods = metadata.get("encrypted_response_enc_values_supported")
+    if not isinstance(methods, list) or not {"A128GCM", "A256GCM"} <= set(map(str, methods)):
+        raise RequestRefused("A128GCM and A256GCM must both be supported")
+    formats = metadata.get("vp_formats_supported")
+    sd_jwt = formats.get("dc+sd-jwt") if isinstance(formats, dict) else None
+    if not isinstance(sd_jwt, dict):
+        raise RequestRefused("vp_formats_supported does not name dc+sd-jwt")
+    for name in ("sd-jwt_alg_values", "kb-jwt_alg_values"):
+        if "ES256" not in sd_jwt.get(name, ["ES256"]):
+            raise RequestRefused("vp_formats_supported leaves out ES256")
+    keys = metadata.get("jwks", {}).get("keys") if isinstance(metadata.get("jwks"), dict) else None
+    for key in keys if isinstance(keys, list) else []:
+        if not isinstance(key, dict) or not isinstance(key.get("kid"), str) or "d" in key:
+            raise RequestRefused("a key in client_metadata has no kid, or a private half")
+        if (key.get("crv"), key.get("alg"), key.get("use", "enc")) == ("P-256", "ECDH-ES", "enc"):
+            return key, "A256GCM"
+    raise RequestRefused("client_metadata holds no P-256 key for ECDH-ES")
+
+
+def _require_safe_url(url: object, name: str) -> None:
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+        loopback = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        loopback = False
+    if not isinstance(url, str) or not parts.hostname or parts.fragment or "@" in parts.netloc:
+        raise RequestRefused(f"{name} is no plain URL")
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise RequestRefused(f"{name} is not https")
+
+
+def _dns_names(leaf: x509.Certificate) -> list[str]:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return list(names.get_values_for_type(x509.DNSName))
+
+
+def _common_name(leaf: x509.Certificate) -> str:
+    names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else leaf.subject.rfc4514_string()

@@ -1,0 +1,176 @@
+"""Introducing the guests to a provider: keys and certificates made once, and the two seed files.
+
+`portals.toml` and `trust.toml` beside this file are the data; `prepare` fills in URLs, certificates and
+the public halves of the portals' secrets and writes them where `idp portals apply` and `idp trust apply`
+can read them.
+"""
+
+import hashlib
+import json
+import secrets
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from idp.demo import jose, pki
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Where everything is, for a provider (`issuer`) and its guests. URLs carry no slash at the end."""
+
+    directory: Path
+    issuer: str
+    portals_url: str
+    wallet_url: str
+    authority_url: str
+
+    @property
+    def portals_file(self) -> Path:
+        """For `idp portals apply`."""
+        return self.directory / "portals.toml"
+
+    @property
+    def trust_file(self) -> Path:
+        """For `idp trust apply`."""
+        return self.directory / "trust.toml"
+
+    @property
+    def request_signer_certificates(self) -> Path:
+        """PEM, leaf first, no trust anchor: the `x5c` of the provider's requests to wallets."""
+        return self.directory / "request_signer.pem"
+
+    @property
+    def request_signer_key(self) -> Path:
+        """PKCS #8 PEM: signs the provider's requests to wallets."""
+        return self.directory / "request_signer.key"
+
+    @property
+    def access_ca(self) -> Path:
+        """PEM: the CA under which the demo wallet lets verifiers ask."""
+        return self.directory / "wallet_access_ca.pem"
+
+    @property
+    def wallet_link(self) -> str:
+        """What stands before `?client_id=...&request_uri=...` in a link to the demo wallet."""
+        return f"{self.wallet_url}/open"
+
+    @property
+    def vct(self) -> str:
+        """The type of the credentials that the authority issues."""
+        return str(self.trust()["credential_type"][0]["vct"][0])
+
+    def portals(self) -> list[dict[str, Any]]:
+        """The registrations as applied at the provider."""
+        return list(tomllib.loads(self.portals_file.read_text("utf-8"))["portal"])
+
+    def trust(self) -> dict[str, Any]:
+        """The trust registry as applied at the provider."""
+        return tomllib.loads(self.trust_file.read_text("utf-8"))
+
+    def portal_secret(self, client_id: str) -> str:
+        """The client secret of a portal that has one."""
+        return _portal_path(self.directory, client_id).with_suffix(".secret").read_text("ascii")
+
+    def portal_key(self, client_id: str) -> ec.EllipticCurvePrivateKey:
+        """The private key of a portal that signs its assertions."""
+        return pki.load_key(_portal_path(self.directory, client_id).with_suffix(".key"))
+
+    def mission_signer(self, code: str) -> pki.Identity:
+        """The document signer of a mission."""
+        return pki.load(_mission_path(self.directory, code, "signer"))
+
+    def mission_status_signer(self, code: str) -> pki.Identity:
+        """The signer of a mission's status list."""
+        return pki.load(_mission_path(self.directory, code, "status"))
+
+
+def prepare(
+    directory: Path, *, issuer: str, portals_url: str, wallet_url: str, authority_url: str
+) -> Prepared:
+    """Make what is missing in `directory` and write the seed files. Keys are kept across runs.
+
+    URLs are taken without a slash at their end: `wallet_url` ends in `/wallet`, `authority_url` in
+    `/authority`. The directory is readable by its owner only.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    urls = (url.rstrip("/") for url in (issuer, portals_url, wallet_url, authority_url))
+    prepared = Prepared(directory, *urls)
+    _prepare_request_signer(prepared)
+    values = {"issuer": prepared.issuer, "portals_url": prepared.portals_url}
+    for name, target in (("trust.toml", prepared.trust_file), ("portals.toml", prepared.portals_file)):
+        template = Template((_HERE / name).read_text("utf-8"))
+        for placeholder in template.get_identifiers():
+            if placeholder not in values:
+                values[placeholder] = _value(directory, placeholder)
+        pki.write_private(target, template.substitute(values).encode("utf-8"))
+    remembered = {key: value for key, value in asdict(prepared).items() if key != "directory"}
+    pki.write_private(directory / "demo.json", json.dumps(remembered).encode("utf-8"))
+    return prepared
+
+
+def load(directory: Path) -> Prepared:
+    """What an earlier `prepare` made in `directory`. Raises FileNotFoundError when there was none."""
+    return Prepared(directory=directory, **json.loads((directory / "demo.json").read_text("utf-8")))
+
+
+def _prepare_request_signer(prepared: Prepared) -> None:
+    host = urlsplit(prepared.issuer).hostname or "localhost"
+    hosts = (host, "localhost") if host in {"127.0.0.1", "::1"} else (host,)
+    ca = pki.keep_ca(prepared.access_ca, "Sinwon demo wallet access CA")
+    pki.keep_leaf(prepared.request_signer_certificates, "Sinwon demo provider", ca, hosts)
+
+
+def _value(directory: Path, placeholder: str) -> str:
+    """What stands in a seed file for a placeholder; keys and secrets are made when first asked for."""
+    prefix, _, name = placeholder.partition("_")
+    match prefix:
+        case "ca":
+            return _prepare_mission(directory, name).pem
+        case "secret":
+            secret = _keep_secret(_portal_path(directory, name).with_suffix(".secret"))
+            return hashlib.sha256(secret.encode("utf-8")).hexdigest()
+        case "jwk":
+            key = pki.keep_key(_portal_path(directory, name).with_suffix(".key"))
+            return _toml_inline(signing_jwk(key.public_key()))
+    raise KeyError(placeholder)
+
+
+def _prepare_mission(directory: Path, code: str) -> pki.Identity:
+    ca = pki.keep_ca(_mission_path(directory, code, "ca"), f"Demo mission CA {code}")
+    pki.keep_leaf(_mission_path(directory, code, "signer"), f"Demo document signer {code}", ca)
+    pki.keep_leaf(_mission_path(directory, code, "status"), f"Demo status signer {code}", ca)
+    return ca
+
+
+def signing_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
+    """A public key as it is registered: with `kid` (RFC 7638 thumbprint), `alg` and `use`."""
+    jwk = jose.public_jwk(key)
+    thumbprint = jose.sha256(jose.compact_json({name: jwk[name] for name in ("crv", "kty", "x", "y")}))
+    return {**jwk, "kid": thumbprint, "alg": "ES256", "use": "sig"}
+
+
+def _keep_secret(path: Path) -> str:
+    if not path.exists():
+        pki.write_private(path, secrets.token_urlsafe(32).encode("ascii"))
+    return path.read_text("ascii")
+
+
+def _toml_inline(table: dict[str, str]) -> str:
+    """Strings in a TOML inline table; JSON's string syntax is a subset of TOML's."""
+    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
+
+
+def _mission_path(directory: Path, code: str, part: str) -> Path:
+    return directory / "missions" / f"{code}-{part}"
+
+
+def _portal_path(directory: Path, client_id: str) -> Path:
+    return directory / "portals" / client_id

@@ -1,0 +1,280 @@
+"""Every sentence of the guests' pages, Korean and English, and the choice between the two."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Request
+
+LANGUAGES = ("ko", "en")
+COOKIE = "demo_lang"
+
+TEXTS: dict[str, tuple[str, str]] = {
+    # everywhere
+    "test_data": (
+        "시연 화면입니다. 사람, 번호, 증명서는 모두 지어낸 시험 데이터이며 실제 기관의 서비스가 아닙니다.",
+        "This is a demonstration. Every person, number and certificate is invented; no real service is here.",
+    ),
+    "other_language": ("English", "한국어"),
+    "skip": ("본문으로 건너뛰기", "Skip to content"),
+    "home": ("시연 첫 화면", "Demonstration home"),
+    # start page
+    "start_title": ("신원 시연", "Sinwon demonstration"),
+    "start_lead": (
+        "모바일 신분증으로 네 곳의 포털에 로그인해 보세요.",
+        "Sign in to four portals by showing a mobile credential.",
+    ),
+    "start_how": (
+        "포털을 고르고 로그인을 누르면 신원 로그인 화면이 열립니다. 휴대전화가 없어도 됩니다. "
+        "시연용 지갑이 웹 페이지로 함께 있습니다.",
+        "Choose a portal and press sign in; the Sinwon sign-in page opens. You need no phone: "
+        "a wallet for the demonstration comes as a web page.",
+    ),
+    "portals": ("포털", "Portals"),
+    "wallet": ("시연용 지갑", "Demonstration wallet"),
+    "wallet_lead": (
+        "지어낸 사람 열두 명의 증명서가 들어 있습니다. 다른 브라우저에서 열면 ‘다른 기기’가 됩니다.",
+        "Holds the certificates of twelve invented people. Open it in another browser for the “other device”.",
+    ),
+    "open_wallet": ("지갑 열기", "Open the wallet"),
+    # portals
+    "portal_lead": (
+        "이 시연 포털은 실제 {name} 서비스가 아닙니다.",
+        "This demonstration portal is not the real {name} service.",
+    ),
+    "sign_in": ("모바일 신분증으로 로그인", "Sign in with mobile ID"),
+    "asks_for": ("로그인하면 요청하는 정보", "What it asks for when you sign in"),
+    "required": ("필수", "required"),
+    "optional": ("선택", "optional"),
+    "by_statute": ("법령 근거", "by statute"),
+    "secure_only": (
+        "PIN과 얼굴 인증을 모두 거친 증명서만 받습니다.",
+        "Accepts only a certificate that was unlocked with PIN and face.",
+    ),
+    "signed_out": ("로그아웃했습니다.", "You are signed out."),
+    "welcome": ("{name} 님, 로그인했습니다.", "Signed in as {name}."),
+    "welcome_nameless": ("로그인했습니다.", "You are signed in."),
+    "verified_title": ("확인된 정보", "Verified information"),
+    "item": ("항목", "Item"),
+    "value": ("값", "Value"),
+    "how_verified": ("확인 방법", "How it was verified"),
+    "technical": ("기술 정보: ID 토큰", "Technical details: ID token"),
+    "technical_userinfo": ("기술 정보: UserInfo", "Technical details: UserInfo"),
+    "sign_out": ("로그아웃", "Sign out"),
+    "trust_framework": ("신뢰 체계", "Trust framework"),
+    "assurance_level": ("보증 수준", "Assurance level"),
+    "time": ("확인 시각", "Verified at"),
+    "acr": ("인증 수준 (acr)", "Authentication level (acr)"),
+    "amr": ("인증 수단 (amr)", "Means of authentication (amr)"),
+    "sub": ("이 포털만의 식별자 (sub)", "Identifier for this portal alone (sub)"),
+    "level_secure": ("안전 (PIN + 얼굴)", "secure (PIN + face)"),
+    "level_general": ("일반", "general"),
+    "nothing_released": ("전달된 정보가 없습니다.", "No information was released."),
+    "failed_title": ("로그인하지 못했습니다", "You are not signed in"),
+    "failed_try": ("다시 로그인", "Try again"),
+    "error_code": ("오류 코드", "Error code"),
+    "error_access_denied": (
+        "로그인이 취소되었거나 증명서를 확인하지 못했습니다. 이 포털에는 아무 정보도 전달되지 않았습니다.",
+        "The sign-in was cancelled, or the certificate could not be accepted. "
+        "This portal has received nothing.",
+    ),
+    "error_unmet_authentication_requirements": (
+        "이 포털은 PIN과 얼굴 인증을 모두 거친 증명서가 필요합니다.",
+        "This portal needs a certificate that was unlocked with both PIN and face.",
+    ),
+    "error_login_required": (
+        "로그인이 필요합니다.",
+        "You need to sign in.",
+    ),
+    "error_consent_required": ("동의가 필요합니다.", "Your consent is needed."),
+    "error_temporarily_unavailable": (
+        "지금은 로그인할 수 없습니다. 잠시 뒤에 다시 시도해 주세요.",
+        "Signing in is not possible right now. Please try again in a moment.",
+    ),
+    "error_server_error": (
+        "로그인 서비스에서 오류가 났습니다. 잠시 뒤에 다시 시도해 주세요.",
+        "The sign-in service had a problem. Please try again in a moment.",
+    ),
+    "error_provider_unreachable": (
+        "신원 로그인 서비스에 연결할 수 없습니다.",
+        "The Sinwon sign-in service cannot be reached.",
+    ),
+    "error_unknown_state": (
+        "이 브라우저에서 시작한 로그인이 아니거나 시간이 지났습니다. 처음부터 다시 로그인해 주세요.",
+        "This sign-in was not started in this browser, or it took too long. Please start again.",
+    ),
+    "error_other": (
+        "로그인 응답을 확인하지 못해 로그인하지 않았습니다.",
+        "The answer of the sign-in service did not check out, so you were not signed in.",
+    ),
+    # wallet
+    "wallet_title": ("시연용 지갑", "Demonstration wallet"),
+    "people": ("지갑 속 사람들", "People in this wallet"),
+    "scan_title": ("QR 코드의 링크 붙여 넣기", "Paste the link of a QR code"),
+    "scan_help": (
+        "로그인 화면의 QR 코드는 링크입니다. 그 링크를 이 칸에 붙여 넣으면 휴대전화로 찍은 것과 같습니다.",
+        "The QR code on a sign-in page is a link. Pasting it here is the same as scanning it with a phone.",
+    ),
+    "scan_field": ("링크", "Link"),
+    "scan_button": ("열기", "Open"),
+    "asks_title": ("{verifier}에서 증명서를 요청합니다", "{verifier} asks for your certificate"),
+    "for_portal": ("이용할 서비스", "Service"),
+    "verifier": ("요청하는 곳", "Who asks"),
+    "goes_to": ("보내는 주소", "Sent to"),
+    "certified": ("인증서로 확인됨", "confirmed by its certificate"),
+    "asked_items": ("보여 줄 정보", "What you would show"),
+    "who": ("누구의 증명서를 보여 줄까요?", "Whose certificate?"),
+    "fault": ("일부러 틀리기 (시험용)", "Make a mistake on purpose (for testing)"),
+    "show": ("보이기", "Show"),
+    "refuse": ("거절", "Refuse"),
+    "no_match": ("요청에 맞는 증명서 없음", "no matching certificate"),
+    "not_held": ("없음", "none"),
+    "refused_title": ("이 요청에는 응답하지 않습니다", "This request is not answered"),
+    "refused_lead": (
+        "지갑이 요청을 검사했고 규칙에 맞지 않아 아무것도 보내지 않았습니다.",
+        "The wallet checked the request, found that it breaks a rule, and sent nothing.",
+    ),
+    "reason": ("이유", "Reason"),
+    "sent_title": ("보냈습니다", "Sent"),
+    "sent_lead": ("로그인을 시작한 화면으로 돌아가세요.", "Go back to the page where you began."),
+    "declined_title": ("거절했습니다", "Refused"),
+    "declined_lead": ("아무 정보도 보내지 않았습니다.", "Nothing about you was sent."),
+    "rejected_title": ("받아들여지지 않았습니다", "Not accepted"),
+    "rejected_lead": (
+        "요청한 곳에서 이 증명서를 받아들이지 않았습니다.",
+        "The certificate was not accepted by the service that asked for it.",
+    ),
+    "silent_title": ("응답하지 않았습니다", "No answer was sent"),
+    "silent_lead": (
+        "이 사람의 지갑은 응답하지 않습니다. 로그인 화면은 시간이 지나면 끝납니다.",
+        "This person’s wallet does not answer. The sign-in page will run out of time.",
+    ),
+    "again_title": ("이 화면은 더 쓸 수 없습니다", "This page can no longer be used"),
+    "again_lead": (
+        "QR 코드를 다시 찍거나 링크를 다시 열어 주세요.",
+        "Scan the QR code again, or open the link again.",
+    ),
+    "cannot_title": ("보내지 못했습니다", "Could not be sent"),
+    "cannot_lead": (
+        "맞는 증명서가 없거나 요청한 곳에 연결할 수 없습니다.",
+        "There is no matching certificate, or the service that asked cannot be reached.",
+    ),
+    "back_to_wallet": ("지갑으로", "To the wallet"),
+    # faults
+    "fault_": ("없음 (바르게 응답)", "None (answer properly)"),
+    "fault_wrong_nonce": ("잘못된 nonce", "Wrong nonce"),
+    "fault_wrong_audience": ("잘못된 수신자 (aud)", "Wrong audience"),
+    "fault_wrong_sd_hash": ("잘못된 sd_hash", "Wrong sd_hash"),
+    "fault_other_holder_key": ("다른 소지자 키로 서명", "Signed with another holder key"),
+    "fault_tampered_signature": ("변조된 발급자 서명", "Tampered issuer signature"),
+    "fault_unknown_issuer": ("모르는 발급자", "Unknown issuer"),
+    "fault_expired": ("기간이 지난 증명서", "Expired certificate"),
+    "fault_revoked": ("폐기된 증명서", "Revoked certificate"),
+    "fault_suspended": ("정지된 증명서", "Suspended certificate"),
+    "fault_unreferenced_disclosure": ("근거 없는 공개 항목 추가", "Unreferenced disclosure"),
+    "fault_repeated_disclosure": ("공개 항목 중복", "Repeated disclosure"),
+    "fault_unencrypted": ("암호화하지 않은 응답", "Unencrypted response"),
+    "fault_no_answer": ("응답 없음", "No answer"),
+}
+
+# OpenID Connect claim names and, where they differ, the credential's element names.
+CLAIMS: dict[str, tuple[str, str]] = {
+    "name": ("이름", "Name"),
+    "name#ko-Hang-KR": ("이름 (한글)", "Name (Korean)"),
+    "name#en": ("이름 (영문)", "Name (English)"),
+    "family_name": ("영문 성", "Family name in English"),
+    "given_name": ("영문 이름", "Given name in English"),
+    "birthdate": ("생년월일", "Date of birth"),
+    "gender": ("성별", "Sex"),
+    "sex": ("성별", "Sex"),
+    "nationalities": ("국적", "Nationality"),
+    "address": ("주소", "Address"),
+    "address.formatted": ("주소", "Address"),
+    "kr_mission": ("관할 공관", "Mission in charge"),
+    "issuing_mission": ("관할 공관", "Mission in charge"),
+    "issuing_mission.code": ("관할 공관 부호", "Mission code"),
+    "issuing_mission.name_ko": ("관할 공관 (한글)", "Mission (Korean)"),
+    "issuing_mission.name_en": ("관할 공관 (영문)", "Mission (English)"),
+    "kr_overseas_registration_number": ("재외국민등록번호", "Overseas registration number"),
+    "overseas_registration_number": ("재외국민등록번호", "Overseas registration number"),
+    "kr_passport": ("여권 정보", "Passport"),
+    "passport": ("여권 정보", "Passport"),
+    "passport.number": ("여권번호", "Passport number"),
+    "number": ("번호", "Number"),
+    "type": ("종류", "Type"),
+    "issuing_country": ("발급국", "Issuing country"),
+    "issuing_authority": ("발급기관", "Issuing authority"),
+    "issue_date": ("발급일", "Date of issue"),
+    "expiry_date": ("기간만료일", "Date of expiry"),
+    "picture": ("사진", "Photo"),
+    "kr_ci": ("연계정보 (CI)", "Linking information (CI)"),
+    "age_over_14": ("만 14세 이상", "14 or older"),
+    "age_over_19": ("만 19세 이상", "19 or older"),
+    "age_equal_or_over.14": ("만 14세 이상", "14 or older"),
+    "age_equal_or_over.19": ("만 19세 이상", "19 or older"),
+}
+
+_YES, _NO = ("예", "Yes"), ("아니요", "No")
+
+
+def choose(request: Request) -> str:
+    """The page's language: `?lang=`, else the cookie, else Accept-Language, else Korean."""
+    for wish in (request.values.get("lang"), request.cookies.get(COOKIE)):
+        if wish in LANGUAGES:
+            return wish
+    return request.accept_languages.best_match(LANGUAGES, "ko") or "ko"
+
+
+def text(key: str, language: str, **values: str) -> str:
+    """The sentence in that language. Raises KeyError for an unknown key."""
+    return TEXTS[key][LANGUAGES.index(language)].format(**values)
+
+
+def of(names: dict[str, str], language: str) -> str:
+    """One of `{ko = ..., en = ...}`."""
+    return names.get(language) or names.get("en") or names.get("ko") or ""
+
+
+def error(code: str, language: str) -> str:
+    """What an error code means for the person at the portal."""
+    key = f"error_{code}"
+    return text(key if key in TEXTS else "error_other", language)
+
+
+def claim(name: str, language: str) -> str:
+    """The label of a claim; an unknown name stands for itself."""
+    label = CLAIMS.get(name)
+    return label[LANGUAGES.index(language)] if label else name
+
+
+def place(path: Sequence[str | int | None], language: str) -> str:
+    """The label of a place in a credential: its own, or those of the steps that lead there."""
+    steps = [step for step in path if isinstance(step, str)]
+    if ".".join(steps) in CLAIMS:
+        return claim(".".join(steps), language)
+    return " · ".join(claim(step, language) for step in steps)
+
+
+def value(name: str, shown: Any, language: str) -> str:
+    """A claim's value as people read it."""
+    index = LANGUAGES.index(language)
+    if isinstance(shown, bool):
+        return (_YES if shown else _NO)[index]
+    if name in ("gender", "sex"):
+        return {
+            "male": ("남", "Male"), "1": ("남", "Male"), "female": ("여", "Female"), "2": ("여", "Female"),
+        }.get(str(shown), (str(shown), str(shown)))[index]  # fmt: skip
+    if isinstance(shown, list):
+        return ", ".join(value(name, item, language) for item in shown)
+    if isinstance(shown, dict):
+        if "formatted" in shown:
+            return str(shown["formatted"])
+        if "code" in shown and f"name_{language}" in shown:
+            return f"{shown[f'name_{language}']} ({shown['code']})"
+        return "\n".join(f"{claim(key, language)}: {item}" for key, item in shown.items())
+    return str(shown)
+
+
+def pretty(document: Any) -> str:
+    """JSON to read."""
+    return json.dumps(document, ensure_ascii=False, indent=2)

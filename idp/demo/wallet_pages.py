@@ -1,0 +1,132 @@
+"""The wallet as web pages, for a phone's screen; complete without JavaScript.
+
+A request that was fetched and checked waits under a ticket while the holder decides, so that what is
+answered is what was shown.
+"""
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from urllib.parse import urlencode
+
+from flask import Blueprint, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from idp.demo import pages
+from idp.demo.personas import Behaviour, Persona
+from idp.demo.request import Link, Request, RequestRefused, link_from, read_link
+from idp.demo.wallet import CannotAnswer, Fault, Outcome, Wallet
+
+TICKET_LIFE_S = 1_800
+MAX_TICKETS = 5_000
+
+
+class Waiting:
+    """Requests that holders are looking at. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._requests: OrderedDict[str, tuple[Request, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, asked: Request) -> str:
+        """Keep a request; returns its ticket."""
+        ticket = secrets.token_urlsafe(24)
+        with self._lock:
+            self._requests[ticket] = (asked, time.monotonic())
+            while len(self._requests) > MAX_TICKETS:
+                self._requests.popitem(last=False)
+        return ticket
+
+    def take(self, ticket: str) -> Request | None:
+        """The request of a ticket, once; None when there is none any more."""
+        with self._lock:
+            asked, since = self._requests.pop(ticket, (None, 0.0))
+        return asked if time.monotonic() - since <= TICKET_LIFE_S else None
+
+
+def blueprint(wallet: Wallet) -> Blueprint:
+    """The wallet's door, `/wallet/`."""
+    doors = Blueprint("wallet", __name__, url_prefix="/wallet")
+    waiting = Waiting()
+
+    @doors.get("/")
+    def home() -> Response:
+        return pages.show("wallet.html", personas=_listed(wallet), refusal=None)
+
+    @doors.post("/scan")
+    def scan() -> Response:
+        try:
+            link = read_link(request.form.get("link", ""))
+        except RequestRefused as refusal:
+            return pages.show("wallet.html", 400, personas=_listed(wallet), refusal=refusal)
+        return redirect(f"{url_for('.look')}?{urlencode(_query(link))}", 303)
+
+    @doors.get("/open")
+    def look() -> Response:
+        try:
+            asked = wallet.receive(link_from(request.args.getlist))
+        except RequestRefused as refusal:
+            return pages.show("wallet_refused.html", 400, refusal=refusal)
+        return pages.show(
+            "wallet_request.html",
+            asked=asked,
+            ticket=waiting.put(asked),
+            service=_service(asked),
+            personas=_listed(wallet),
+            preview={persona.id: wallet.preview(persona, asked) for persona in _listed(wallet)},
+            able={persona.id: wallet.can_answer(persona, asked) for persona in _listed(wallet)},
+            faults=list(Fault),
+        )
+
+    @doors.post("/open")
+    def answer() -> Response:
+        asked = waiting.take(request.form.get("ticket", ""))
+        persona = wallet.personas.get(request.form.get("persona", ""))
+        refuses = request.form.get("action") == "refuse"
+        if asked is None or (persona is None and not refuses):
+            return pages.show("wallet_outcome.html", 400, kind="again", outcome=None)
+        refuses = refuses or (persona is not None and persona.behaviour is Behaviour.REFUSES)
+        try:
+            if refuses or persona is None:
+                return _after(wallet.refuse(asked), "declined")
+            outcome = wallet.show(asked, persona, _fault(request.form.get("fault", "")))
+        except CannotAnswer:
+            return pages.show("wallet_outcome.html", 502, kind="cannot", outcome=None)
+        if outcome.status is None:
+            return pages.show("wallet_outcome.html", kind="silent", outcome=None)
+        return _after(outcome, "sent" if outcome.status == 200 else "rejected")
+
+    return doors
+
+
+def _after(outcome: Outcome, kind: str) -> Response:
+    """Follow the verifier's `redirect_uri` where there is one (OpenID4VP 1.0, section 8.2)."""
+    if outcome.redirect_uri:
+        return redirect(outcome.redirect_uri, 303)
+    return pages.show("wallet_outcome.html", kind=kind, outcome=outcome)
+
+
+def _listed(wallet: Wallet) -> list[Persona]:
+    """Those a person can choose from; the many invented ones are for scripts."""
+    return [persona for persona in wallet.personas.values() if not persona.id.startswith("invented-")]
+
+
+def _query(link: Link) -> dict[str, str]:
+    query = {"client_id": link.client_id, "request_uri": link.request_uri}
+    return query if link.method == "get" else {**query, "request_uri_method": link.method}
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return Fault(text)
+    except ValueError:
+        return Fault.NONE
+
+
+def _service(asked: Request) -> dict[str, str] | None:
+    """The service the verifier says it asks for: `client_name` of the client metadata, by language."""
+    metadata = asked.client_metadata
+    plain = metadata.get("client_name")
+    names = {code: metadata.get(f"client_name#{code}", plain) for code in ("ko", "en")}
+    return {code: name for code, name in names.items() if isinstance(name, str)} or None

@@ -1,0 +1,80 @@
+"""What can go wrong, and who hears of it.
+
+    SinwonError                       reason: a stable name; detail: for us, never shown
+    ├── PageError                     a page for the holder, never a redirect
+    │   ├── RequestError              the portal's request cannot be trusted with a redirect
+    │   └── LoginError                the sign-in cannot go on in this browser
+    ├── AuthorizationError            told to the portal by redirect (RFC 6749, section 4.1.2.1)
+    ├── PresentationError             told to the wallet as JSON (OpenID4VP 1.0, section 8.2)
+    └── Unavailable                   something we stand on is down: 503, try again
+
+The token endpoint and UserInfo speak in Authlib's `OAuth2Error`s, settings in `SettingsError`, a credential
+that does not verify in `credentials.CredentialRejected`. No message carries input, a claim value or a token.
+"""
+
+
+class SinwonError(Exception):
+    """`reason` names what happened (a key of the message catalogue); `detail` is for the operator's log."""
+
+    status = 400
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class PageError(SinwonError):
+    """Ends as a page in the holder's language."""
+
+
+class RequestError(PageError):
+    """An authorization or logout request whose redirect URI is not proven to be the portal's."""
+
+
+class LoginError(PageError):
+    """The sign-in cannot go on here: unknown, expired, another browser's, a form that is too old."""
+
+    def __init__(self, reason: str, detail: str = "", *, status: int = 400) -> None:
+        super().__init__(reason, detail)
+        self.status = status
+
+
+class AuthorizationError(SinwonError):
+    """An OAuth error for the portal; `description` is fit for its eyes (ASCII, RFC 6749, section 4.1.2.1).
+
+    It may travel by redirect once `redirect_uri` is set, which is done only after that URI was found to be the
+    portal's own.
+    """
+
+    def __init__(self, error: str, description: str, detail: str = "") -> None:
+        super().__init__(error, detail or description)
+        self.error = error
+        self.description = description
+        self.redirect_uri: str | None = None
+        self.state: str | None = None
+
+
+class PresentationError(SinwonError):
+    """The wallet's answer is refused. The wallet hears `error`, never which check failed.
+
+    `oauth_error` is what the portal hears if the holder gives up after this.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        error: str = "invalid_request",
+        oauth_error: str = "access_denied",
+    ) -> None:
+        super().__init__(reason, detail)
+        self.error = error
+        self.oauth_error = oauth_error
+
+
+class Unavailable(SinwonError):
+    """The database or the store cannot be reached: nothing happened, try again."""
+
+    status = 503

@@ -1,0 +1,92 @@
+"""The audit: what an auditor may ask about, one row each, written with the act it records.
+
+`record` adds a row to the transaction in which the act itself is written (decision D10: an audited act is
+durable before it is acknowledged). Events name portals, subjects and logins by their ids and carry a reason;
+never a claim value, a token or a code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from idp.models import AuditEvent, writing
+
+
+class Event(StrEnum):
+    """The catalogue. A name is never reused for another meaning."""
+
+    LOGIN_STARTED = "login.started"
+    LOGIN_CANCELLED = "login.cancelled"
+    LOGIN_FINISHED = "login.finished"
+    LOGIN_REFUSED = "login.refused"
+    PRESENTATION_ACCEPTED = "presentation.accepted"
+    PRESENTATION_REJECTED = "presentation.rejected"
+    WALLET_REFUSED = "wallet.refused"
+    WRONG_BROWSER = "login.wrong_browser"
+    WRONG_NUMBER = "login.wrong_number"
+    CONSENT_GIVEN = "consent.given"
+    CONSENT_REFUSED = "consent.refused"
+    REQUEST_REFUSED = "request.refused"
+    CODE_REDEEMED = "code.redeemed"
+    CODE_REPLAYED = "code.replayed"
+    CODE_WRONG_CLIENT = "code.wrong_client"
+    CODE_REFUSED = "code.refused"
+    CLIENT_REFUSED = "client.refused"
+    USERINFO_READ = "userinfo.read"
+    LOGOUT = "session.ended"
+    PORTAL_APPLIED = "admin.portal_applied"
+    TRUST_APPLIED = "admin.trust_applied"
+    KEY_ROTATED = "admin.key_rotated"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the request that causes an event came from."""
+
+    correlation_id: str | None = None
+    ip: str | None = None
+    actor: str | None = None
+
+
+origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - Origin is frozen
+
+
+def record(
+    session: Session,
+    event: Event,
+    *,
+    at: int,
+    client_id: str | None = None,
+    subject_id: str | None = None,
+    login_id: str | None = None,
+    reason: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one event to the caller's transaction."""
+    where = origin.get()
+    session.add(
+        AuditEvent(
+            at=at,
+            name=event.value,
+            actor=where.actor,
+            client_id=client_id,
+            subject_id=subject_id,
+            login_id=login_id,
+            correlation_id=where.correlation_id,
+            ip=where.ip,
+            reason=reason,
+            detail=dict(detail) if detail else None,
+        )
+    )
+
+
+def record_alone(event: Event, **fields: Any) -> None:
+    """Write one event in a transaction of its own: for acts that change nothing else."""
+    with writing() as session:
+        record(session, event, **fields)

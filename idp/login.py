@@ -1,0 +1,628 @@
+"""The hall: one login, from a portal's question to the moment a code may be issued.
+
+A portal's question goes in (`start`), a wallet's proven answer is laid beside it (`present`), and the browser that
+began carries the result out (`finish`). Neighbours on the floor above speak the protocols; none of that is here.
+
+Invariants:
+- `Login.id` is public (it is in the QR code). The browser's cookie secret and the `response_code` are not.
+- A login is bound to the browser that started it: the login holds the public half of the key in its cookie.
+- The first verified presentation wins; later ones change nothing.
+- What the wallet showed is sealed to that browser the moment it is verified, and opened only with its cookie.
+- A code exists only after a verified presentation and, where one is due, a consent. Taking comes before minting.
+- A login survives app-switch, reload, back, a second tab and a change of language. One that was superseded or has
+  expired says so, and always offers a way back to the portal.
+
+How an answer reaches the browser depends on the way the wallet was asked (`Ask.via`):
+- `link`, the same device: the wallet is told a `response_code` and brings it to this browser (`arrive`).
+- `qr`, another device: the phone shows a number that is typed into this browser (`confirm`), decision D1.
+- `session`: nothing was asked; an earlier presentation still holds (single sign-on).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from idp import seal
+from idp.clock import Clock
+from idp.errors import LoginError, PresentationError
+from idp.events import Event, record, record_alone
+from idp.models import Consumed, writing
+from idp.settings import Settings
+from idp.store import Store
+
+Via = Literal["link", "qr", "session"]
+_SEALED_FOR_BROWSER = "login"
+_OFFERED_QR_CODES = 3  # the one on the page and the two before it (decision D19)
+_SWAP_TRIES = 20
+_REMEMBERED_S = 3600  # an expired or finished login still knows the way back to its portal for this long
+
+
+class AuthorizationRequest(msgspec.Struct, frozen=True):
+    """What a portal asked, checked. Kept with the login; holds nothing about the holder."""
+
+    client_id: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    state: str | None = None
+    nonce: str | None = None
+    code_challenge: str | None = None
+    claims: dict[str, Any] = msgspec.field(default_factory=dict)
+    acr_values: tuple[str, ...] = ()
+    acr_required: bool = False
+    max_age_s: int | None = None
+    prompt: tuple[str, ...] = ()
+    ui_locales: tuple[str, ...] = ()
+    expected_sub: str | None = None
+
+
+class State(StrEnum):
+    """Where a login stands. READY: the answer has come back to the browser that began.
+
+    FINISHED is what remains of a login that was taken: its way back to the portal, for a double click.
+    """
+
+    WAITING = "waiting"
+    PRESENTED = "presented"
+    READY = "ready"
+    REFUSED = "refused"
+    FINISHED = "finished"
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One question to a wallet, with a nonce and a sealed response-encryption key of its own."""
+
+    id: str
+    via: Via
+    nonce: str
+    sealed_key: str
+    created_at: int
+    fetched_at: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A verified presentation: public facts, and the `Proof` sealed to the browser."""
+
+    via: Via
+    sealed_proof: str
+    presented_at: int
+    acr: str
+    amr: tuple[str, ...]
+    token_digest: str | None = None
+    number: str | None = None
+    wrong_numbers: int = 0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The last thing that went wrong: a message key, and what the portal hears if the holder gives up."""
+
+    reason: str
+    oauth_error: str = "access_denied"
+
+
+class Login(msgspec.Struct, frozen=True):
+    """One sign-in under way, as stored under `login:<id>`."""
+
+    id: str
+    request: AuthorizationRequest
+    browser_key: str
+    created_at: int
+    expires_at: int
+    state: State = State.WAITING
+    asks: tuple[Ask, ...] = ()
+    answer: Answer | None = None
+    problem: Problem | None = None
+    consented: tuple[str, ...] | None = None
+    lang: str | None = None
+    sealed_location: str | None = None
+
+    def ask(self, ask_id: str) -> Ask | None:
+        return next((ask for ask in self.asks if ask.id == ask_id), None)
+
+    @property
+    def fetched(self) -> bool:
+        """A wallet has opened one of the questions."""
+        return any(ask.fetched_at is not None for ask in self.asks)
+
+
+class LoginEnded(LoginError):
+    """The login is over; its own browser is offered the way back to the portal."""
+
+    def __init__(self, reason: str, login: Login) -> None:
+        super().__init__(reason, status=410)
+        self.login = login
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What a wallet proved: claims of the credential, and the evidence for `verified_claims`.
+
+    `person_keys` are (trust domain, element, value): each finds the Subject again. Values here are personal:
+    a Proof exists in memory or sealed, never otherwise.
+    """
+
+    credential_type: str
+    claims: dict[str, Any]
+    person_keys: tuple[tuple[str, str, str], ...]
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A login taken out of the hall, opened."""
+
+    login: Login
+    answer: Answer
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What an accepted presentation earns: the `response_code` of a link, or the key to a QR code's number."""
+
+    via: Via
+    token: str
+
+
+class Logins:
+    """The drawer of logins under way."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock, wallet_secret: bytes) -> None:
+        self._store = store
+        self._settings = settings
+        self._times = settings.lifetimes
+        self._clock = clock
+        self._wallet_secret = wallet_secret
+
+    # -- from a portal ---------------------------------------------------------------------------------------
+
+    def start(self, request: AuthorizationRequest) -> tuple[Login, str]:
+        """A new login, and the secret for its cookie."""
+        cookie, login = self._new(request)
+        with writing() as session:
+            record(
+                session,
+                Event.LOGIN_STARTED,
+                at=login.created_at,
+                client_id=request.client_id,
+                login_id=login.id,
+            )
+        self._put(login)
+        return login, cookie
+
+    def start_presented(
+        self, request: AuthorizationRequest, answer: Answer, proof: Proof
+    ) -> tuple[Login, str]:
+        """A login that needs no wallet: an earlier presentation of this browser's session still holds."""
+        cookie, login = self._new(request)
+        login = msgspec.structs.replace(
+            login, state=State.READY, answer=msgspec.structs.replace(answer, sealed_proof=_seal(login, proof))
+        )
+        with writing() as session:
+            record(
+                session,
+                Event.LOGIN_STARTED,
+                at=login.created_at,
+                client_id=request.client_id,
+                login_id=login.id,
+                reason="session",
+            )
+        self._put(login)
+        return login, cookie
+
+    def _new(self, request: AuthorizationRequest) -> tuple[str, Login]:
+        cookie = seal.browser_secret()
+        now = self._clock()
+        return cookie, Login(
+            id=seal.random_token(16),
+            request=request,
+            browser_key=seal.browser_key(cookie),
+            created_at=now,
+            expires_at=now + self._times.login_ttl_s,
+        )
+
+    # -- to the browser --------------------------------------------------------------------------------------
+
+    def show(self, login_id: str, cookie: str | None) -> Login:
+        """The login as its own browser may see it.
+
+        Raises LoginError `login_unknown`, `other_browser`; LoginEnded `expired`.
+        """
+        login = self._load(login_id)
+        if not self._owns(login, cookie):
+            raise LoginError("other_browser", status=403)
+        if login.expires_at <= self._clock() and login.state is not State.FINISHED:
+            raise LoginEnded("expired", login)
+        return login
+
+    def _owns(self, login: Login, cookie: str | None) -> bool:
+        try:
+            key = seal.browser_key(cookie or "")
+        except ValueError:
+            return False
+        return hmac.compare_digest(key, login.browser_key)
+
+    def questions(self, login: Login, *, with_qr: bool) -> Login:
+        """Make sure that there is a link to offer and, where allowed, a QR code that is fresh enough."""
+        wanted = ("link", "qr") if with_qr else ("link",)
+        now = self._clock()
+
+        def change(current: Login) -> Login:
+            asks = list(current.asks)
+            for via in wanted:
+                latest = max((ask.created_at for ask in asks if ask.via == via), default=None)
+                if latest is None or (via == "qr" and now - latest >= self._times.qr_offered_s):
+                    asks.append(self._new_ask(current, via, now))  # type: ignore[arg-type]
+            codes = [ask for ask in asks if ask.via == "qr"]
+            outlived = codes[:-_OFFERED_QR_CODES]
+            return msgspec.structs.replace(current, asks=tuple(ask for ask in asks if ask not in outlived))
+
+        return self._change(login, change) if login.state is State.WAITING else login
+
+    def _new_ask(self, login: Login, via: Via, now: int) -> Ask:
+        ask_id = f"{login.id}.{secrets.token_hex(4)}"
+        key = seal.seal_bytes(self._wallet_secret, secrets.token_bytes(32), f"ask:{ask_id}")
+        return Ask(id=ask_id, via=via, nonce=seal.random_token(), sealed_key=key, created_at=now)
+
+    def ask_secret(self, ask: Ask) -> bytes:
+        """32 random bytes of this ask alone, from which its response-encryption key is made."""
+        return seal.open_bytes(self._wallet_secret, ask.sealed_key, f"ask:{ask.id}")
+
+    def extend(self, login: Login) -> Login:
+        """More time, as often as the holder asks, up to `login_max_s` in all (KWCAG: extendable limits)."""
+        limit = login.created_at + self._times.login_max_s
+        until = min(self._clock() + self._times.login_ttl_s, limit)
+        return self._change(
+            login, lambda current: msgspec.structs.replace(current, expires_at=max(until, current.expires_at))
+        )
+
+    def speak(self, login: Login, lang: str) -> Login:
+        """The holder chose a language for this login."""
+        return self._change(login, lambda current: msgspec.structs.replace(current, lang=lang))
+
+    # -- from a wallet ---------------------------------------------------------------------------------------
+
+    def asked(self, ask_id: str) -> tuple[Login, Ask]:
+        """The login and question behind a wallet's URL.
+
+        Raises PresentationError `login_unknown`.
+        """
+        login_id, _, _ = ask_id.partition(".")
+        try:
+            login = self._load(login_id)
+        except LoginError as error:
+            raise PresentationError("login_unknown") from error
+        if login.expires_at <= self._clock():
+            raise PresentationError("login_expired")
+        ask = login.ask(ask_id)
+        if ask is None:
+            raise PresentationError("login_unknown", "no such question")
+        return login, ask
+
+    def fetched(self, login: Login, ask: Ask) -> None:
+        """A wallet opened the question: the page says so, and there is time left to answer (decision D19)."""
+        if ask.fetched_at is not None or login.state is not State.WAITING:
+            return
+        now = self._clock()
+        until = max(login.expires_at, now + self._times.fetched_extra_s)
+
+        def change(current: Login) -> Login:
+            asks = tuple(
+                msgspec.structs.replace(known, fetched_at=known.fetched_at or now)
+                if known.id == ask.id
+                else known
+                for known in current.asks
+            )
+            return msgspec.structs.replace(current, asks=asks, expires_at=until)
+
+        self._change(login, change)
+        self._store.publish(_key(login.id))
+
+    def answered(self, login: Login, ask: Ask, fingerprint: str) -> Passed | None:
+        """The same answer for the same message again: a wallet whose connection broke may repeat itself."""
+        token = self._token(ask, fingerprint)
+        answer = login.answer
+        if answer is None or answer.token_digest is None or not _matches(token, answer.token_digest):
+            return None
+        return Passed(ask.via, token if ask.via == "link" else f"{login.id}.{token}")
+
+    def present(
+        self, login: Login, ask: Ask, proof: Proof, *, acr: str, amr: tuple[str, ...], fingerprint: str
+    ) -> Passed:
+        """Lay a verified presentation beside the question. The first one wins.
+
+        `fingerprint` is a digest of the wallet's message. Raises PresentationError `already_answered`.
+        """
+        now = self._clock()
+        token = self._token(ask, fingerprint)
+        answer = Answer(
+            via=ask.via,
+            sealed_proof=_seal(login, proof),
+            presented_at=now,
+            acr=acr,
+            amr=amr,
+            token_digest=seal.digest(token),
+            number=f"{secrets.randbelow(10_000):04}" if ask.via == "qr" else None,
+        )
+
+        def change(current: Login) -> Login:
+            if current.state is not State.WAITING:
+                raise PresentationError("already_answered")
+            return msgspec.structs.replace(current, state=State.PRESENTED, answer=answer, problem=None)
+
+        # The event is durable before the wallet is told; a race that is lost rolls it back.
+        with writing() as session:
+            record(
+                session,
+                Event.PRESENTATION_ACCEPTED,
+                at=now,
+                client_id=login.request.client_id,
+                login_id=login.id,
+                detail={"via": ask.via, "credential_type": proof.credential_type, "acr": acr},
+            )
+            session.flush()
+            self._change(login, change)
+        self._store.publish(_key(login.id))
+        return Passed(ask.via, token if ask.via == "link" else f"{login.id}.{token}")
+
+    def _token(self, ask: Ask, fingerprint: str) -> str:
+        # Made from the ask's own secret, so that a repeated message finds it again and nobody else can.
+        return seal.mac(seal.derive(self.ask_secret(ask), "answer"), fingerprint)
+
+    def reject(self, login: Login, error: PresentationError) -> None:
+        """A presentation did not verify. The login goes on waiting: whoever saw the QR code can send rubbish."""
+        record_alone(
+            Event.PRESENTATION_REJECTED,
+            at=self._clock(),
+            client_id=login.request.client_id,
+            login_id=login.id,
+            reason=error.reason,
+        )
+        if login.state is not State.WAITING or error.reason == "already_answered":
+            return
+        problem = Problem(error.reason, error.oauth_error)
+        self._change(
+            login,
+            lambda current: (
+                msgspec.structs.replace(current, problem=problem)
+                if current.state is State.WAITING
+                else current
+            ),
+        )
+        self._store.publish(_key(login.id))
+
+    def refuse(self, login: Login, reason: str) -> None:
+        """The wallet says that the holder refused, or that it cannot answer (OpenID4VP 1.0, section 8.5)."""
+        record_alone(
+            Event.WALLET_REFUSED,
+            at=self._clock(),
+            client_id=login.request.client_id,
+            login_id=login.id,
+            reason=reason,
+        )
+
+        def change(current: Login) -> Login:
+            if current.state is not State.WAITING:
+                return current
+            return msgspec.structs.replace(current, state=State.REFUSED, problem=Problem("wallet_refused"))
+
+        self._change(login, change)
+        self._store.publish(_key(login.id))
+
+    def done(self, token: str) -> tuple[Login, str]:
+        """What the phone's page shows after a QR code was answered: the login and the number to type.
+
+        Raises LoginError `login_unknown`.
+        """
+        login_id, _, secret = token.partition(".")
+        login = self._load(login_id)
+        answer = login.answer
+        if answer is None or answer.number is None or not _matches(secret, answer.token_digest):
+            raise LoginError("login_unknown", status=404)
+        return login, answer.number
+
+    # -- back in the browser ---------------------------------------------------------------------------------
+
+    def arrive(self, login_id: str, cookie: str | None, response_code: str) -> Login:
+        """The wallet brought the browser back with a `response_code` (OpenID4VP 1.0, section 13.3).
+
+        A right code in a wrong browser ends the login: somebody else began it (HAIP 1.0, section 5.1). A wrong
+        code changes nothing. Raises LoginError `login_unknown`, `other_browser`, `response_code_wrong`.
+        """
+        login = self._load(login_id)
+        answer = login.answer
+        right = answer is not None and answer.via == "link" and _matches(response_code, answer.token_digest)
+        if not self._owns(login, cookie):
+            record_alone(
+                Event.WRONG_BROWSER,
+                at=self._clock(),
+                client_id=login.request.client_id,
+                login_id=login.id,
+                reason="right_code" if right else "wrong_code",
+            )
+            if right:
+                self._change(login, _give_up("other_browser"))
+                self._store.publish(_key(login.id))
+            raise LoginError("other_browser", status=403)
+        login = self.show(login_id, cookie)
+        if login.state is State.FINISHED:
+            return login
+        if not right:
+            raise LoginError("response_code_wrong", status=403)
+        if login.state is State.READY:
+            return login  # a reload of the page the wallet opened
+        self._consume("response_code", response_code, login)
+        return self._change(login, _ready)
+
+    def confirm(self, login: Login, number: str) -> Login:
+        """The holder typed the number that the phone shows. Three wrong ones end the login.
+
+        Raises LoginError `wrong_number`, `wrong_number_limit`, `form_expired`.
+        """
+        if login.state is State.READY:
+            return login
+        answer = login.answer
+        if login.state is not State.PRESENTED or answer is None or answer.number is None:
+            raise LoginError("form_expired", status=409)
+        if hmac.compare_digest(number.encode("utf-8"), answer.number.encode("utf-8")):
+            return self._change(login, _ready)
+
+        def change(current: Login) -> Login:
+            known = current.answer
+            if current.state is not State.PRESENTED or known is None:
+                return current
+            wrong = known.wrong_numbers + 1
+            if wrong >= self._settings.holder.wrong_numbers:
+                return _give_up("wrong_number_limit")(current)
+            return msgspec.structs.replace(
+                current, answer=msgspec.structs.replace(known, wrong_numbers=wrong)
+            )
+
+        changed = self._change(login, change)
+        record_alone(
+            Event.WRONG_NUMBER, at=self._clock(), client_id=login.request.client_id, login_id=login.id
+        )
+        ended = changed.state is State.REFUSED
+        raise LoginError("wrong_number_limit" if ended else "wrong_number", status=403)
+
+    def open(self, login: Login, cookie: str) -> Proof:
+        """What the wallet showed, opened with the cookie; for the consent page.
+
+        Raises LoginError `form_expired` when nothing was shown yet.
+        """
+        if login.state is not State.READY or login.answer is None:
+            raise LoginError("form_expired", status=409)
+        opened = seal.open_with_browser(cookie, login.answer.sealed_proof, _purpose(login))
+        return msgspec.json.decode(opened, type=Proof)
+
+    def consent(self, login: Login, claims: tuple[str, ...]) -> Login:
+        """The holder agreed to release these claims."""
+        return self._change(login, lambda current: msgspec.structs.replace(current, consented=claims))
+
+    def finish(self, login: Login, cookie: str) -> Finished | None:
+        """Take the login out of the hall. None when another request of this browser took it first."""
+        if login.state is not State.READY or login.answer is None:
+            raise LoginError("form_expired", status=409)
+        proof = self.open(login, cookie)
+        if self._store.take(_key(login.id)) is None:
+            return None
+        return Finished(login, login.answer, proof)
+
+    def remember(self, login: Login, location: str) -> None:
+        """Keep where the finished login went, sealed to its browser: a double click must not lose the code."""
+        sealed = seal.to_browser(login.browser_key, location.encode("utf-8"), _purpose(login))
+        finished = msgspec.structs.replace(
+            login,
+            state=State.FINISHED,
+            expires_at=self._clock() + self._times.code_ttl_s,
+            asks=(),
+            answer=None,
+            consented=None,
+            sealed_location=sealed,
+        )
+        self._store.put(_key(login.id), _document(finished), _REMEMBERED_S)
+
+    def location(self, login: Login, cookie: str) -> str:
+        """Where a finished login went. Raises LoginEnded once the code in it is stale."""
+        if login.sealed_location is None or self._clock() >= login.expires_at:
+            raise LoginEnded("login_finished", login)
+        return seal.open_with_browser(cookie, login.sealed_location, _purpose(login)).decode("utf-8")
+
+    def cancel(self, login: Login, event: Event = Event.LOGIN_CANCELLED) -> None:
+        """End the login without a code."""
+        record_alone(event, at=self._clock(), client_id=login.request.client_id, login_id=login.id)
+        self._store.take(_key(login.id))
+
+    # -- the drawer ------------------------------------------------------------------------------------------
+
+    def _load(self, login_id: str) -> Login:
+        document = self._store.get(_key(login_id)) if 0 < len(login_id) <= 64 else None
+        login = _read(document) if document is not None else None
+        if login is None:
+            raise LoginError("login_unknown", status=404)
+        return login
+
+    def _put(self, login: Login) -> None:
+        self._store.put(_key(login.id), _document(login), self._ttl_s(login))
+
+    def _ttl_s(self, login: Login) -> int:
+        return max(login.expires_at - self._clock(), 0) + _REMEMBERED_S
+
+    def _change(self, login: Login, change: Callable[[Login], Login]) -> Login:
+        """Compare and set, again with what somebody else made of it if we come second."""
+        for _ in range(_SWAP_TRIES):
+            changed = change(login)
+            if changed == login:
+                return login
+            if self._store.swap(_key(login.id), _document(login), _document(changed), self._ttl_s(changed)):
+                return changed
+            login = self._load(login.id)
+        raise LoginError("unavailable", "too many changes at once", status=503)
+
+    def _consume(self, kind: str, value: str, login: Login) -> None:
+        try:
+            with writing() as session:
+                session.add(Consumed(kind=kind, digest=seal.digest(value), expires_at=login.expires_at))
+        except IntegrityError as error:
+            raise LoginError("response_code_wrong", "used before", status=403) from error
+
+
+def csrf_token(cookie: str, login_id: str) -> str:
+    """What a form of this login must carry: only a page of this browser can know it."""
+    return seal.mac(seal.derive(seal.unb64(cookie), "csrf"), login_id)
+
+
+def channel(login_id: str) -> str:
+    """The Store channel on which changes of a login are published."""
+    return _key(login_id)
+
+
+def _key(login_id: str) -> str:
+    return f"login:{login_id}"
+
+
+def _purpose(login: Login) -> str:
+    return f"{_SEALED_FOR_BROWSER}:{login.id}"
+
+
+def _seal(login: Login, proof: Proof) -> str:
+    return seal.to_browser(login.browser_key, msgspec.json.encode(proof), _purpose(login))
+
+
+def _document(login: Login) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(msgspec.json.encode(login))
+    return document
+
+
+def _read(document: dict[str, Any]) -> Login | None:
+    """A stored record that does not fit today's shape counts as expired (a rolling deploy)."""
+    try:
+        return msgspec.convert(document, Login)
+    except msgspec.ValidationError:
+        return None
+
+
+def _matches(secret: str, digest: str | None) -> bool:
+    return digest is not None and hmac.compare_digest(seal.digest(secret), digest)
+
+
+def _ready(current: Login) -> Login:
+    return (
+        msgspec.structs.replace(current, state=State.READY) if current.state is State.PRESENTED else current
+    )
+
+
+def _give_up(reason: str) -> Callable[[Login], Login]:
+    """What was shown is deleted; the portal will hear access_denied."""
+
+    def change(current: Login) -> Login:
+        return msgspec.structs.replace(current, state=State.REFUSED, answer=None, problem=Problem(reason))
+
+    return change

@@ -1,0 +1,169 @@
+"""What a wallet is asked: a signed request object, by reference.
+
+Spec: OpenID4VP 1.0, sections 5 and 8; RFC 9101; HAIP 1.0, section 5. The object is signed anew at every fetch and
+always says the same (decision D9): nonce, state and encryption key belong to the `Ask`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from joserfc import jws
+from joserfc.jwk import ECKey
+
+from idp import seal
+from idp.clock import Clock
+from idp.login import Ask
+from idp.settings import Settings
+
+AUDIENCE = "https://self-issued.me/v2"
+CONTENT_TYPE = "application/oauth-authz-req+jwt"
+ENC_VALUES = ("A128GCM", "A256GCM")
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_VP_FORMATS = {"dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]}}
+
+
+class SignerError(ValueError):
+    """The request-signing certificate or key cannot be used; says which and why."""
+
+
+class _Registry(jws.JWSRegistry):
+    max_header_length = 16_384  # a certificate chain
+    max_payload_length = 65_536
+
+
+class Signer:
+    """The certificate by which wallets know us, and its key."""
+
+    def __init__(self, settings: Settings) -> None:
+        wallet = settings.wallet
+        self.chain = _chain(Path(wallet.certificate_file))
+        key = _private_key(Path(wallet.private_key_file), self.chain[0])
+        self._key = ECKey.import_key(key)
+        self._x5c = [b64encode(certificate.public_bytes(Encoding.DER)).decode() for certificate in self.chain]
+        self._registry = _Registry(algorithms=["ES256"])
+        self.client_id = _client_id(wallet.client_id_prefix, self.chain[0], settings)
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        header = {"alg": "ES256", "typ": "oauth-authz-req+jwt", "x5c": self._x5c}
+        return jws.serialize_compact(
+            header, msgspec.json.encode(claims), self._key, algorithms=["ES256"], registry=self._registry
+        )
+
+
+class Requests:
+    """Makes links and request objects for the questions of a login."""
+
+    def __init__(self, settings: Settings, signer: Signer, clock: Clock) -> None:
+        self._issuer = settings.issuer
+        self._wallet = settings.wallet
+        self._signer = signer
+        self._clock = clock
+        self.client_id = signer.client_id
+
+    def link(self, ask: Ask) -> str:
+        """What the QR code and the button carry (section 5.7.2). GET, so that a wallet may also prefer POST."""
+        request_uri = f"{self._issuer}/wallet/request/{ask.id}"
+        query = f"client_id={quote(self.client_id, safe='')}&request_uri={quote(request_uri, safe='')}"
+        prefix = self._wallet.link
+        return f"{prefix}{'&' if '?' in prefix else '?'}{query}"
+
+    def response_uri(self, ask: Ask) -> str:
+        return f"{self._issuer}/wallet/response/{ask.id}"
+
+    def object(
+        self,
+        ask: Ask,
+        secret: bytes,
+        query: Mapping[str, Any],
+        *,
+        client_name: str,
+        wallet_nonce: str | None = None,
+    ) -> str:
+        """The signed request object: compact JWS, `typ` `oauth-authz-req+jwt`."""
+        now = self._clock()
+        claims: dict[str, Any] = {
+            "iss": self.client_id,
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + self._wallet.request_ttl_s,
+            "response_type": "vp_token",
+            "response_mode": "direct_post.jwt",
+            "client_id": self.client_id,
+            "response_uri": self.response_uri(ask),
+            "nonce": ask.nonce,
+            "state": ask.id,
+            "dcql_query": query,
+            "client_metadata": {
+                "client_name": client_name,
+                "jwks": {"keys": [public_encryption_jwk(ask, secret)]},
+                "encrypted_response_enc_values_supported": list(ENC_VALUES),
+                "vp_formats_supported": _VP_FORMATS,
+            },
+        }
+        if wallet_nonce is not None:
+            claims["wallet_nonce"] = wallet_nonce
+        return self._signer.sign(claims)
+
+
+def encryption_key(secret: bytes) -> ECKey:
+    """The P-256 private key made from an ask's secret: 256 random bits, reduced into the group's order."""
+    number = int.from_bytes(secret, "big") % (_P256_ORDER - 1) + 1
+    return ECKey.import_key(ec.derive_private_key(number, ec.SECP256R1()))
+
+
+def public_encryption_jwk(ask: Ask, secret: bytes) -> dict[str, Any]:
+    """The key a wallet encrypts its answer to; its `kid` is the question's id."""
+    public = encryption_key(secret).as_dict(private=False)
+    return {
+        "kty": "EC", "crv": "P-256", "x": public["x"], "y": public["y"],
+        "use": "enc", "alg": "ECDH-ES", "kid": ask.id,
+    }  # fmt: skip
+
+
+def _client_id(prefix: str, leaf: x509.Certificate, settings: Settings) -> str:
+    """Section 5.9.3. For `x509_san_dns` the host of `response_uri` must be a DNS name of the certificate."""
+    if prefix == "x509_hash":
+        digest = hashes.Hash(hashes.SHA256())
+        digest.update(leaf.public_bytes(Encoding.DER))
+        return f"x509_hash:{seal.b64(digest.finalize())}"
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound as error:
+        raise SignerError("wallet.certificate_file: x509_san_dns needs a subjectAltName") from error
+    if settings.host not in names.get_values_for_type(x509.DNSName):
+        raise SignerError("wallet.certificate_file: no dNSName equals the issuer's host")
+    return f"x509_san_dns:{settings.host}"
+
+
+def _chain(path: Path) -> list[x509.Certificate]:
+    try:
+        chain = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SignerError(f"wallet.certificate_file: {error}") from error
+    if chain[0].issuer == chain[0].subject:
+        raise SignerError(
+            "wallet.certificate_file: the first certificate is self-signed (HAIP 1.0 refuses that)"
+        )
+    return [certificate for certificate in chain if certificate.issuer != certificate.subject]
+
+
+def _private_key(path: Path, leaf: x509.Certificate) -> ec.EllipticCurvePrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise SignerError(f"wallet.private_key_file: {type(error).__name__}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignerError("wallet.private_key_file: must be an EC P-256 key")
+    if key.public_key() != leaf.public_key():
+        raise SignerError("wallet.private_key_file: is not the key of wallet.certificate_file")
+    return key

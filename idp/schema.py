@@ -1,0 +1,136 @@
+"""The database's tables, brought to this release's shape and never by surprise.
+
+`upgrade` is for the command line and the demo; a server that starts only asks `pending`. Processes that
+upgrade at once queue: PostgreSQL by an advisory lock, SQLite by its write lock. Each upgrade is one
+transaction: it happens whole or not at all.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import NullPool, create_engine, event, text
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from idp.models import prepare_sqlite
+
+_ADVISORY_LOCK = 0x736368656D61  # "schema"
+
+
+class NewerDatabase(Exception):
+    """The database was upgraded by a newer release than this one."""
+
+
+class BrokenReferences(Exception):
+    """A migration left rows in SQLite that refer to nothing; it was rolled back."""
+
+
+def upgrade(database: Engine | URL | str, revision: str = "head") -> None:
+    """Bring the tables to a revision, this release's newest by default. Does nothing where it stands already.
+
+    A missing SQLite file, and the directory for it, is made. Raises NewerDatabase.
+    """
+    pending(database)
+    with _changing(database) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(database: Engine | URL | str, revision: str) -> None:
+    """Go back to a revision; `base` drops every table and what is in it."""
+    with _changing(database) as config:
+        command.downgrade(config, revision)
+
+
+def head() -> str:
+    """This release's newest revision."""
+    revision = _scripts().get_current_head()
+    if revision is None:
+        raise RuntimeError("no migrations are installed")
+    return revision
+
+
+def pending(database: Engine | URL | str) -> list[str]:
+    """The revisions that `upgrade` would apply, in order: empty when all is well. Changes nothing.
+
+    Raises NewerDatabase.
+    """
+    url = _url(database)
+    current = None
+    if url.drivername != "sqlite" or Path(url.database or "").exists():  # connecting would make the file
+        with _engine(url) as engine, engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    newest_first = [script.revision for script in _scripts().walk_revisions()]
+    if current is None:
+        return newest_first[::-1]
+    if current not in newest_first:
+        raise NewerDatabase("the database was upgraded by a newer release; run that one, or restore a backup")
+    return newest_first[: newest_first.index(current)][::-1]
+
+
+def directory() -> Path:
+    """Where the migrations are: in the package when it was installed from a wheel, beside it otherwise."""
+    installed = Path(__file__).parent / "_migrations"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(directory()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _url(database: Engine | URL | str) -> URL:
+    return database.url if isinstance(database, Engine) else make_url(database)
+
+
+@contextmanager
+def _engine(url: URL) -> Iterator[Engine]:
+    """An engine of our own, without a pool: the caller's may hold a connection that would block us."""
+    engine = create_engine(url, poolclass=NullPool)
+    if url.drivername == "sqlite":
+        prepare_sqlite(engine)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _changing(database: Engine | URL | str) -> Iterator[Config]:
+    """Alembic's configuration, bound to a connection inside the one transaction that changes tables."""
+    url = _url(database)
+    if url.drivername == "sqlite":
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    with _engine(url) as engine:
+        if url.drivername == "sqlite":
+            # SQLite changes a table by copying it and dropping the old one, which enforced foreign keys
+            # forbid; they cannot be switched off inside a transaction, so they are checked at its end.
+            event.listen(engine, "connect", _without_foreign_keys)
+        with engine.execution_options(sinwon_writes=True).begin() as connection:
+            if url.drivername != "sqlite":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+            config = _config()
+            config.attributes["connection"] = connection
+            yield config
+            _check_references(connection)
+
+
+def _without_foreign_keys(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA foreign_keys=OFF").close()
+
+
+def _check_references(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = {row[0] for row in connection.exec_driver_sql("PRAGMA foreign_key_check")}
+        if broken:
+            raise BrokenReferences(f"tables with rows that refer to nothing: {', '.join(sorted(broken))}")

@@ -1,0 +1,59 @@
+"""gunicorn, with our settings: threads, no control socket, no access log (request lines carry codes)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from idp.app import close, create_app
+from idp.settings import Settings
+
+_GRACEFUL_S = 20
+_KEEPALIVE_S = 30
+_MAX_REQUEST_LINE = 16_384
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Serves the application; each worker opens the house for itself, after the fork."""
+
+    def __init__(self, settings: Settings, on_ready: Callable[[], None] | None = None) -> None:
+        self._settings = settings
+        self._on_ready = on_ready
+        super().__init__()
+
+    def load_config(self) -> None:
+        server = self._settings.server
+        for name, value in {
+            "bind": server.bind,
+            "workers": server.workers,
+            "threads": server.threads,
+            "worker_class": "gthread",
+            "accesslog": None,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "graceful_timeout": _GRACEFUL_S,
+            "keepalive": _KEEPALIVE_S,
+            "limit_request_line": min(_MAX_REQUEST_LINE, 8190),
+            "limit_request_fields": 64,
+            "server_software": "",
+            "post_worker_init": self._ready,
+            "worker_exit": _leave,
+        }.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return create_app(self._settings)
+
+    def _ready(self, _worker: Any) -> None:
+        if self._on_ready is not None:
+            self._on_ready()
+
+
+def _leave(_server: Any, worker: Any) -> None:
+    application = getattr(worker, "wsgi", None)
+    if isinstance(application, Flask):
+        close(application)

@@ -1,0 +1,109 @@
+"""One browser's session: an earlier presentation that still holds (decision D14).
+
+The record in the Store is found by the SHA-256 of the cookie, and what the wallet showed is sealed under it: a dump
+of the Store names nobody. A session ends after `session_idle_s` unused or `session_max_s` in all, and a new one has
+a new cookie.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from idp import seal
+from idp.clock import Clock
+from idp.login import Answer, Proof, Via
+from idp.settings import Settings
+from idp.store import Store
+
+_PURPOSE = "session"
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A signed-in browser. `id` is the `sid` that portals see; it is not the cookie."""
+
+    id: str
+    subject_id: str
+    via: Via
+    presented_at: int
+    acr: str
+    amr: tuple[str, ...]
+    sealed_proof: str
+    started_at: int
+
+    def answer(self) -> Answer:
+        """The presentation this session rests on, as the answer to a new login."""
+        return Answer(
+            via="session", sealed_proof="", presented_at=self.presented_at, acr=self.acr, amr=self.amr
+        )
+
+
+class Sessions:
+    """The drawer of sessions."""
+
+    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._idle_s = settings.lifetimes.session_idle_s
+        self._max_s = settings.lifetimes.session_max_s
+        self._clock = clock
+
+    def start(self, subject_id: str, answer: Answer, proof: Proof) -> tuple[Session, str]:
+        """A new session, and the secret for its cookie."""
+        cookie = seal.random_token()
+        now = self._clock()
+        session = Session(
+            id=seal.random_token(16),
+            subject_id=subject_id,
+            via=answer.via,
+            presented_at=answer.presented_at,
+            acr=answer.acr,
+            amr=answer.amr,
+            sealed_proof=seal.under(cookie, msgspec.json.encode(proof), _PURPOSE),
+            started_at=now,
+        )
+        self._store.put(_key(cookie), _document(session), min(self._idle_s, self._max_s))
+        return session, cookie
+
+    def find(self, cookie: str | None) -> Session | None:
+        """The live session of this browser; finding it counts as use."""
+        if not cookie or len(cookie) > 64:
+            return None
+        document = self._store.get(_key(cookie))
+        if document is None:
+            return None
+        try:
+            session = msgspec.convert(document, Session)
+        except msgspec.ValidationError:
+            return None
+        left_s = session.started_at + self._max_s - self._clock()
+        if left_s <= 0:
+            self._store.take(_key(cookie))
+            return None
+        # A session that another request just ended must stay ended: swap, never put.
+        self._store.swap(_key(cookie), document, document, min(self._idle_s, left_s))
+        return session
+
+    def proof(self, session: Session, cookie: str) -> Proof:
+        """What the wallet showed when this session began. Raises seal.CannotOpen."""
+        return msgspec.json.decode(seal.open_under(cookie, session.sealed_proof, _PURPOSE), type=Proof)
+
+    def end(self, cookie: str | None) -> Session | None:
+        """End this browser's session; the session it was, or None."""
+        if not cookie or len(cookie) > 64:
+            return None
+        document = self._store.take(_key(cookie))
+        try:
+            return msgspec.convert(document, Session) if document is not None else None
+        except msgspec.ValidationError:
+            return None
+
+
+def _key(cookie: str) -> str:
+    return f"session:{seal.digest(cookie)}"
+
+
+def _document(session: Session) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(msgspec.json.encode(session))
+    return document

@@ -1,0 +1,202 @@
+"""What can be set. `config.example.toml` says what each field means; units stand in the names."""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, field
+from sqlalchemy.engine import make_url
+
+from idp.settings.rules import is_loopback
+
+Seconds = Annotated[int, Meta(ge=1, le=366 * 86400)]
+
+
+class Secret:
+    """Bytes that do not show themselves: `reveal()` gives them, and what it gives belongs in no record."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not serialised")
+
+
+class Url(str):
+    """A URL whose repr leaves out credentials and query, where passwords stand."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        scheme, separator, rest = self.partition("://")
+        place, question, _ = rest.rpartition("@")[2].partition("?")
+        return repr(scheme + separator + ("***@" if "@" in rest else "") + place + (question and "?***"))
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of the file."""
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """How the HTTP server runs. `bind` is `host:port`, `[::1]:port` or `unix:/path`."""
+
+    bind: str = "127.0.0.1:8080"
+    threads: Annotated[int, Meta(ge=1, le=256)] = 8
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    trusted_proxies: Annotated[int, Meta(ge=0, le=8)] = 0
+    max_body_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216)] = 1_048_576
+    max_form_bytes: Annotated[int, Meta(ge=4_096, le=1_048_576)] = 65_536
+
+
+class Database(Section, frozen=True, kw_only=True):
+    """What lives for years. Use `Settings.database_url`, which is absolute and names the driver."""
+
+    url: Url = Url("sqlite:///var/sinwon.db")
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """What lives for minutes. Use `Settings.store_url`; an empty `url` means beside the database."""
+
+    url: Url = Url("")
+
+
+class Secrets(Section, frozen=True, kw_only=True):
+    """`key_encryption_key` is 32 bytes and seals signing keys; `pepper` is 32 to 256 and hides persons."""
+
+    key_encryption_key: Secret
+    pepper: Secret
+
+
+class Lifetimes(Section, frozen=True, kw_only=True):
+    """Decision D19, and how long a signing key is published before and after it signs."""
+
+    login_ttl_s: Seconds = 600
+    login_max_s: Seconds = 1800
+    fetched_extra_s: Seconds = 300
+    qr_offered_s: Seconds = 120
+    code_ttl_s: Annotated[int, Meta(ge=1, le=60)] = 60
+    access_token_ttl_s: Annotated[int, Meta(ge=1, le=3600)] = 300
+    id_token_ttl_s: Annotated[int, Meta(ge=1, le=600)] = 300
+    session_idle_s: Annotated[int, Meta(ge=1, le=86400)] = 900
+    session_max_s: Annotated[int, Meta(ge=1, le=86400)] = 28800
+    key_publish_s: Seconds = 86400
+    key_retire_s: Seconds = 86400
+
+
+class Wallet(Section, frozen=True, kw_only=True):
+    """How we present ourselves to wallets: a certificate (PEM, leaf first, no root) and its private key."""
+
+    client_id_prefix: Literal["x509_hash", "x509_san_dns"] = "x509_hash"
+    certificate_file: str
+    private_key_file: str
+    link: str = "openid4vp://"
+    request_ttl_s: Annotated[int, Meta(ge=30, le=1800)] = 600
+
+
+class Fetch(Section, frozen=True, kw_only=True):
+    """The guarded HTTP client (decision D17). `allow` lists origins that may resolve to private addresses."""
+
+    allow: tuple[str, ...] = ()
+    timeout_s: Annotated[float, Meta(ge=0.1, le=30)] = 3.0
+    max_bytes: Annotated[int, Meta(ge=1024, le=67_108_864)] = 2_000_000
+
+
+class Holder(Section, frozen=True, kw_only=True):
+    """Limits on what one holder may try."""
+
+    logins_per_minute_per_ip: Annotated[int, Meta(ge=1, le=100_000)] = 60
+    wrong_numbers: Annotated[int, Meta(ge=1, le=10)] = 3
+
+
+class Languages(Section, frozen=True, kw_only=True):
+    """The language where neither the portal nor the browser asks for one of ours."""
+
+    default: Literal["ko", "en"] = "ko"
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything a deployment decides. Made by `load`, which checks more than the types say."""
+
+    mode: Literal["demo", "sandbox", "production"] = "production"
+    issuer: str
+    server: Server = field(default_factory=Server)
+    database: Database = field(default_factory=Database)
+    store: Store = field(default_factory=Store)
+    secrets: Secrets
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    wallet: Wallet
+    fetch: Fetch = field(default_factory=Fetch)
+    holder: Holder = field(default_factory=Holder)
+    languages: Languages = field(default_factory=Languages)
+
+    @property
+    def host(self) -> str:
+        """The issuer's host, without port; an IPv6 address without brackets."""
+        return urlsplit(self.issuer).hostname or ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether holders' browsers must be on this machine."""
+        return is_loopback(self.host)
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies carry `Secure` and `__Host-`: over plain http not every browser takes them."""
+        return self.issuer.startswith("https://")
+
+    @property
+    def uses_sqlite(self) -> bool:
+        """Whether the database or the store is a file, which has one writer at a time (decision D21)."""
+        return self.database.url.startswith("sqlite:") or self.store.url.startswith("sqlite:")
+
+    @property
+    def database_url(self) -> Url:
+        """For SQLAlchemy: an absolute path for SQLite, the psycopg driver for PostgreSQL."""
+        return _for_sqlalchemy(self.database.url)
+
+    @property
+    def store_url(self) -> Url:
+        """Where the Store lives: as set, or beside the database (`sinwon.db` and `sinwon-store.db`).
+
+        It is a file of its own on SQLite, so that waiting sign-ins and durable rows do not queue for one
+        write lock.
+        """
+        if self.store.url:
+            return (
+                self.store.url
+                if "redis" in self.store.url.partition(":")[0]
+                else _for_sqlalchemy(self.store.url)
+            )
+        if not self.database.url.startswith("sqlite:"):
+            return self.database_url
+        url = make_url(self.database_url)
+        file = Path(url.database or "")
+        beside = url.set(database=str(file.with_name(f"{file.stem}-store{file.suffix}")))
+        return Url(beside.render_as_string(hide_password=False))
+
+
+def _for_sqlalchemy(url: str) -> Url:
+    parsed = make_url(url)
+    if parsed.drivername == "sqlite":
+        parsed = parsed.set(database=str(Path(parsed.database or "").absolute()))
+    else:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return Url(parsed.render_as_string(hide_password=False))

@@ -1,0 +1,325 @@
+"""Finding the values: file, environment and overrides, each checked, all problems together."""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from idp.seal import unb64
+from idp.settings import rules
+from idp.settings.fields import Secret, Section, Settings, Url
+from idp.settings.rules import NotAcceptable, is_loopback, is_this_machine
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`path` is where the operator wrote it (`database.url`, `IDP_DATABASE__URL`) or where it is missing."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` holds every one found."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        noun = "problem" if len(problems) == 1 else "problems"
+        super().__init__("\n  - ".join([f"{len(problems)} {noun} in the settings:", *map(str, problems)]))
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A value as the operator gave it. `path`: where; `is_text`: as text only; `is_file`: in that file."""
+
+    value: Any
+    path: str
+    is_text: bool = False
+    is_file: bool = False
+
+
+def _fields() -> Iterator[tuple[str, FieldInfo]]:
+    """`("mode", ...), ("database.url", ...), ...`: every setting there is."""
+    for field in msgspec.structs.fields(Settings):
+        if isinstance(field.type, type) and issubclass(field.type, Section):
+            for inner in msgspec.structs.fields(field.type):
+                yield f"{field.name}.{inner.name}", inner
+        else:
+            yield field.name, field
+
+
+TYPES: dict[str, Any] = {name: field.type for name, field in _fields()}
+REQUIRED = {name for name, field in _fields() if field.required}
+FILE_FORMS = {f"{name}_file": name for name, kind in TYPES.items() if kind in (Secret, Url)}
+_SECTIONS = sorted({name.partition(".")[0] for name in TYPES if "." in name})
+_RULES: dict[str, Callable[[Any], Any]] = {
+    "issuer": rules.issuer,
+    "server.bind": rules.listener,
+    "database.url": rules.database,
+    "store.url": rules.store,
+    "secrets.key_encryption_key": lambda secret: _of_length(secret, 32, 32),
+    "secrets.pepper": lambda secret: _of_length(secret, 32, 256),
+    "wallet.certificate_file": rules.readable_file,
+    "wallet.private_key_file": rules.readable_file,
+    "wallet.link": rules.link,
+    "fetch.allow": rules.origins,
+}
+_SECRET_FILE_MAX_BYTES = 4096
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings of this deployment, checked.
+
+    `path` is the TOML file (None: the one named by `IDP_CONFIG`, else none). `overrides` has the shape of the
+    file and wins over everything; a secret in it may be bytes.
+
+    Raises SettingsError with every problem at once.
+    """
+    problems: list[Problem] = []
+    if path is None and environ.get("IDP_CONFIG"):
+        path = Path(environ["IDP_CONFIG"])
+    given: dict[str, _Given] = {}
+    for layer in (
+        _from_tables(_read_toml(path, problems), problems),
+        _from_environ(environ, problems),
+        _from_tables(overrides or {}, problems),
+    ):
+        given |= _one_form_each(layer, problems)
+    values, unusable = _read_all(given, problems)
+    settings = _assemble(values)
+    for names, message in _conflicts(settings):
+        if not unusable.intersection(names):
+            problems.append(Problem(given[names[0]].path if names[0] in given else names[0], message))
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read_toml(path: Path | None, problems: list[Problem]) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+    except UnicodeDecodeError:
+        problems.append(Problem(str(path), "is not UTF-8"))
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the parser's own words may quote the text, and that may be a secret.
+        place = str(error).rpartition("(at ")[2].rstrip(")")
+        problems.append(Problem(str(path), f"is not TOML: look at {place}"))
+    return {}
+
+
+def _from_tables(tables: Mapping[str, Any], problems: list[Problem]) -> dict[str, _Given]:
+    flat: dict[str, Any] = {}
+    for key, value in tables.items():
+        if key in _SECTIONS and isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
+        elif key in _SECTIONS:
+            problems.append(Problem(key, f"must be a table: [{key}]"))
+        else:
+            flat[key] = value
+    layer: dict[str, _Given] = {}
+    for name, value in flat.items():
+        if name in TYPES or name in FILE_FORMS:
+            layer[name] = _Given(value, name, is_file=name in FILE_FORMS)
+        else:
+            problems.append(Problem(name, _unknown(name, [*TYPES, *FILE_FORMS])))
+    return layer
+
+
+def _from_environ(environ: Mapping[str, str], problems: list[Problem]) -> dict[str, _Given]:
+    known = {"IDP_" + name.upper().replace(".", "__"): name for name in (*TYPES, *FILE_FORMS)}
+    layer: dict[str, _Given] = {}
+    for variable, text in environ.items():
+        if not variable.startswith("IDP_") or variable == "IDP_CONFIG" or variable.startswith("IDP_TEST_"):
+            continue
+        if variable in known:
+            name = known[variable]
+            layer[name] = _Given(text, variable, is_text=True, is_file=name in FILE_FORMS)
+        else:
+            problems.append(Problem(variable, _unknown(variable, list(known))))
+    return layer
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    same_field = [other for other in known if other.rpartition(".")[2] == name.rpartition(".")[2]]
+    near = same_field[:1] or get_close_matches(name, [*_SECTIONS, *known] if "." not in name else known, n=1)
+    return "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _one_form_each(layer: dict[str, _Given], problems: list[Problem]) -> dict[str, _Given]:
+    """`x_file` takes the place of `x`. Both in one layer leave open which is meant: a problem."""
+    chosen: dict[str, _Given] = {}
+    for name, given in layer.items():
+        target = FILE_FORMS.get(name, name)
+        if target in chosen:
+            problems.append(Problem(given.path, f"also given as {chosen[target].path}: keep one of them"))
+        chosen[target] = given
+    return chosen
+
+
+def _read_all(given: dict[str, _Given], problems: list[Problem]) -> tuple[dict[str, Any], set[str]]:
+    """What could be read, and the names of the settings that are missing or not acceptable."""
+    values: dict[str, Any] = {}
+    unusable: set[str] = set()
+    for name, kind in TYPES.items():
+        try:
+            if name in given:
+                values[name] = _RULES.get(name, _same)(_read(kind, given[name]))
+            elif name in REQUIRED:
+                raise NotAcceptable("required" + (f", here or as {name}_file" if kind is Secret else ""))
+        except NotAcceptable as error:
+            unusable.add(name)
+            problems.append(Problem(given[name].path if name in given else name, str(error)))
+    return values, unusable
+
+
+def _read(kind: Any, given: _Given) -> Any:
+    raw = _read_secret_file(given.value) if given.is_file else given.value
+    if kind is Secret:
+        return _read_secret(raw)
+    if get_origin(kind) is Literal and raw not in get_args(kind):
+        raise NotAcceptable(f"expected one of {', '.join(get_args(kind))}")
+    if given.is_text and get_origin(kind) is tuple:
+        raw = [part.strip() for part in raw.split(",") if part.strip()]
+    try:
+        value = msgspec.convert(raw, str if kind is Url else kind, strict=not given.is_text)
+    except msgspec.ValidationError as error:
+        raise NotAcceptable(str(error).replace("`", "").replace("Expected", "expected")) from None
+    return Url(value) if kind is Url else value
+
+
+def _read_secret_file(name: object) -> str:
+    # The name is not repeated: what was pasted here may be the secret itself.
+    if not isinstance(name, str):
+        raise NotAcceptable("expected the path of a file")
+    rules.readable_file(name)
+    with Path(name).open("rb") as file:
+        data = file.read(_SECRET_FILE_MAX_BYTES + 1)
+    try:
+        if len(data) <= _SECRET_FILE_MAX_BYTES:
+            return data.decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise NotAcceptable("the file must be ASCII text: base64url, hex digits or a URL") from None
+    raise NotAcceptable(f"the file is longer than {_SECRET_FILE_MAX_BYTES} bytes")
+
+
+def _read_secret(raw: object) -> Secret:
+    if isinstance(raw, bytes):
+        return Secret(raw)
+    if not isinstance(raw, str):
+        raise NotAcceptable("expected text: base64url or hex digits")
+    try:
+        # 64 hex digits would also pass as 48 bytes of base64url; nobody means that.
+        if len(raw) >= 64 and not set(raw) - set("0123456789abcdefABCDEF"):
+            return Secret(bytes.fromhex(raw))
+        return Secret(unb64(raw.rstrip("=").replace("+", "-").replace("/", "_")))
+    except ValueError:
+        raise NotAcceptable("expected base64url or hex digits") from None
+
+
+def _of_length(secret: Secret, least: int, most: int) -> Secret:
+    if least <= len(secret.reveal()) <= most:
+        return secret
+    expected = f"{least}" if least == most else f"{least} to {most}"
+    raise NotAcceptable(f"expected {expected} bytes, as base64url or hex digits")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _assemble(values: Mapping[str, Any]) -> Settings:
+    """A Settings of these values. What is required and missing gets a stand-in; `load` then never returns it."""
+    stand_ins: dict[str, Any] = {
+        "issuer": "https://issuer.invalid",
+        "secrets.key_encryption_key": Secret(b""),
+        "secrets.pepper": Secret(b""),
+        "wallet.certificate_file": "",
+        "wallet.private_key_file": "",
+    }
+    top: dict[str, Any] = {}
+    nested: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
+    for name, value in (stand_ins | dict(values)).items():
+        section, _, field = name.rpartition(".")
+        (nested[section] if section else top)[field] = value
+    kinds = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    return Settings(**top, **{section: kinds[section](**fields) for section, fields in nested.items()})
+
+
+def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What cannot stand together: the settings involved, the one to report at first, and why."""
+    lifetimes = settings.lifetimes
+    if settings.server.workers > 1 and settings.uses_sqlite:
+        names = ("server.workers", "database.url", "store.url")
+        yield names, "more than one process needs PostgreSQL: an SQLite file serves one"
+    if settings.secrets.key_encryption_key == settings.secrets.pepper:
+        yield ("secrets.pepper", "secrets.key_encryption_key"), "must differ from secrets.key_encryption_key"
+    for low, high in (
+        ("login_ttl_s", "login_max_s"),
+        ("qr_offered_s", "login_ttl_s"),
+        ("session_idle_s", "session_max_s"),
+        ("id_token_ttl_s", "key_retire_s"),
+        ("access_token_ttl_s", "key_retire_s"),
+    ):
+        if getattr(lifetimes, low) > getattr(lifetimes, high):
+            yield (f"lifetimes.{high}", f"lifetimes.{low}"), f"must be at least lifetimes.{low}"
+    if settings.mode == "demo":
+        yield from _demo_conflicts(settings)
+    else:
+        link = urlsplit(settings.wallet.link)
+        if link.scheme == "http":
+            yield ("wallet.link", "mode"), "plain http is for a loopback wallet in mode demo"
+    if settings.mode == "production":
+        yield from _production_conflicts(settings)
+
+
+def _demo_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The demo's keys and persons are make-believe: nobody else may reach it."""
+    if not settings.is_loopback:
+        yield ("issuer", "mode"), "mode demo stays on this machine: expected a loopback host"
+    bind = settings.server.bind
+    if not bind.startswith("unix:") and not is_loopback(bind.rpartition(":")[0]):
+        yield ("server.bind", "mode"), "mode demo listens on loopback only"
+    link = urlsplit(settings.wallet.link)
+    if link.scheme == "http" and not is_loopback(link.hostname or ""):
+        yield ("wallet.link", "mode"), "plain http is for a loopback wallet"
+
+
+def _production_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not settings.secure_cookies:
+        yield ("issuer", "mode"), "mode production needs https"
+    elif settings.is_loopback:
+        yield ("issuer", "mode"), "mode production needs a host that holders can reach, not loopback"
+    for name in ("key_encryption_key", "pepper"):
+        if _is_made_up(getattr(settings.secrets, name).reveal()):
+            yield (f"secrets.{name}", "mode"), "is an example, a phrase or a pattern; make one at random"
+    for number, entry in enumerate(settings.fetch.allow, 1):
+        parts = urlsplit(entry)
+        if is_this_machine(parts.hostname or ""):
+            yield ("fetch.allow", "mode"), f"entry {number}: loopback is refused in mode production"
+        elif parts.scheme != "https":
+            yield ("fetch.allow", "mode"), f"entry {number}: mode production needs https"
+
+
+def _is_made_up(secret: bytes) -> bool:
+    """Whether these bytes were not drawn at random: text, or steps that repeat (zeros, counting, ABAB).
+
+    Of 32 random bytes, all are printable once in 10^13 times, and fewer than 12 steps differ far more rarely.
+    """
+    steps = {(after - before) % 256 for before, after in pairwise(secret)}
+    return len(steps) < 12 or all(0x20 <= byte < 0x7F for byte in secret)

@@ -1,0 +1,155 @@
+"""What a value may be, beyond its type. A refusal says what is expected and never repeats the value."""
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+_STORE_SCHEMES = {"redis", "rediss"} | {
+    f"{scheme}+{kind}" for scheme in ("redis", "rediss") for kind in ("sentinel", "cluster")
+}
+_UNSAFE_LINK_SCHEMES = {"javascript", "data", "vbscript", "file", "blob", "about"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class NotAcceptable(ValueError):
+    """The value is not one this setting can have; the text says what is expected."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this host, name or address, is loopback, however it is spelled. Names are not resolved."""
+    address = _address(host)
+    if address is None:
+        name = host.rstrip(".").lower()
+        return name == "localhost" or name.endswith(".localhost")
+    return address.is_loopback
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a connection to this host stays here: loopback, or unspecified, which connects to loopback."""
+    address = _address(host)
+    return is_loopback(host) or (address is not None and address.is_unspecified)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))  # 127.1, 2130706433, 0x7f.1
+        except (OSError, UnicodeEncodeError):
+            return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def split_url(value: str) -> SplitResult:
+    """The parts of a URL in printable ASCII whose port, if any, is a number."""
+    try:
+        parts = urlsplit(value)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        raise NotAcceptable("expected a URL") from None
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise NotAcceptable("expected a URL in printable ASCII without spaces")
+    return parts
+
+
+def origin(value: str) -> str:
+    """`scheme://host[:port]`, written the one way browsers write it, so that comparing strings is enough."""
+    parts = split_url(value)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise NotAcceptable("expected https://host or https://host:port")
+    if parts.path or "?" in value or "#" in value or "@" in parts.netloc:
+        raise NotAcceptable(
+            "expected scheme, host and port alone: no path, trailing slash, query, fragment or user"
+        )
+    if f"{parts.scheme}://{parts.netloc.lower()}" != value:
+        raise NotAcceptable("expected scheme and host in lower case")
+    if parts.netloc.endswith(":") or parts.port == _DEFAULT_PORTS[parts.scheme]:
+        raise NotAcceptable("leave the default port out")
+    return value
+
+
+def issuer(value: str) -> str:
+    """The issuer: an origin, since well-known documents and `__Host-` cookies live at its root."""
+    origin(value)
+    if value.startswith("http://") and not is_loopback(urlsplit(value).hostname or ""):
+        raise NotAcceptable("expected https")
+    return value
+
+
+def origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    for number, value in enumerate(values, 1):
+        try:
+            origin(value)
+        except NotAcceptable as error:
+            raise NotAcceptable(f"entry {number}: {error}") from None
+    return values
+
+
+def listener(value: str) -> str:
+    """`host:port`, `[::1]:port` or `unix:/path`; port 0 is not taken, since the issuer must name it."""
+    if re.fullmatch(r"unix:/[^\s]+", value):
+        return value
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", value)
+    if not match or not 0 < int(match[2]) < 65536:
+        raise NotAcceptable("expected host:port, [::1]:port or unix:/path")
+    return value
+
+
+def database(value: str) -> str:
+    """`sqlite:///path` (four slashes before an absolute one) or `postgresql://user:password@host/name`."""
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise NotAcceptable("expected sqlite:///path or postgresql://user:password@host/name") from None
+    if url.drivername not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+        raise NotAcceptable("expected sqlite:///path or postgresql://user:password@host/name")
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise NotAcceptable(
+            "expected the path of a file" if url.drivername == "sqlite" else "expected a database name"
+        )
+    return value
+
+
+def store(value: str) -> str:
+    if not value:
+        return value
+    scheme = value.partition(":")[0]
+    if scheme not in _STORE_SCHEMES:
+        try:
+            return database(value)
+        except NotAcceptable:
+            raise NotAcceptable(
+                "expected nothing (beside the database), redis://host:port/0, sqlite:///path or postgresql://…"
+            ) from None
+    if not re.match(r"[^/?#]*://[^/?#]", value):
+        raise NotAcceptable(f"expected a host after {scheme}://")
+    return value
+
+
+def link(value: str) -> str:
+    """What a wallet's link begins with: a wallet's own scheme, or an http(s) address without fragment."""
+    parts = split_url(value)
+    if not re.match(r"[a-z][a-z0-9+.-]*://", value) or parts.scheme in _UNSAFE_LINK_SCHEMES:
+        raise NotAcceptable("expected scheme:// or https://host/path")
+    if "#" in value or re.search(r"[\"'<>\\`{}|^]", value):
+        raise NotAcceptable("expected no fragment and no quotes, brackets or backslashes")
+    if parts.scheme in _DEFAULT_PORTS and (not parts.hostname or "@" in parts.netloc):
+        raise NotAcceptable("expected a host and no user")
+    return value
+
+
+def readable_file(value: str) -> str:
+    # The name is not repeated: what was pasted here may be the key itself.
+    try:
+        with Path(value).open("rb"):
+            return value
+    except OSError as error:
+        raise NotAcceptable(f"the file cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise NotAcceptable("expected the path of a file") from None

@@ -1,0 +1,95 @@
+"""JSON from outside, read strictly: one meaning a text, bounded work, one error.
+
+Python's parser takes duplicate members (the last wins), NaN, integers of any length and lone surrogates, and
+raises RecursionError on deep nesting. Each has been somebody's hole; here each is a `ValueError`.
+RFC 8259 leaves duplicate names to the reader; RFC 7519, section 4, and RFC 8725 ask to refuse them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+MAX_DEPTH = 32
+_MAX_INTEGER_DIGITS = 20
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def loads(text: str | bytes, *, max_bytes: int = 1_048_576, max_depth: int = MAX_DEPTH) -> Any:
+    """The value of a JSON text. Raises ValueError, and nothing else, for anything doubtful."""
+    if isinstance(text, str):
+        text = text.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, which is a ValueError
+    if len(text) > max_bytes:
+        raise ValueError("too large")
+    _check_depth(text, max_depth)
+    value = json.loads(
+        text.decode("utf-8"),
+        object_pairs_hook=_unique,
+        parse_constant=_refuse_constant,
+        parse_int=_bounded_int,
+        parse_float=_finite_float,
+    )
+    _check_strings(value)
+    return value
+
+
+def loads_object(
+    text: str | bytes, *, max_bytes: int = 1_048_576, max_depth: int = MAX_DEPTH
+) -> dict[str, Any]:
+    """The same, for a text that must be an object."""
+    value = loads(text, max_bytes=max_bytes, max_depth=max_depth)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def _check_depth(text: bytes, max_depth: int) -> None:
+    # Counts brackets outside strings before the recursive parser sees them.
+    if text.count(b"[") + text.count(b"{") <= max_depth:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > max_depth:
+            raise ValueError("nested too deeply")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a member is there twice")
+    return value
+
+
+def _refuse_constant(_name: str) -> Any:
+    raise ValueError("not a JSON number")
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > _MAX_INTEGER_DIGITS:
+        raise ValueError("number too long")
+    return int(digits)
+
+
+def _finite_float(digits: str) -> float:
+    if len(digits) > 64:
+        raise ValueError("number too long")
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("number too large")
+    return value
+
+
+def _check_strings(value: Any) -> None:
+    # An escaped lone surrogate ("\ud800") parses, and fails later wherever the string is encoded.
+    if isinstance(value, str):
+        value.encode("utf-8")
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            name.encode("utf-8")
+            _check_strings(member)
+    elif isinstance(value, list):
+        for element in value:
+            _check_strings(element)

@@ -1,0 +1,304 @@
+"""What every answer has in common: who asked, the headers, the language, and how an error looks.
+
+A page's error is a page, the wallet's is JSON, the portal's is a redirect or JSON; each carries a correlation id that
+an admin can look up in the audit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from idp import portals
+from idp.clock import iso
+from idp.errors import AuthorizationError, LoginError, PageError, PresentationError, Unavailable
+from idp.events import Event, Origin, origin, record_alone
+from idp.login import Login, LoginEnded
+from idp.oidc.authorize import redirect
+from idp.portals import Registration
+from idp.views import language
+from idp.views.messages import message_for, spoken
+from idp.wiring import House
+
+log = logging.getLogger("idp")
+
+STATIC = Path(__file__).parent.parent / "static"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+_LANGUAGE_COOKIE_S = 365 * 86400
+_HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
+
+
+class Frame:
+    """Pages, cookies and errors, for all doors."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.settings = house.settings
+        self._secure = house.settings.secure_cookies
+
+    def install(self, app: Flask) -> None:
+        language.install(app.jinja_env)
+        app.before_request(self._arrive)
+        app.after_request(self._leave)
+        app.register_error_handler(PageError, self._page_error)
+        app.register_error_handler(AuthorizationError, self._authorization_error)
+        app.register_error_handler(PresentationError, self._presentation_error)
+        app.register_error_handler(Unavailable, self._unavailable)
+        app.register_error_handler(OperationalError, self._unavailable)
+        app.register_error_handler(HTTPException, self._http_error)
+        app.register_error_handler(Exception, self._bug)
+
+    # -- in and out ------------------------------------------------------------------------------------------
+
+    def _arrive(self) -> None:
+        g.correlation_id = secrets.token_hex(8)
+        g.lang_login = None
+        g.ui_locales = ()
+        g.set_cookies = []
+        origin.set(Origin(correlation_id=g.correlation_id, ip=request.remote_addr))
+
+    def _leave(self, response: Response) -> Response:
+        headers = response.headers
+        headers.setdefault("Content-Security-Policy", CSP)
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        headers.setdefault("X-Frame-Options", "DENY")
+        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        headers.setdefault("Cache-Control", "no-store")
+        headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")
+        if self._secure:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+        for cookie in getattr(g, "set_cookies", ()):
+            response.set_cookie(**cookie)
+        return response
+
+    # -- cookies ---------------------------------------------------------------------------------------------
+
+    def cookie_name(self, name: str) -> str:
+        """`__Host-` wherever there is TLS: then no other host or path can have set it."""
+        return f"__Host-{name}" if self._secure else name
+
+    def cookie(self, name: str) -> str | None:
+        return request.cookies.get(self.cookie_name(name))
+
+    def set_cookie(self, name: str, value: str, max_age_s: int | None) -> None:
+        """For this answer. `max_age_s` None: until the browser closes; 0: gone."""
+        g.set_cookies.append(
+            {
+                "key": self.cookie_name(name),
+                "value": value,
+                "max_age": max_age_s,
+                "path": "/",
+                "secure": self._secure,
+                "httponly": True,
+                "samesite": "Lax",
+            }
+        )
+
+    # -- language --------------------------------------------------------------------------------------------
+
+    def speak_for(self, login: Login) -> None:
+        """Pages from here on are in the language of this login."""
+        g.lang_login = login.lang
+        g.ui_locales = login.request.ui_locales
+
+    def lang(self) -> str:
+        explicit = request.args.get("lang", "")[:8]
+        if explicit in language.LANGUAGES:
+            self.set_cookie("lang", explicit, _LANGUAGE_COOKIE_S)
+        else:
+            explicit = ""
+        return language.choose(
+            explicit or g.get("lang_login"),
+            list(g.get("ui_locales", ())),
+            self.cookie("lang"),
+            request.headers.get("Accept-Language", ""),
+        )
+
+    # -- pages -----------------------------------------------------------------------------------------------
+
+    def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        lang = self.lang()
+        made = render_template(
+            template,
+            lang=lang,
+            languages=self._languages(lang),
+            mode=self.settings.mode,
+            static=self._static.__getitem__,
+            correlation_id=g.correlation_id,
+            **context,
+        )
+        response = Response(made, status=status, mimetype="text/html")
+        response.headers["Content-Language"] = lang
+        return response
+
+    def error_page(
+        self,
+        reason: str,
+        *,
+        status: int,
+        portal: Registration | None = None,
+        return_url: str | None = None,
+        retry_url: str | None = None,
+    ) -> Response:
+        """A sentence of what happened, one of what to do, and a code to read to a help desk."""
+        message = spoken(message_for(reason), self.lang())
+        return self.page(
+            "error.html",
+            status=status,
+            title=message.title,
+            message=message.message,
+            advice=message.advice,
+            code=message.code,
+            time_iso=iso(self.house.clock()),
+            portal=self.portal(portal) if portal else None,
+            return_url=return_url,
+            retry_url=retry_url,
+        )
+
+    def portal(self, registration: Registration) -> dict[str, Any]:
+        """A portal as pages show it."""
+        lang = self.lang()
+        return {
+            "name": registration.name[lang],
+            "operator": registration.operator[lang],
+            "policy_uri": registration.policy_uri,
+            "tos_uri": registration.tos_uri,
+            "client_uri": registration.client_uri,
+        }
+
+    def _languages(self, lang: str) -> list[dict[str, Any]]:
+        kept = {name: value for name, value in request.args.items() if name != "lang"}
+        # A form's answer has no address of its own to come back to: the switch leads to the page it came from.
+        path = request.path if request.method in {"GET", "HEAD"} else request.path.rsplit("/", 1)[0]
+        return [
+            {
+                "code": code,
+                "name": language.NAMES[code],
+                "url": f"{path}?{urlencode({**kept, 'lang': code})}",
+                "current": code == lang,
+            }
+            for code in language.LANGUAGES
+        ]
+
+    @cached_property
+    def _static(self) -> dict[str, str]:
+        """Addresses of static files with a hash of their content, so that they may be cached for ever."""
+        return {
+            file.name: f"/static/{file.name}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+            for file in STATIC.iterdir()
+            if file.is_file()
+        }
+
+    # -- errors ----------------------------------------------------------------------------------------------
+
+    def _page_error(self, error: PageError) -> Response:
+        if not isinstance(error, LoginError):
+            record_alone(Event.REQUEST_REFUSED, at=self.house.clock(), reason=error.reason)
+        log.info("%s %s: %s", g.correlation_id, type(error).__name__, error)
+        if isinstance(error, LoginEnded):
+            return self.ended(error.login, error.reason, status=error.status)
+        if error.reason == "other_browser":
+            return self.page("other_browser.html", status=error.status, portal=None)
+        return self.error_page(error.reason, status=error.status)
+
+    def ended(self, login: Login, reason: str, *, status: int) -> Response:
+        """A login that is over, with the way back to its portal."""
+        self.speak_for(login)
+        portal = portals.find(login.request.client_id)
+        return_url = redirect(
+            login.request.redirect_uri,
+            self.settings.issuer,
+            error=login.problem.oauth_error if login.problem else "access_denied",
+            error_description="the sign-in was not completed",
+            state=login.request.state,
+        )
+        return self.error_page(reason, status=status, portal=portal, return_url=return_url)
+
+    def _authorization_error(self, error: AuthorizationError) -> Response:
+        record_alone(Event.LOGIN_REFUSED, at=self.house.clock(), reason=error.error)
+        log.info("%s %s", g.correlation_id, error)
+        if error.redirect_uri is None:
+            return self.error_page("bad_request", status=400)
+        return see_other(
+            redirect(
+                error.redirect_uri,
+                self.settings.issuer,
+                error=error.error,
+                error_description=error.description,
+                state=error.state,
+            )
+        )
+
+    def _presentation_error(self, error: PresentationError) -> Response:
+        log.info("%s %s", g.correlation_id, error)
+        return wallet_error(error)
+
+    def _unavailable(self, error: Exception) -> Response:
+        log.error("%s unavailable: %s", g.correlation_id, type(error).__name__)
+        return self._failed("unavailable", "temporarily_unavailable", 503)
+
+    def _http_error(self, error: HTTPException) -> Response:
+        status = error.code or 500
+        failed = self._failed(_HTTP_REASONS.get(status, "bad_request"), "invalid_request", status)
+        for name, value in error.get_headers():
+            if name in {"Allow", "Retry-After"}:
+                failed.headers[name] = value
+        return failed
+
+    def _bug(self, error: Exception) -> Response:
+        log.error("%s bug", g.correlation_id, exc_info=error)
+        return self._failed("internal", "server_error", 500)
+
+    def _failed(self, reason: str, oauth_error: str, status: int) -> Response:
+        """JSON for machines, a page for people."""
+        for_machines = request.path.startswith(("/token", "/userinfo", "/wallet/re", "/jwks", "/.well-known"))
+        if for_machines:
+            response = jsonify(error=oauth_error, correlation_id=g.correlation_id)
+            response.status_code = status
+        else:
+            response = self.error_page(reason, status=status)
+        if status == 503:
+            response.headers["Retry-After"] = "5"
+        return response
+
+
+def wallet_error(error: PresentationError, redirect_uri: str | None = None) -> Response:
+    """What a wallet hears: never which check failed (decision D6)."""
+    body = {"error": error.error, "error_description": "The response was not accepted."}
+    if redirect_uri is not None:
+        body["redirect_uri"] = redirect_uri
+    response = jsonify(body)
+    response.status_code = 400
+    return response
+
+
+def see_other(location: str) -> Response:
+    """303: whatever came, the browser goes on with GET (RFC 9700, section 4.12)."""
+    response = Response(status=303)
+    response.headers["Location"] = location
+    response.autocorrect_location_header = False
+    return response
+
+
+def parameters() -> dict[str, list[str]]:
+    """Query and form together, so that a parameter in both counts as repeated."""
+    merged: dict[str, list[str]] = {}
+    for source in (request.args, request.form):
+        for name, values in source.lists():
+            merged.setdefault(name, []).extend(values)
+    return merged

@@ -1,0 +1,313 @@
+"""The holders' door: the sign-in page, its waiting, the number from the phone, consent."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from markupsafe import Markup
+
+from idp import claims, consent, portals, seal
+from idp import login as logins
+from idp.clock import iso
+from idp.errors import AuthorizationError, LoginError
+from idp.events import Event
+from idp.login import Ask, Login, LoginEnded, Proof, State
+from idp.openid4vp.question import question
+from idp.portals import Registration, RequestedClaim
+from idp.views import language, qr
+from idp.views.frame import Frame, see_other
+from idp.views.messages import Message, problem_for, spoken
+from idp.views.waiting import WaitingRoom
+
+
+class HolderDoor:
+    """Routes of the holders' door."""
+
+    def __init__(self, frame: Frame, waiting_room: WaitingRoom) -> None:
+        self.frame = frame
+        self.house = frame.house
+        self.waiting_room = waiting_room
+
+    def blueprint(self) -> Blueprint:
+        door = Blueprint("holder", __name__, url_prefix="/login/<login_id>")
+        rule = door.add_url_rule
+        rule("", "sign_in", self.sign_in)
+        rule("/status", "status", self.status)
+        rule("/events", "events", self.events)
+        rule("/extend", "extend", self.extend, methods=["POST"])
+        rule("/cancel", "cancel", self.cancel, methods=["POST"])
+        rule("/confirm", "confirm", self.confirm, methods=["POST"])
+        rule("/consent", "consent", self.consent_page)
+        rule("/consent", "consent_given", self.consent_given, methods=["POST"])
+        return door
+
+    # -- signing in ------------------------------------------------------------------------------------------
+
+    def sign_in(self, login_id: str) -> Response:
+        login, cookie = self._own(login_id)
+        chosen = request.args.get("lang", "")[:8]
+        if chosen in language.LANGUAGES and login.lang != chosen:
+            login = self.house.logins.speak(login, chosen)
+            self.frame.speak_for(login)
+        return self._sign_in_page(login, cookie)
+
+    def _sign_in_page(
+        self, login: Login, cookie: str, *, status: int = 200, wrong_number: bool = False
+    ) -> Response:
+        phase = phase_of(login)
+        if phase == "resume":
+            return see_other(f"/authorize/resume?login={login.id}")
+        portal = self._portal(login)
+        if phase in {"waiting", "fetched"}:
+            login = self.house.logins.questions(login, with_qr=portal.cross_device)
+        context = self._sign_in_context(login, portal, phase)
+        return self.frame.page(
+            "sign_in.html",
+            status=status,
+            csrf=logins.csrf_token(cookie, login.id),
+            wrong_number=wrong_number,
+            **context,
+        )
+
+    def _sign_in_context(self, login: Login, portal: Registration, phase: str) -> dict[str, Any]:
+        asked = question(portal, login.request, self.house.trust.snapshot())
+        lang = self.frame.lang()
+        base = f"/login/{login.id}"
+        now = self.house.clock()
+        link = _latest(login, "link")
+        code = _latest(login, "qr")
+        answer = login.answer
+        limit = login.created_at + self.frame.settings.lifetimes.login_max_s
+        wrong = answer.wrong_numbers if answer else 0
+        return {
+            "phase": phase,
+            "state": self._page_state(login),
+            "portal": self.frame.portal(portal),
+            "problem": self._problem(login),
+            "wallet_link": self.house.requests.link(link) if link else None,
+            "qr_svg": Markup(qr.svg(self.house.requests.link(code))) if code else None,  # noqa: S704
+            "qr_link": self.house.requests.link(code) if code else None,
+            "items": [
+                {
+                    "label": claims.CLAIMS[claim.name].label[lang],
+                    "purpose": claim.purpose[lang],
+                    "required": claim.required,
+                }
+                for claim in consent.asked_claims(portal, login.request)
+            ],
+            "extra_items": sorted(
+                {
+                    claims.ELEMENT_LABELS[kind.person_key][lang]
+                    for kind in asked.types
+                    if not self._released(kind.person_key, portal, login)
+                }
+            ),
+            "credential_names": [kind.name[lang] for kind in asked.types],
+            "acr_secure": asked.status_fail_closed,
+            "expires_at_iso": iso(login.expires_at),
+            "seconds_left": max(login.expires_at - now, 0),
+            "can_extend": login.expires_at < limit and now < limit,
+            "extend_url": f"{base}/extend",
+            "cancel_url": f"{base}/cancel",
+            "confirm_url": f"{base}/confirm",
+            "events_url": f"{base}/events",
+            "status_url": f"{base}/status",
+            "page_url": base,
+            "tries_left": self.frame.settings.holder.wrong_numbers - wrong,
+        }
+
+    def _released(self, element: str, portal: Registration, login: Login) -> bool:
+        """Whether the portal itself receives the element that we recognise the person by."""
+        return any(
+            (element,) in paths
+            for claim in consent.asked_claims(portal, login.request)
+            for paths in claims.CLAIMS[claim.name].paths.values()
+        )
+
+    def _problem(self, login: Login) -> Message | None:
+        if login.problem is None or login.state is not State.WAITING:
+            return None
+        return spoken(problem_for(login.problem.reason), self.frame.lang())
+
+    def status(self, login_id: str) -> Response:
+        """What the page asks when it cannot hold a stream open."""
+        login, _ = self._own(login_id)
+        return jsonify(state=self._page_state(login))
+
+    def events(self, login_id: str) -> Response:
+        """An event stream, on a connection that no thread waits on; 204 where that cannot be."""
+        login, cookie = self._own(login_id)
+        now = self.house.clock()
+        code = _latest(login, "qr")
+        offered_until = (
+            code.created_at + self.frame.settings.lifetimes.qr_offered_s if code else login.expires_at
+        )
+        max_s = max(
+            min(login.expires_at, offered_until) - now, 1
+        )  # then the page asks again, and hears "stale"
+        admitted = self.waiting_room.admit(
+            request.environ,
+            logins.channel(login.id),
+            lambda: self._page_state(self.house.logins.show(login_id, cookie)),
+            max_s,
+        )
+        return Response(status=200 if admitted else 204)
+
+    def _page_state(self, login: Login) -> str:
+        """What the waiting page compares: the phase, a problem that came up, a QR code that wants replacing."""
+        phase = phase_of(login)
+        if phase == "waiting" and login.problem is not None:
+            return f"waiting.{login.problem.reason}"
+        code = _latest(login, "qr")
+        stale = code and self.house.clock() - code.created_at >= self.frame.settings.lifetimes.qr_offered_s
+        return "waiting.stale" if phase == "waiting" and stale else phase
+
+    def extend(self, login_id: str) -> Response:
+        login, _ = self._own_form(login_id)
+        self.house.logins.extend(login)
+        return see_other(f"/login/{login.id}")
+
+    def cancel(self, login_id: str) -> Response:
+        """Back to the portal, with a proper error (RFC 6749, section 4.1.2.1)."""
+        login, _ = self._own_form(login_id)
+        return self._leave(login, Event.LOGIN_CANCELLED)
+
+    def _leave(self, login: Login, event: Event) -> Response:
+        if login.state is State.FINISHED:
+            raise LoginEnded("login_finished", login)
+        self.house.logins.cancel(login, event)
+        error = AuthorizationError(
+            login.problem.oauth_error if login.problem else "access_denied", "the holder did not sign in"
+        )
+        error.redirect_uri, error.state = login.request.redirect_uri, login.request.state
+        raise error
+
+    def confirm(self, login_id: str) -> Response:
+        """The number that the phone shows (decision D1)."""
+        login, cookie = self._own_form(login_id)
+        try:
+            self.house.logins.confirm(login, request.form.get("number", "").strip()[:16])
+        except LoginError as error:
+            if error.reason != "wrong_number":
+                raise
+            login, cookie = self._own(login_id)
+            return self._sign_in_page(login, cookie, status=error.status, wrong_number=True)
+        return see_other(f"/authorize/resume?login={login.id}")
+
+    # -- consent ---------------------------------------------------------------------------------------------
+
+    def consent_page(self, login_id: str) -> Response:
+        login, cookie = self._own(login_id)
+        if login.state is not State.READY:
+            return see_other(f"/authorize/resume?login={login.id}")
+        return self._consent_page(login, cookie, error=False)
+
+    def _consent_page(self, login: Login, cookie: str, *, error: bool) -> Response:
+        proof = self.house.logins.open(login, cookie)
+        portal = self._portal(login)
+        agreed = self._agreement(login, portal, proof)
+        lang = self.frame.lang()
+        return self.frame.page(
+            "consent.html",
+            status=400 if error else 200,
+            portal=self.frame.portal(portal),
+            items=[_item(claim, proof, agreed, portal, lang) for claim in agreed.asked],
+            recipient=f"{portal.operator[lang]} ({portal.name[lang]})",
+            recipient_retention=portal.retention[lang],
+            form_url=f"/login/{login.id}/consent",
+            csrf=logins.csrf_token(cookie, login.id),
+            error=error,
+        )
+
+    def consent_given(self, login_id: str) -> Response:
+        """What the form says counts only as far as the portal's own registration and request go."""
+        login, cookie = self._own_form(login_id)
+        if login.state is State.FINISHED or login.consented is not None:
+            return see_other(f"/authorize/resume?login={login.id}")  # a double click
+        decision = request.form.get("decision")
+        if decision == "refuse":
+            return self._leave(login, Event.CONSENT_REFUSED)
+        proof = self.house.logins.open(login, cookie)
+        agreed = self._agreement(login, self._portal(login), proof)
+        if decision != "agree":
+            raise LoginError("form_expired", "no decision")
+        try:
+            released = agreed.agree(request.form.getlist("item"))
+        except consent.ConsentIncomplete:
+            return self._consent_page(login, cookie, error=True)
+        self.house.logins.consent(login, released)
+        return see_other(f"/authorize/resume?login={login.id}")
+
+    def _agreement(self, login: Login, portal: Registration, proof: Proof) -> consent.Agreement:
+        subject_id = self.house.subjects.find(proof.person_keys)
+        agreed = consent.agreement(portal, login.request, subject_id)
+        return agreed.limited_to(proof.claims)
+
+    # -- whose login -----------------------------------------------------------------------------------------
+
+    def _own(self, login_id: str) -> tuple[Login, str]:
+        """The login, if this is the browser that began it."""
+        cookie = self.frame.cookie(login_cookie(login_id)) if len(login_id) <= 64 else None
+        login = self.house.logins.show(login_id, cookie)
+        self.frame.speak_for(login)
+        return login, cookie or ""
+
+    def _own_form(self, login_id: str) -> tuple[Login, str]:
+        """The same, for a form: it must come from a page of this login in this browser."""
+        login, cookie = self._own(login_id)
+        if not forms_match(logins.csrf_token(cookie, login.id), request.form.get("csrf", "")):
+            raise LoginError("form_expired", "csrf", status=403)
+        return login, cookie
+
+    def _portal(self, login: Login) -> Registration:
+        portal = portals.find(login.request.client_id)
+        if portal is None:
+            raise LoginEnded("unknown_portal", login)
+        return portal
+
+
+def phase_of(login: Login) -> str:
+    """What the sign-in page shows: waiting, fetched, confirm, elsewhere; resume when it has nothing more to show."""
+    if login.state is State.WAITING:
+        return "fetched" if login.fetched and login.problem is None else "waiting"
+    if login.state is State.PRESENTED and login.answer is not None:
+        return "confirm" if login.answer.via == "qr" else "elsewhere"
+    return "resume"
+
+
+def login_cookie(login_id: str) -> str:
+    """One cookie a login, so that a second tab harms nothing."""
+    return f"login-{login_id}"
+
+
+def csrf_for_session(cookie: str) -> str:
+    return seal.mac(seal.derive(cookie.encode("utf-8"), "csrf"), "logout")
+
+
+def forms_match(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode("utf-8"), given.encode("utf-8", "surrogateescape"))
+
+
+def _latest(login: Login, via: str) -> Ask | None:
+    return max((ask for ask in login.asks if ask.via == via), key=lambda ask: ask.created_at, default=None)
+
+
+def _item(
+    claim: RequestedClaim, proof: Proof, agreed: consent.Agreement, portal: Registration, lang: str
+) -> dict[str, Any]:
+    row = claims.CLAIMS[claim.name]
+    value = row.value(proof.claims)
+    return {
+        "name": claim.name,
+        "label": row.label[lang],
+        "preview": row.mask(value) if value is not None else "–",
+        "purpose": claim.purpose[lang],
+        "retention": portal.retention[lang],
+        "required": claim.required,
+        "basis": claim.basis,
+        "statute": claim.statute[lang] if claim.statute else "",
+        "sensitive": row.sensitivity == "unique_identifier",
+        "previously_given": claim.name in agreed.before,
+    }

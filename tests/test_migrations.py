@@ -1,0 +1,179 @@
+"""Migrations make exactly the tables of idp.models, on SQLite and PostgreSQL, there and back."""
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from idp import schema
+from idp.models import Base
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new/directory/sinwon.db"
+    url: str = request.getfixturevalue("postgresql_database")
+    return url
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def tables(url: str) -> set[str]:
+    with connected(url) as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def differences(url: str) -> list[Any]:
+    with connected(url) as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, Base.metadata))
+
+
+def test_the_migrations_make_the_tables_of_the_models(database: str) -> None:
+    schema.upgrade(database)
+    assert tables(database) == {*Base.metadata.tables, "alembic_version"}
+    assert differences(database) == []
+
+
+def test_a_table_that_differs_from_its_model_is_noticed(database: str) -> None:
+    schema.upgrade(database)
+    with connected(database) as connection:
+        connection.execute(text("ALTER TABLE mission ADD COLUMN colour VARCHAR(9)"))
+    assert [difference[0] for difference in differences(database)] == ["remove_column"]
+
+
+def test_up_down_and_up_again(database: str) -> None:
+    schema.upgrade(database)
+    schema.downgrade(database, "base")
+    assert tables(database) == {"alembic_version"}
+    schema.upgrade(database)
+    assert differences(database) == []
+
+
+def test_upgrading_twice_changes_nothing(database: str) -> None:
+    schema.upgrade(database)
+    with connected(database) as connection:
+        connection.execute(text("INSERT INTO subject (id, created_at) VALUES ('s', 1)"))
+    schema.upgrade(database)
+    with connected(database) as connection:
+        assert connection.execute(text("SELECT id FROM subject")).scalars().all() == ["s"]
+
+
+def test_what_is_pending_is_known_before_and_nothing_after(database: str) -> None:
+    assert schema.pending(database)[-1] == schema.head()
+    schema.upgrade(database)
+    assert schema.pending(database) == []
+
+
+def test_asking_what_is_pending_makes_no_file(tmp_path: Path) -> None:
+    assert schema.pending(f"sqlite:///{tmp_path}/none.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_a_newer_release_is_refused(database: str) -> None:
+    schema.upgrade(database)
+    with connected(database) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(schema.NewerDatabase):
+        schema.pending(database)
+    with pytest.raises(schema.NewerDatabase):
+        schema.upgrade(database)
+
+
+def test_an_engine_is_taken_in_place_of_a_url(database: str) -> None:
+    Path(database.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(database)
+    try:
+        schema.upgrade(engine)
+        assert schema.pending(engine) == []
+    finally:
+        engine.dispose()
+
+
+def _upgrade(url: str, start: Any) -> None:
+    start.wait(30)
+    schema.upgrade(url)
+
+
+def test_processes_that_upgrade_at_once_queue(database: str) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Barrier(4)
+    processes = [spawn.Process(target=_upgrade, args=(database, start)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert differences(database) == []
+
+
+def test_a_failed_upgrade_leaves_nothing(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = tmp_path / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    for name in ("env.py", "script.py.mako"):
+        (versions.parent / name).write_text((schema.directory() / name).read_text("utf-8"), "utf-8")
+    (versions / "broken.py").write_text(
+        "from alembic import op\nrevision, down_revision = 'b', None\n"
+        "def upgrade():\n    op.execute('CREATE TABLE half (id INTEGER)')\n    op.execute('no SQL')\n",
+        "utf-8",
+    )
+    monkeypatch.setattr(schema, "directory", lambda: versions.parent)
+    with pytest.raises(Exception, match="syntax error"):
+        schema.upgrade(database)
+    assert tables(database) <= {"alembic_version"}
+    assert schema.pending(database) == ["b"]
+
+
+def test_a_migration_that_orphans_rows_is_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/sinwon.db"
+    versions = tmp_path / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    for path in (*schema.directory().glob("*.*"), *schema.directory().glob("versions/*.py")):
+        target = versions.parent / path.relative_to(schema.directory())
+        target.write_text(path.read_text("utf-8"), "utf-8")
+    schema.upgrade(url)
+    with connected(url) as connection:
+        connection.execute(text("INSERT INTO subject (id, created_at) VALUES ('s', 1)"))
+        connection.execute(
+            text("INSERT INTO subject_key (digest, subject_id, created_at) VALUES ('d', 's', 1)")
+        )
+    (versions / "orphans.py").write_text(
+        f"from alembic import op\nrevision, down_revision = 'o', '{schema.head()}'\n"
+        "def upgrade():\n    op.execute('DELETE FROM subject')\n",
+        "utf-8",
+    )
+    monkeypatch.setattr(schema, "directory", lambda: versions.parent)
+    with pytest.raises(schema.BrokenReferences, match="subject_key"):
+        schema.upgrade(url)
+    with sqlite3.connect(tmp_path / "sinwon.db") as connection:
+        assert connection.execute("SELECT id FROM subject").fetchall() == [("s",)]
+    connection.close()
+    assert schema.pending(url) == ["o"]
+
+
+def test_there_is_one_line_of_revisions() -> None:
+    heads = ScriptDirectory(str(schema.directory())).get_heads()
+    assert heads == [schema.head()]

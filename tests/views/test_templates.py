@@ -1,0 +1,518 @@
+"""Every page for holders, rendered in every language as the person gets it."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zxingcpp
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from idp.credentials.verdict import Reason
+from idp.views.language import DIRECTORY, LANGUAGES, NAMES, install
+from idp.views.messages import MESSAGES, message_for, problem_for, spoken
+
+IDP = Path(__file__).parents[2] / "idp"
+STATIC = IDP / "static"
+
+HOSTILE = "<b onclick=x>\"'&"
+
+WORDS = {
+    "portal": ("정부24", "Government24"),
+    "operator": ("행정안전부", "Ministry of the Interior and Safety"),
+    "name": ("이름", "Name"),
+    "birthdate": ("생년월일", "Date of birth"),
+    "registration": ("재외국민등록번호", "Overseas registration number"),
+    "mission": ("관할 공관", "Diplomatic mission"),
+    "address": ("주소", "Address"),
+    "passport": ("여권번호", "Passport number"),
+    "credential": ("모바일 재외국민 신원확인증", "Mobile Overseas Korean Identity Certificate"),
+    "who": ("민원 신청인 확인", "To know who makes the request"),
+    "age": ("동명이인 구분", "To tell apart people of the same name"),
+    "notify": ("처리 결과 안내", "To send you the result"),
+    "retention": ("민원 처리 완료 후 5년", "5 years after the request is settled"),
+    "statute": ("여권법 시행령(예시)", "Enforcement Decree of the Passport Act (example)"),
+}
+
+
+def qr_svg(link: str) -> Markup:
+    drawn = zxingcpp.create_barcode(link, zxingcpp.BarcodeFormat.QRCode).to_svg()
+    side = re.search(r'width="(\d+)"', drawn)[1]
+    path = re.search(r'<path d="([^"]+)"', drawn)[1]
+    return Markup('<svg viewBox="0 0 {0} {0}" shape-rendering="crispEdges"><path d="{1}"/></svg>').format(
+        side, path
+    )
+
+
+LINK = (
+    "openid4vp://?client_id=x509_hash%3AUvo3HtuIxuhC92rShpgqcT3YXwrqRxWEviRiA0OZszk"
+    "&request_uri=https%3A%2F%2Fsinwon.example%2Fwallet%2Frequest%2FzY0n3mX1dUq8bq3vT0iQ5w"
+)
+
+
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(IDP / "templates"), autoescape=True, undefined=StrictUndefined, cache_size=0
+    )
+    install(made)
+    return made
+
+
+def page(template: str, lang: str = "ko", **changes: Any) -> str:
+    """One page with good defaults, of which the test changes one thing."""
+    return environment().get_template(template).render({**context(template, lang), **changes})
+
+
+def context(template: str, lang: str) -> dict[str, Any]:
+    word = {key: pair[LANGUAGES.index(lang)] for key, pair in WORDS.items()}
+    common = {
+        "lang": lang,
+        "languages": [
+            {"code": code, "name": NAMES[code], "url": f"/login/a?lang={code}", "current": code == lang}
+            for code in LANGUAGES
+        ],
+        "mode": "demo",
+        "static": lambda name: f"/static/{name}?v=1a2b3c4d",
+        "correlation_id": "7f3k-92mq-0dxa",
+        "portal": {
+            "name": word["portal"],
+            "operator": word["operator"],
+            "policy_uri": "https://gov24.example/privacy",
+            "tos_uri": None,
+            "client_uri": None,
+        },
+        "csrf": "c5rf",
+        "form_url": "/form",
+    }
+    return common | SAMPLES[template.partition(".")[0]](word)
+
+
+def sign_in(word: dict[str, str]) -> dict[str, Any]:
+    return {
+        "phase": "waiting",
+        "wallet_link": LINK,
+        "qr_svg": qr_svg(LINK),
+        "qr_link": LINK,
+        "items": [
+            {"label": word["name"], "purpose": word["who"], "required": True},
+            {"label": word["birthdate"], "purpose": word["age"], "required": True},
+            {"label": word["address"], "purpose": word["notify"], "required": False},
+        ],
+        "extra_items": [word["registration"]],
+        "credential_names": [word["credential"]],
+        "acr_secure": False,
+        "expires_at_iso": "2026-11-23T01:12:03Z",
+        "seconds_left": 600,
+        "can_extend": True,
+        "extend_url": "/login/a/extend",
+        "cancel_url": "/login/a/cancel",
+        "events_url": "/login/a/events",
+        "status_url": "/login/a/status",
+        "page_url": "/login/a",
+        "confirm_url": "/login/a/confirm",
+        "tries_left": 3,
+        "wrong_number": False,
+    }
+
+
+def consent(word: dict[str, str]) -> dict[str, Any]:
+    def item(name: str, preview: str, purpose: str, **changes: Any) -> dict[str, Any]:
+        base = {
+            "name": name,
+            "label": word[name],
+            "preview": preview,
+            "purpose": word[purpose],
+            "retention": word["retention"],
+            "required": True,
+            "basis": "consent",
+            "statute": None,
+            "sensitive": False,
+            "previously_given": False,
+        }
+        return base | changes
+
+    return {
+        "items": [
+            item("name", "홍○동", "who", previously_given=True),
+            item("birthdate", "1990-○○-○○", "age"),
+            item("passport", "M12○○○○○○", "who", sensitive=True),
+            item("address", "324○○○○○○○○", "notify", required=False),
+            item("mission", "주로○○○○○○○○", "who", basis="statute", statute=word["statute"]),
+        ],
+        "recipient": f"{word['operator']} ({word['portal']})",
+        "recipient_retention": word["retention"],
+        "error": False,
+    }
+
+
+SAMPLES = {
+    "sign_in": sign_in,
+    "consent": consent,
+    "error": lambda word: {
+        "title": "Title",
+        "message": "Message.",
+        "advice": "Advice.",
+        "code": "SINWON-L003",
+        "time_iso": "2026-11-23T01:02:03Z",
+        "return_url": "/login/a/return",
+        "retry_url": "/login/a",
+    },
+    "other_browser": lambda word: {},
+    "wallet_done": lambda word: {"number": "4821"},
+    "logout": lambda word: {"hidden": {"id_token_hint": "h", "state": "s"}},
+    "logged_out": lambda word: {"return_url": None},
+}
+
+PHASES = ("waiting", "fetched", "confirm", "elsewhere")
+PAGES: list[tuple[str, dict[str, Any]]] = [
+    *(("sign_in.html", {"phase": phase}) for phase in PHASES),
+    ("sign_in.html", {"qr_svg": None, "acr_secure": True, "can_extend": False, "mode": "sandbox"}),
+    ("sign_in.html", {"phase": "confirm", "wrong_number": True, "tries_left": 1, "mode": "production"}),
+    ("consent.html", {}),
+    ("consent.html", {"error": True}),
+    ("error.html", {}),
+    ("error.html", {"portal": None, "return_url": None, "retry_url": None}),
+    ("other_browser.html", {}),
+    ("other_browser.html", {"portal": None}),
+    ("wallet_done.html", {}),
+    ("logout.html", {}),
+    ("logged_out.html", {}),
+    ("logged_out.html", {"return_url": "https://gov24.example/"}),
+]
+every_page = pytest.mark.parametrize(
+    ("template", "changes"), PAGES, ids=lambda value: value if isinstance(value, str) else "-".join(value)
+)
+every_language = pytest.mark.parametrize("lang", LANGUAGES)
+
+
+class Elements(HTMLParser):
+    """The tags of a page in order, and the text that stands outside of script, style and title."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.langs: list[str | None] = []
+        self.feed(html)
+        self.close()
+
+    VOID = frozenset({"meta", "link", "input", "br", "rect", "path"})
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+            self.langs.append(dict(attrs).get("lang"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+        self.langs.pop()
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            lang = next(lang for lang in reversed(self.langs) if lang)
+            self.texts.append((lang, data.strip()))
+
+    def all(self, *names: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for tag, attributes in self.tags if tag in names)
+
+
+@every_page
+@every_language
+def test_a_page_names_its_language_and_has_one_heading(
+    template: str, changes: dict[str, Any], lang: str
+) -> None:
+    elements = Elements(page(template, lang, **changes))
+    assert next(elements.all("html"))["lang"] == lang
+    assert len(list(elements.all("h1"))) == 1
+    assert elements.open == []
+
+
+@every_page
+@every_language
+def test_a_page_holds_nothing_that_its_content_security_policy_forbids(
+    template: str, changes: dict[str, Any], lang: str
+) -> None:
+    elements = Elements(page(template, lang, **changes))
+    assert not list(elements.all("style", "iframe", "object", "base"))
+    assert [attributes.get("src") for attributes in elements.all("script")] == [
+        "/static/sinwon.js?v=1a2b3c4d"
+    ]
+    for _, attributes in elements.tags:
+        assert "style" not in attributes
+        assert not [name for name in attributes if name.startswith("on")]
+        assert not (attributes.get("href") or "").startswith("javascript:")
+
+
+@every_page
+@every_language
+def test_every_field_has_a_name_that_can_be_heard(template: str, changes: dict[str, Any], lang: str) -> None:
+    elements = Elements(page(template, lang, **changes))
+    labels = {attributes["for"] for attributes in elements.all("label")}
+    fields = [field for field in elements.all("input", "select", "textarea") if field["type"] != "hidden"]
+    assert {field["id"] for field in fields} <= labels
+    ids = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in elements.tags:
+        for reference in ("aria-labelledby", "aria-describedby", "for"):
+            assert set((attributes.get(reference) or "").split()) <= set(ids)
+
+
+@every_page
+@every_language
+def test_every_form_is_sent_by_post_with_its_token(template: str, changes: dict[str, Any], lang: str) -> None:
+    html = page(template, lang, **changes)
+    for form in re.findall(r"<form.*?</form>", html, re.DOTALL):
+        assert 'method="post"' in form
+        assert '<input type="hidden" name="csrf" value="c5rf">' in form
+
+
+@every_page
+def test_a_korean_page_says_nothing_in_english(template: str, changes: dict[str, Any]) -> None:
+    names = {
+        "Sinwon",
+        "English",
+        "Title",
+        "Title – 신원(Sinwon)",
+        "Message.",
+        "Advice.",
+        "SINWON-L003",
+        "2026-11-23 01:02:03 UTC",
+    }
+    shown = {text for lang, text in Elements(page(template, "ko", **changes)).texts if lang == "ko"}
+    foreign = {
+        text
+        for text in shown
+        if re.search(r"[A-Za-z]{3}", re.sub("신원\\(Sinwon\\)|\\(PIN\\)", "", text)) and text not in names
+    }
+    assert foreign <= {"7f3k-92mq-0dxa"}
+
+
+@every_page
+def test_an_english_page_says_nothing_in_korean(template: str, changes: dict[str, Any]) -> None:
+    shown = {text for lang, text in Elements(page(template, "en", **changes)).texts if lang == "en"}
+    assert {text for text in shown if re.search("[가-힣]", text)} <= {"홍○동", "주로○○○○○○○○"}
+
+
+@every_language
+@pytest.mark.parametrize("template", ["sign_in.html", "consent.html", "error.html", "wallet_done.html"])
+def test_what_a_portal_calls_itself_is_shown_as_text(template: str, lang: str) -> None:
+    portal = context(template, lang)["portal"] | {"name": HOSTILE, "operator": HOSTILE}
+    html = page(template, lang, portal=portal)
+    assert HOSTILE not in html
+    assert "&lt;b onclick=x&gt;" in html
+
+
+def test_the_sign_in_page_offers_the_link_and_the_code_to_everybody() -> None:
+    elements = Elements(page("sign_in.html"))
+    by_id = {attributes["id"]: attributes for _, attributes in elements.tags if "id" in attributes}
+    assert by_id["wallet-link"]["href"] == LINK
+    assert by_id["qr"]["data-link"] == LINK
+    assert by_id["qr"]["role"] == "img"
+
+
+def test_where_the_code_is_off_the_link_stands_alone() -> None:
+    html = page("sign_in.html", qr_svg=None)
+    assert 'id="wallet-link"' in html
+    assert 'id="qr"' not in html
+
+
+@pytest.mark.parametrize("phase", ["waiting", "fetched", "elsewhere"])
+def test_without_scripts_a_waiting_page_refreshes_itself(phase: str) -> None:
+    assert '<noscript><meta http-equiv="refresh" content="8"></noscript>' in page("sign_in.html", phase=phase)
+
+
+def test_a_page_in_which_a_number_is_typed_does_not_refresh_itself() -> None:
+    assert "http-equiv" not in page("sign_in.html", phase="confirm")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_cancelling_is_possible_in_every_phase(phase: str) -> None:
+    assert 'action="/login/a/cancel"' in page("sign_in.html", phase=phase)
+
+
+def test_optional_items_start_unticked_and_required_ones_go_along() -> None:
+    elements = Elements(page("consent.html"))
+    fields = {field["value"]: field for field in elements.all("input") if field["name"] == "item"}
+    assert fields["address"]["type"] == "checkbox"
+    assert not [field for field in fields.values() if "checked" in field]
+    assert fields["name"]["type"] == "hidden"
+
+
+def test_a_passport_has_a_box_of_its_own_that_must_be_ticked() -> None:
+    elements = Elements(page("consent.html"))
+    passport = next(field for field in elements.all("input") if field["value"] == "passport")
+    assert passport["type"] == "checkbox"
+    assert "required" in passport
+    assert "checked" not in passport
+
+
+def test_what_a_statute_provides_for_is_no_matter_of_consent() -> None:
+    assert 'value="mission"' not in page("consent.html")
+
+
+def test_both_decisions_weigh_the_same_and_refusing_needs_no_box() -> None:
+    buttons = list(Elements(page("consent.html")).all("button"))
+    assert [button["value"] for button in buttons] == ["refuse", "agree"]
+    assert len({button["class"] for button in buttons}) == 1
+    assert "formnovalidate" in buttons[0]
+
+
+@pytest.mark.parametrize("mode", ["demo", "sandbox"])
+def test_a_demonstration_says_that_it_is_one(mode: str) -> None:
+    assert 'class="banner"' in page("error.html", mode=mode)
+
+
+def test_the_real_service_carries_no_banner() -> None:
+    assert 'class="banner"' not in page("error.html", mode="production")
+
+
+def test_the_number_on_the_phone_can_be_copied_whole() -> None:
+    assert re.search(r'id="confirmation-number"[^>]*>4821<', page("wallet_done.html"))
+
+
+@every_language
+def test_the_whole_sign_in_page_fits_a_slow_line(lang: str) -> None:
+    parts = [
+        page("sign_in.html", lang).encode(),
+        (STATIC / "sinwon.css").read_bytes(),
+        (STATIC / "sinwon.js").read_bytes(),
+    ]
+    assert sum(len(gzip.compress(part)) for part in parts) <= 20 * 1024
+    loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page("sign_in.html", lang))
+    assert 1 + len(loaded) + 1 <= 6  # the page, what it loads, and the stream
+
+
+def sentences() -> set[str]:
+    """Every sentence marked for translation in the pages and in the messages."""
+    found = extract_from_dir(
+        IDP,
+        method_map=[("templates/**.html", "jinja2.ext:babel_extract"), ("views/messages.py", "python")],
+        options_map={"templates/**.html": {"silent": "false"}},
+        keywords={"_": None, "gettext": None, "N_": None},
+    )
+    return {str(sentence) for _, _, sentence, _, _ in found}
+
+
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang != "en"])
+def test_every_sentence_is_translated_and_none_is_left_over(lang: str) -> None:
+    with (DIRECTORY / f"{lang}.po").open("rb") as source:
+        catalog = read_po(source, locale=lang, abort_invalid=True)
+    entries = {entry.id: entry for entry in catalog if entry.id}
+    assert len(entries) > 150
+    assert set(entries) == sentences()
+    for entry in entries.values():
+        assert entry.string, entry.id
+        assert not entry.fuzzy, entry.id
+        placeholders = re.findall(r"%\(\w+\)s", entry.string)
+        assert sorted(placeholders) == sorted(re.findall(r"%\(\w+\)s", entry.id)), entry.id
+    assert not catalog.obsolete
+
+
+def test_every_reason_has_a_code_of_its_own() -> None:
+    codes = [words.code for words in MESSAGES.values()]
+    assert len(codes) == len(set(codes))
+    assert all(re.fullmatch(r"SINWON-[RLWCS][0-9]{3}", code) for code in codes)
+
+
+@pytest.mark.parametrize("reason", MESSAGES)
+def test_every_reason_says_what_happened_and_what_to_do(reason: str) -> None:
+    words = MESSAGES[reason]
+    assert {words.title, words.message, words.advice} <= sentences()
+    assert not words.title.endswith(".")
+    assert words.message.endswith(".")
+    assert words.advice.endswith(".")
+
+
+RAISED = re.compile(r'(?:LoginError|PageError|RequestError|Unavailable)\(\s*"([a-z_]+)"')
+REFUSED = re.compile(r'(?:PresentationError|Problem|_give_up)\(\s*"([a-z_]+)"')
+
+
+def reasons(pattern: re.Pattern[str]) -> set[str]:
+    """The reasons that stand in the sources."""
+    sources = (path.read_text("utf-8") for path in IDP.rglob("*.py"))
+    return {reason for source in sources for reason in pattern.findall(source)}
+
+
+def test_every_error_that_is_raised_has_words_of_its_own() -> None:
+    raised = reasons(RAISED) - {"internal"}
+    assert "other_browser" in raised
+    assert [reason for reason in sorted(raised) if message_for(reason) == "internal"] == []
+
+
+def test_every_refused_presentation_has_words_that_help() -> None:
+    refused = reasons(REFUSED) | set(Reason)
+    assert "key_binding_nonce" in refused
+    assert [reason for reason in sorted(refused) if problem_for(reason) == "internal"] == []
+
+
+def test_a_reason_nobody_knows_is_our_own_fault() -> None:
+    assert message_for("no such reason") == "internal"
+
+
+def test_an_expired_certificate_is_not_an_expired_sign_in() -> None:
+    assert spoken(problem_for("expired"), "en").title == "This certificate has expired"
+    assert spoken(message_for("expired"), "ko").title == "로그인 시간이 지났습니다"
+
+
+def test_not_being_able_to_ask_is_neither_revoked_nor_fine() -> None:
+    assert len({problem_for(f"status_{end}") for end in ("unknown", "revoked", "suspended")}) == 3
+
+
+@every_language
+@pytest.mark.parametrize("phase", ["waiting", "fetched"])
+def test_a_refused_answer_is_told_on_the_page_that_goes_on_waiting(phase: str, lang: str) -> None:
+    told = spoken(problem_for("status_revoked"), lang)
+    html = page("sign_in.html", lang, phase=phase, problem=told)
+    assert all(text in html for text in (told.title, told.message, told.advice, told.code))
+    assert 'id="wallet-link"' in html
+
+
+def _luminance(colour: str) -> float:
+    digits = colour.lstrip("#")
+    if len(digits) == 3:
+        digits = "".join(digit * 2 for digit in digits)
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("ink", "ground"),
+    [
+        *(
+            (ink, ground)
+            for ink in ("text", "soft")
+            for ground in ("page", "card", "warm", "red-pale", "pale")
+        ),
+        ("blue", "card"),
+        ("blue", "page"),
+        ("blue", "warm"),
+        ("on-blue", "blue"),
+        ("on-blue", "blue-strong"),
+        ("blue-strong", "pale"),
+        ("red", "red-pale"),
+        ("blue-strong", "card"),
+    ],
+)
+def test_every_ink_can_be_read_on_its_ground(scheme: str, ink: str, ground: str) -> None:
+    css = (STATIC / "sinwon.css").read_text("utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]+);", blocks[0]))
+    if scheme == "dark":
+        colours |= dict(re.findall(r"--([a-z-]+): (#[0-9a-f]+);", blocks[1]))
+    lighter, darker = sorted((_luminance(colours[ink]), _luminance(colours[ground])), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
