@@ -34,6 +34,7 @@ class House:
     settings: Settings
     clock: Clock
     store: Store
+    outside: GuardedClient
     keys: Keys
     trust: TrustRegistry
     subjects: Subjects
@@ -47,6 +48,7 @@ class House:
     userinfo: UserInfo
 
     def close(self) -> None:
+        self.outside.close()
         self.store.close()
 
 
@@ -82,6 +84,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         settings=settings,
         clock=clock,
         store=store,
+        outside=outside,
         keys=keys,
         trust=trust,
         subjects=subjects,

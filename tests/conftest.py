@@ -16,6 +16,7 @@ from typing import TypeVar
 import pytest
 
 from tests import servers
+from tests.rig import Rig, started
 
 Address = TypeVar("Address", str, int)
 
@@ -139,3 +140,10 @@ def vector(vectors: Path) -> Callable[[str], bytes]:
         return path.read_bytes()
 
     return load
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A provider with its guests on the embedded defaults, shared by a module's tests; the clock is put back."""
+    with started(tmp_path_factory.mktemp("house")) as running:
+        yield running

@@ -131,7 +131,7 @@ class Client:
         self.post_logout_redirect_uri = str(registration["post_logout_redirect_uris"][0])
         self._method = str(registration["token_endpoint_auth_method"])
         strong = registration.get("required_acr") == "secure"
-        self._acr_values = [f"{issuer}/acr/secure"] if strong else []
+        self._acr_values = [f"{prepared.issuer}/acr/secure"] if strong else []
         self._secret = ""
         self._key: ec.EllipticCurvePrivateKey | None = None
         if self._method == "private_key_jwt":

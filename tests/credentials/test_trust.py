@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idp.credentials import CredentialRejected, Reason, TrustDocumentError, chains
+from idp.credentials import CredentialRejected, Reason, TrustDocumentError
 from idp.credentials.trust import Issuer, TrustSnapshot, from_documents, status_signer
 from tests.credentials.issuing import (
     CA_EXTENSIONS,
@@ -102,7 +102,9 @@ def test_a_chain_with_a_stranger_is_refused(authority: Authority) -> None:
 def test_a_chain_over_a_cross_certificate_leads_to_the_anchor_above_it(authority: Authority) -> None:
     root = Authority("ROOT")
     cross = root.leaf(authority.key, CA_EXTENSIONS, subject="LAX CA")
-    assert believe(registry(authority.mission(), root.mission()), authority.signer, cross).mission.code == "ROOT"
+    assert (
+        believe(registry(authority.mission(), root.mission()), authority.signer, cross).mission.code == "ROOT"
+    )
     assert believe(registry(authority.mission(), root.mission()), authority.signer).mission.code == "LAX"
 
 
@@ -302,9 +304,16 @@ FUZZED_DER = der(FUZZED.signer)
 def test_no_altered_certificate_is_accepted_or_raises_anything_but_a_refusal(at: int, mask: int) -> None:
     altered = bytearray(FUZZED_DER)
     altered[at] ^= mask
-    with warnings.catch_warnings(), pytest.raises(CredentialRejected):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        registry(FUZZED.mission()).issuer_for_chain(TYPE_ID, (bytes(altered),), NOW)
+        try:
+            registry(FUZZED.mission()).issuer_for_chain(TYPE_ID, (bytes(altered),), NOW)
+        except CredentialRejected:
+            return
+        # The library lets the signature's bit string claim unused bits, where they are zero: nothing signed differs.
+        accepted = x509.load_der_x509_certificate(bytes(altered))
+    assert accepted.tbs_certificate_bytes == FUZZED.signer.tbs_certificate_bytes
+    assert accepted.signature == FUZZED.signer.signature
 
 
 # Days
@@ -512,7 +521,3 @@ def test_a_snapshot_built_by_hand_refuses_a_shared_anchor_too(authority: Authori
     trust = registry(authority.mission(), authority.mission(code="HAN"))
     with pytest.raises(TrustDocumentError, match="share"):
         believe(trust, authority.signer)
-
-
-def test_the_seed_files_of_the_other_trades_are_named_by_their_numbers() -> None:
-    assert "1.3.6.1.5.5.7.3.1" in chains.OTHER_TRADES
