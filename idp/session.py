@@ -7,7 +7,6 @@ a new cookie.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -105,5 +104,5 @@ def _key(cookie: str) -> str:
 
 
 def _document(session: Session) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(msgspec.json.encode(session))
+    document: dict[str, Any] = msgspec.to_builtins(session)
     return document

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -362,7 +361,7 @@ def _code_key(digest: str) -> str:
 
 
 def _document(value: Code | Token) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(msgspec.json.encode(value))
+    document: dict[str, Any] = msgspec.to_builtins(value)
     return document
 
 

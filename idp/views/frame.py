@@ -36,6 +36,7 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
+WALLET_RESPONSE = "/wallet/response/"
 _LANGUAGE_COOKIE_S = 365 * 86400
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
@@ -67,6 +68,8 @@ class Frame:
         g.lang_login = None
         g.ui_locales = ()
         g.set_cookies = []
+        if not request.path.startswith(WALLET_RESPONSE):
+            request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=request.remote_addr))
 
     def _leave(self, response: Response) -> Response:

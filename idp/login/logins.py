@@ -1,32 +1,11 @@
-"""The hall: one login, from a portal's question to the moment a code may be issued.
-
-A portal's question goes in (`start`), a wallet's proven answer is laid beside it (`present`), and the browser that
-began carries the result out (`finish`). Neighbours on the floor above speak the protocols; none of that is here.
-
-Invariants:
-- `Login.id` is public (it is in the QR code). The browser's cookie secret and the `response_code` are not.
-- A login is bound to the browser that started it: the login holds the public half of the key in its cookie.
-- The first verified presentation wins; later ones change nothing.
-- What the wallet showed is sealed to that browser the moment it is verified, and opened only with its cookie.
-- A code exists only after a verified presentation and, where one is due, a consent. Taking comes before minting.
-- A login survives app-switch, reload, back, a second tab and a change of language. One that was superseded or has
-  expired says so, and always offers a way back to the portal.
-
-How an answer reaches the browser depends on the way the wallet was asked (`Ask.via`):
-- `link`, the same device: the wallet is told a `response_code` and brings it to this browser (`arrive`).
-- `qr`, another device: the phone shows a number that is typed into this browser (`confirm`), decision D1.
-- `session`: nothing was asked; an earlier presentation still holds (single sign-on).
-"""
+"""The drawer of logins under way. See the package for the invariants."""
 
 from __future__ import annotations
 
 import hmac
-import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
@@ -35,140 +14,26 @@ from idp import seal
 from idp.clock import Clock
 from idp.errors import LoginError, PresentationError
 from idp.events import Event, record, record_alone
+from idp.login.records import (
+    Answer,
+    Ask,
+    AuthorizationRequest,
+    Finished,
+    Login,
+    LoginEnded,
+    Passed,
+    Problem,
+    Proof,
+    State,
+    Via,
+)
 from idp.models import Consumed, writing
 from idp.settings import Settings
 from idp.store import Store
 
-Via = Literal["link", "qr", "session"]
-_SEALED_FOR_BROWSER = "login"
 _OFFERED_QR_CODES = 3  # the one on the page and the two before it (decision D19)
 _SWAP_TRIES = 20
 _REMEMBERED_S = 3600  # an expired or finished login still knows the way back to its portal for this long
-
-
-class AuthorizationRequest(msgspec.Struct, frozen=True):
-    """What a portal asked, checked. Kept with the login; holds nothing about the holder."""
-
-    client_id: str
-    redirect_uri: str
-    scopes: tuple[str, ...]
-    state: str | None = None
-    nonce: str | None = None
-    code_challenge: str | None = None
-    claims: dict[str, Any] = msgspec.field(default_factory=dict)
-    acr_values: tuple[str, ...] = ()
-    acr_required: bool = False
-    max_age_s: int | None = None
-    prompt: tuple[str, ...] = ()
-    ui_locales: tuple[str, ...] = ()
-    expected_sub: str | None = None
-
-
-class State(StrEnum):
-    """Where a login stands. READY: the answer has come back to the browser that began.
-
-    FINISHED is what remains of a login that was taken: its way back to the portal, for a double click.
-    """
-
-    WAITING = "waiting"
-    PRESENTED = "presented"
-    READY = "ready"
-    REFUSED = "refused"
-    FINISHED = "finished"
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """One question to a wallet, with a nonce and a sealed response-encryption key of its own."""
-
-    id: str
-    via: Via
-    nonce: str
-    sealed_key: str
-    created_at: int
-    fetched_at: int | None = None
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A verified presentation: public facts, and the `Proof` sealed to the browser."""
-
-    via: Via
-    sealed_proof: str
-    presented_at: int
-    acr: str
-    amr: tuple[str, ...]
-    token_digest: str | None = None
-    number: str | None = None
-    wrong_numbers: int = 0
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """The last thing that went wrong: a message key, and what the portal hears if the holder gives up."""
-
-    reason: str
-    oauth_error: str = "access_denied"
-
-
-class Login(msgspec.Struct, frozen=True):
-    """One sign-in under way, as stored under `login:<id>`."""
-
-    id: str
-    request: AuthorizationRequest
-    browser_key: str
-    created_at: int
-    expires_at: int
-    state: State = State.WAITING
-    asks: tuple[Ask, ...] = ()
-    answer: Answer | None = None
-    problem: Problem | None = None
-    consented: tuple[str, ...] | None = None
-    lang: str | None = None
-    sealed_location: str | None = None
-
-    def ask(self, ask_id: str) -> Ask | None:
-        return next((ask for ask in self.asks if ask.id == ask_id), None)
-
-    @property
-    def fetched(self) -> bool:
-        """A wallet has opened one of the questions."""
-        return any(ask.fetched_at is not None for ask in self.asks)
-
-
-class LoginEnded(LoginError):
-    """The login is over; its own browser is offered the way back to the portal."""
-
-    def __init__(self, reason: str, login: Login) -> None:
-        super().__init__(reason, status=410)
-        self.login = login
-
-
-class Proof(msgspec.Struct, frozen=True):
-    """What a wallet proved: claims of the credential, and the evidence for `verified_claims`.
-
-    `person_keys` are (trust domain, element, value): each finds the Subject again. Values here are personal:
-    a Proof exists in memory or sealed, never otherwise.
-    """
-
-    credential_type: str
-    claims: dict[str, Any]
-    person_keys: tuple[tuple[str, str, str], ...]
-    evidence: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A login taken out of the hall, opened."""
-
-    login: Login
-    answer: Answer
-    proof: Proof
-
-
-@dataclass(frozen=True)
-class Passed:
-    """What an accepted presentation earns: the `response_code` of a link, or the key to a QR code's number."""
-
-    via: Via
-    token: str
 
 
 class Logins:
@@ -589,7 +454,7 @@ def _key(login_id: str) -> str:
 
 
 def _purpose(login: Login) -> str:
-    return f"{_SEALED_FOR_BROWSER}:{login.id}"
+    return f"login:{login.id}"
 
 
 def _seal(login: Login, proof: Proof) -> str:
@@ -597,7 +462,7 @@ def _seal(login: Login, proof: Proof) -> str:
 
 
 def _document(login: Login) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(msgspec.json.encode(login))
+    document: dict[str, Any] = msgspec.to_builtins(login)
     return document
 
 

@@ -1,0 +1,138 @@
+"""The records of a login: what is kept of it, and what is sealed. See the package for the invariants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+
+from idp.errors import LoginError
+
+Via = Literal["link", "qr", "session"]
+
+
+class AuthorizationRequest(msgspec.Struct, frozen=True):
+    """What a portal asked, checked. Kept with the login; holds nothing about the holder."""
+
+    client_id: str
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    state: str | None = None
+    nonce: str | None = None
+    code_challenge: str | None = None
+    claims: dict[str, Any] = msgspec.field(default_factory=dict)
+    acr_values: tuple[str, ...] = ()
+    acr_required: bool = False
+    max_age_s: int | None = None
+    prompt: tuple[str, ...] = ()
+    ui_locales: tuple[str, ...] = ()
+    expected_sub: str | None = None
+
+
+class State(StrEnum):
+    """Where a login stands. READY: the answer has come back to the browser that began.
+
+    FINISHED is what remains of a login that was taken: its way back to the portal, for a double click.
+    """
+
+    WAITING = "waiting"
+    PRESENTED = "presented"
+    READY = "ready"
+    REFUSED = "refused"
+    FINISHED = "finished"
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One question to a wallet, with a nonce and a sealed response-encryption key of its own."""
+
+    id: str
+    via: Via
+    nonce: str
+    sealed_key: str
+    created_at: int
+    fetched_at: int | None = None
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A verified presentation: public facts, and the `Proof` sealed to the browser."""
+
+    via: Via
+    sealed_proof: str
+    presented_at: int
+    acr: str
+    amr: tuple[str, ...]
+    token_digest: str | None = None
+    number: str | None = None
+    wrong_numbers: int = 0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The last thing that went wrong: a message key, and what the portal hears if the holder gives up."""
+
+    reason: str
+    oauth_error: str = "access_denied"
+
+
+class Login(msgspec.Struct, frozen=True):
+    """One sign-in under way, as stored under `login:<id>`."""
+
+    id: str
+    request: AuthorizationRequest
+    browser_key: str
+    created_at: int
+    expires_at: int
+    state: State = State.WAITING
+    asks: tuple[Ask, ...] = ()
+    answer: Answer | None = None
+    problem: Problem | None = None
+    consented: tuple[str, ...] | None = None
+    lang: str | None = None
+    sealed_location: str | None = None
+
+    def ask(self, ask_id: str) -> Ask | None:
+        return next((ask for ask in self.asks if ask.id == ask_id), None)
+
+    @property
+    def fetched(self) -> bool:
+        """A wallet has opened one of the questions."""
+        return any(ask.fetched_at is not None for ask in self.asks)
+
+
+class LoginEnded(LoginError):
+    """The login is over; its own browser is offered the way back to the portal."""
+
+    def __init__(self, reason: str, login: Login) -> None:
+        super().__init__(reason, status=410)
+        self.login = login
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What a wallet proved: claims of the credential, and the evidence for `verified_claims`.
+
+    `person_keys` are (trust domain, element, value): each finds the Subject again. Values here are personal:
+    a Proof exists in memory or sealed, never otherwise.
+    """
+
+    credential_type: str
+    claims: dict[str, Any]
+    person_keys: tuple[tuple[str, str, str], ...]
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A login taken out of the hall, opened."""
+
+    login: Login
+    answer: Answer
+    proof: Proof
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What an accepted presentation earns: the `response_code` of a link, or the key to a QR code's number."""
+
+    via: Via
+    token: str
