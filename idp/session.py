@@ -63,6 +63,7 @@ class Sessions:
             started_at=now,
         )
         self._store.put(_key(cookie), _document(session), min(self._idle_s, self._max_s))
+        self._store.put(_id_key(session.id), {"key": _key(cookie)}, self._max_s)
         return session, cookie
 
     def find(self, cookie: str | None) -> Session | None:
@@ -70,11 +71,8 @@ class Sessions:
         if not cookie or len(cookie) > 64:
             return None
         document = self._store.get(_key(cookie))
-        if document is None:
-            return None
-        try:
-            session = msgspec.convert(document, Session)
-        except msgspec.ValidationError:
+        session = _read(document)
+        if document is None or session is None:
             return None
         left_s = session.started_at + self._max_s - self._clock()
         if left_s <= 0:
@@ -92,11 +90,24 @@ class Sessions:
         """End this browser's session; the session it was, or None."""
         if not cookie or len(cookie) > 64:
             return None
-        document = self._store.take(_key(cookie))
-        try:
-            return msgspec.convert(document, Session) if document is not None else None
-        except msgspec.ValidationError:
-            return None
+        return _read(self._store.take(_key(cookie)))
+
+    def end_by_id(self, session_id: str) -> Session | None:
+        """End a session by its `sid`: the browser's cookie is not always there to say which (a cross-site POST)."""
+        pointer = self._store.take(_id_key(session_id)) if 0 < len(session_id) <= 64 else None
+        return _read(self._store.take(str(pointer["key"]))) if pointer is not None else None
+
+
+def _read(document: dict[str, Any] | None) -> Session | None:
+    """A stored record that does not fit today's shape counts as ended (a rolling deploy)."""
+    try:
+        return msgspec.convert(document, Session) if document is not None else None
+    except msgspec.ValidationError:
+        return None
+
+
+def _id_key(session_id: str) -> str:
+    return f"sid:{session_id}"
 
 
 def _key(cookie: str) -> str:

@@ -213,21 +213,23 @@ class PortalDoor:
         confirmed = request.method == "POST" and "csrf" in request.form
         if confirmed and not (cookie and forms_match(csrf_for_session(cookie), request.form["csrf"])):
             raise LoginError("form_expired", status=403)
-        if session is not None and not confirmed and asked.session_id != session.id:
-            return self._ask_to_sign_out(cookie or "")
-        if session is not None:
-            self._end(session, cookie or "")
+        if asked.session_id is not None:  # a genuine ID token says which session; its portal may end it
+            self._ended(self.house.sessions.end_by_id(asked.session_id))
+        if session is not None and session.id != asked.session_id:
+            if not confirmed:
+                return self._ask_to_sign_out(cookie or "")
+            self._ended(self.house.sessions.end(cookie))
+        self.frame.set_cookie("session", "", 0)
         if asked.location is not None:
             return see_other(
                 _with_state(asked.location, asked.state) if asked.state is not None else asked.location
             )
         return self.frame.page("logged_out.html", return_url=None)
 
-    def _end(self, session: Session, cookie: str) -> None:
-        revoke_session(session.id, now=self.clock())
-        self.house.sessions.end(cookie)
-        record_alone(Event.LOGOUT, at=self.clock(), subject_id=session.subject_id)
-        self.frame.set_cookie("session", "", 0)
+    def _ended(self, session: Session | None) -> None:
+        if session is not None:
+            revoke_session(session.id, now=self.clock())
+            record_alone(Event.LOGOUT, at=self.clock(), subject_id=session.subject_id)
 
     def _ask_to_sign_out(self, cookie: str) -> Response:
         hidden = {name: values[0] for name, values in _without_csrf().items() if values}
