@@ -42,7 +42,9 @@ config_option = click.option(
 @click.version_option(__version__, prog_name="idp")
 def cli() -> None:
     """Sinwon (신원): an OpenID Connect provider for mobile credentials."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # Libraries speak up only when something is wrong: some log whole URLs, and ours carry codes.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("idp").setLevel(logging.INFO)
     origin.set(Origin(actor=f"command line: {os.environ.get('USER', 'unknown')}"))
 
 
@@ -225,7 +227,7 @@ def demo(directory: Path, port: int, *, reset: bool, check: bool, print_json: bo
     if check:
         _check_demo(host)
         return
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("idp").setLevel(logging.WARNING)
     began = time.monotonic()
     stage = host.Stage.prepare(directory, port=port, reset=reset)
     with stage.guests():

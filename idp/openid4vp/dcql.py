@@ -131,6 +131,10 @@ def select(claims: Any, path: Sequence[str | int | None]) -> list[Any]:
 
     Raises NothingSelected when a step does not fit, or when nothing is left.
     """
+    if not path:
+        raise NothingSelected("empty path")
+    if not all(_is_step(step) for step in path):
+        raise NothingSelected("invalid component")
     selected = [claims]
     for step in path:
         selected = _step(selected, step)

@@ -13,6 +13,7 @@ from typing import Any
 
 from joserfc import jwe
 from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
 
 from idp import credentials, seal, strict_json
 from idp.clock import Clock, iso, utc
@@ -81,7 +82,7 @@ class Responses:
         if "response" not in parameters or "vp_token" in parameters:
             # An unencrypted answer would show a person's data to everything on the way (HAIP 1.0, section 5.1).
             raise PresentationError("not_encrypted" if "vp_token" in parameters else "malformed")
-        payload = decrypt(parameters["response"][0], ask, secret)
+        payload = decrypt(parameters["response"][0], encryption_key(secret), kid=ask.id)
         if payload.get("state", ask.id) != ask.id:
             raise PresentationError("not_this_login", "state")
         if "error" in payload:
@@ -132,10 +133,10 @@ class Responses:
         )
 
 
-def decrypt(response: str, ask: Ask, secret: bytes) -> dict[str, Any]:
+def decrypt(response: str, key: ECKey, *, kid: str) -> dict[str, Any]:
     """The payload of an encrypted response (section 8.3). Raises PresentationError `not_readable`.
 
-    Compact serialisation only, ECDH-ES to this question's own key, no compression.
+    Compact serialisation only, ECDH-ES to this one P-256 key, no compression; a `kid` in the header must be its own.
     """
     try:
         header = strict_json.loads_object(seal.unb64(response.split(".", 1)[0]), max_bytes=4096)
@@ -151,11 +152,11 @@ def decrypt(response: str, ask: Ask, secret: bytes) -> dict[str, Any]:
     )
     if not fits:
         raise PresentationError("not_readable", "algorithms")
-    if header.get("kid", ask.id) != ask.id:
+    if header.get("kid", kid) != kid:
         raise PresentationError("not_this_login", "kid")
     registry = _Registry(algorithms=["ECDH-ES", *ENC_VALUES], strict_check_header=False)
     try:
-        opened = jwe.decrypt_compact(response, encryption_key(secret), registry=registry).plaintext
+        opened = jwe.decrypt_compact(response, key, registry=registry).plaintext
         return strict_json.loads_object(opened or b"", max_bytes=MAX_RESPONSE_BYTES)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise PresentationError("not_readable", type(error).__name__) from error

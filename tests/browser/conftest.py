@@ -1,0 +1,93 @@
+"""The demonstration as a user starts it, and Chromium with nothing shown on a screen.
+
+All tests here share one running demonstration, and a person who agreed once is not asked again. So each persona
+belongs to the tests of one file where the consent page matters: 남궁민 and 최장 to one device, 박민수 to two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.visitor import DESK, LOCALES, Demo, Visitor
+
+STOP_S = 20
+
+NewVisitor = Callable[..., Visitor]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="package")
+def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`idp demo` in a process of its own."""
+    directory = tmp_path_factory.mktemp("demo")
+    errors = directory / "errors.txt"
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "idp.cli", "demo"]
+            + ["--port", "0", "--print-json", "--directory", str(directory / "data")],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={name: value for name, value in os.environ.items() if not name.startswith("IDP_")},
+        )
+        with process:
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()
+                assert line, errors.read_text("utf-8", "replace")
+                where = json.loads(line)
+                yield Demo(where["issuer"], where["portals"], where["wallet"])
+            finally:
+                process.terminate()
+                process.wait(STOP_S)
+    # What the provider had to say for itself: errors would be here, and nothing else is.
+    assert "bug" not in errors.read_text("utf-8", "replace")
+
+
+@pytest.fixture(scope="package")
+def chromium(chromium_path: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(chromium_path), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_visitor(demo: Demo, chromium: Browser) -> Iterator[NewVisitor]:
+    """new_visitor(lang="ko", viewport=DESK, **more): a person with an empty browser.
+
+    At the end of the test every complaint of that browser fails it.
+    """
+    visitors: list[Visitor] = []
+
+    def arrive(lang: str = "ko", viewport: Any = DESK, **more: Any) -> Visitor:
+        context = chromium.new_context(locale=LOCALES[lang], viewport=viewport, **more)
+        context.set_default_timeout(10_000)
+        visitors.append(Visitor(demo, context, lang))
+        return visitors[-1]
+
+    yield arrive
+    for visitor in visitors:
+        visitor.context.close()
+    assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
+
+
+@pytest.fixture
+def visitor(new_visitor: NewVisitor) -> Visitor:
+    """A person at a desk, with a browser in Korean."""
+    return new_visitor()

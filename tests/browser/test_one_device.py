@@ -1,0 +1,59 @@
+"""Portal, wallet, consent and back on one device, clicked through."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import NewVisitor
+from tests.browser.visitor import PHONE, PORTALS
+
+PERSONAS = {"ko": "namgoong", "en": "choi"}
+SHOWN = {
+    ("gov24", "ko"): {
+        "name": "남궁민",
+        "birthdate": "1979-07-30",
+        "kr_overseas_registration_number": "BJS-2024-0000044",
+    },
+    ("g4k", "ko"): {
+        "name": "남궁민",
+        "family_name": "NAMGOONG",
+        "given_name": "MIN",
+        "birthdate": "1979-07-30",
+        "kr_mission": "주중국 대한민국 대사관 (BJS)",
+    },
+    ("apostille", "ko"): {"name": "남궁민", "kr_passport": "번호: M000A0004"},
+    ("efamily", "ko"): {"name": "남궁민", "birthdate": "1979-07-30"},
+    ("gov24", "en"): {
+        "name": "최장",
+        "birthdate": "1968-12-25",
+        "kr_overseas_registration_number": "BRU-2024-0000052",
+    },
+    ("g4k", "en"): {
+        "name": "최장",
+        "family_name": "CHOI",
+        "given_name": "MARIA-FERNANDA D'ANGELO SEO-YEON ALEXANDRA-JOSEPHINE KI-HYEO",
+        "birthdate": "1968-12-25",
+        "kr_mission": "Embassy of the Republic of Korea in Belgium (BRU)",
+    },
+    ("apostille", "en"): {"name": "최장", "kr_passport": "Number: M000A0005"},
+    ("efamily", "en"): {"name": "최장", "birthdate": "1968-12-25"},
+}
+
+
+@pytest.mark.parametrize("lang", ["ko", "en"])
+@pytest.mark.parametrize("portal", PORTALS)
+def test_a_holder_signs_in_and_the_portal_shows_what_was_verified(
+    new_visitor: NewVisitor, portal: str, lang: str
+) -> None:
+    holder = new_visitor(lang, PHONE)
+    holder.begin(portal)
+    assert holder.page.locator("html").get_attribute("lang") == lang
+    holder.open_wallet()
+    holder.show(PERSONAS[lang])
+    assert holder.at_consent()
+    holder.agree()
+    claims = holder.claims()
+    for name, value in SHOWN[portal, lang].items():
+        assert claims[name].startswith(value), name
+    assert "address" not in claims  # optional, and not ticked
+    assert holder.page.locator("html").get_attribute("lang") == lang
