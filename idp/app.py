@@ -23,6 +23,7 @@ _STATIC_MAX_AGE_S = 365 * 86400
 def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
     """The application for these settings. The database schema must be there (`idp migrate`)."""
     app = bare_app(settings)
+    app.url_map.merge_slashes = False  # a path has one spelling
     house = build(settings, clock)
     app.extensions["sinwon"] = house
     app.config["MAX_CONTENT_LENGTH"] = settings.server.max_body_bytes

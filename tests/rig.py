@@ -12,6 +12,7 @@ import hashlib
 import re
 import secrets
 import socket
+import ssl
 import threading
 import time
 import tomllib
@@ -26,6 +27,7 @@ import httpx2
 from flask import Flask
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
+from sqlalchemy import func, select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from idp import schema
@@ -36,8 +38,13 @@ from idp.demo import app as guests
 from idp.demo import check, personas, request, seeds
 from idp.demo.wallet import Fault, Outcome, Wallet
 from idp.models import AuditEvent, db
+from idp.models import Portal as PortalRow
 from idp.settings import load
 from idp.wiring import House
+
+
+# Made once: reading the machine's certificates takes longer than a sign-in.
+_TLS = ssl.create_default_context()
 
 
 class Clock:
@@ -81,12 +88,17 @@ class Rig:
 
     def browser(self) -> httpx2.Client:
         """A browser with an empty cookie jar; it follows no redirect by itself."""
-        return httpx2.Client(follow_redirects=False, timeout=20, trust_env=False)
+        return httpx2.Client(follow_redirects=False, timeout=20, trust_env=False, verify=_TLS)
 
-    def events(self) -> list[AuditEvent]:
-        """The audit, oldest first."""
+    def events(self, after: int = 0) -> list[AuditEvent]:
+        """The audit, oldest first, from the row after that id on."""
         with self.app.app_context():
-            return list(db.session.query(AuditEvent).order_by(AuditEvent.id))
+            return list(db.session.query(AuditEvent).where(AuditEvent.id > after).order_by(AuditEvent.id))
+
+    def last_event(self) -> int:
+        """The id of the latest row of the audit, 0 where there is none."""
+        with self.app.app_context():
+            return db.session.scalar(select(func.max(AuditEvent.id))) or 0
 
     def event_names(self) -> list[str]:
         return [event.name for event in self.events()]
@@ -97,6 +109,12 @@ class Rig:
         merged = {name: value for name, value in {**registered, **changes}.items() if value is not None}
         with self.app.app_context():
             portal_admin.apply({"portal": [merged]}, now=self.clock())
+
+    def switch_portal(self, client_id: str, *, enabled: bool) -> None:
+        """Switch a registered portal off, or on again."""
+        with self.app.app_context():
+            db.session.get_one(PortalRow, client_id).enabled = enabled
+            db.session.commit()
 
 
 @dataclass

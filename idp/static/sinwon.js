@@ -11,15 +11,13 @@
   const main = document.querySelector("main[data-status]");
   if (!main) return;
   const { state, events, status, page, seconds } = main.dataset;
-  let wait = 1500, timer, streaming, leaving;
+  let wait = 1500, timer, away, streaming, leaving;
 
-  const goOn = () => { leaving = true; location.replace(page); };
+  const goOn = () => { if (!away) { leaving = true; location.replace(page); } };
   const hear = (text) => { if (JSON.parse(text).state !== state) goOn(); };
 
   const later = () => { clearTimeout(timer); timer = setTimeout(poll, wait); };
-  const poll = async () => {
-    clearTimeout(timer);
-    if (streaming || leaving || document.hidden) return;
+  const look = async () => {
     try {
       const answer = await fetch(status, { cache: "no-store" });
       if (answer.status === 200) hear(await answer.text());
@@ -30,7 +28,26 @@
     }
     later();
   };
-  document.addEventListener("visibilitychange", poll);
+  const poll = () => {
+    clearTimeout(timer);
+    if (!streaming && !leaving && !document.hidden) look();
+  };
+
+  // While a form is being answered, or a wallet that is a web address is on its way into this tab, going on
+  // would call the browser back.
+  const here = () => {
+    clearTimeout(away);
+    away = 0;
+    if (!leaving) look();
+  };
+  const off = () => {
+    clearTimeout(away);
+    away = setTimeout(here, 20000);
+  };
+  addEventListener("submit", off);
+  const link = document.getElementById("wallet-link");
+  link?.addEventListener("click", () => link.protocol.startsWith("http") && off());
+  document.addEventListener("visibilitychange", () => document.hidden || here());
 
   // The stream counts from its first message on: a proxy may open it and then hold everything back.
   if (window.EventSource) {

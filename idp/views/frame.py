@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, g, jsonify, render_template, request
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp import portals
 from idp.clock import iso
@@ -37,6 +37,7 @@ CSP = (
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 WALLET_RESPONSE = "/wallet/response/"
+_STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
 _LANGUAGE_COOKIE_S = 365 * 86400
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
@@ -71,6 +72,10 @@ class Frame:
         if not request.path.startswith(WALLET_RESPONSE):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=request.remote_addr))
+        if request.method == "HEAD" and request.path.startswith(_STEPS):
+            # There a GET is a step of a sign-in, which a link checker's HEAD must not take.
+            there = request.url_rule.methods if request.url_rule is not None else None
+            raise MethodNotAllowed(sorted((there or set()) - {"HEAD"}))
 
     def _leave(self, response: Response) -> Response:
         headers = response.headers

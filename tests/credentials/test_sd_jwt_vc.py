@@ -314,6 +314,14 @@ def test_disclosures_nested_too_deeply_are_refused(world: World) -> None:
     assert refuse(world, issued.present()) is Reason.TOO_LARGE
 
 
+def test_so_many_disclosures_and_no_more_are_read(world: World) -> None:
+    texts = [disclosure(f"x{i}", i) for i in range(257)]
+    payload = {"_sd": [digest(text) for text in texts]}
+    issued = issue(world.authority, payload=payload, claims=dict.fromkeys(CLAIMS, ABSENT))
+    assert accept(world, issued.present(disclosures=texts[:256]))
+    assert refuse(world, issued.present(disclosures=texts)) is Reason.TOO_LARGE
+
+
 # Header
 
 

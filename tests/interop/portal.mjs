@@ -1,0 +1,97 @@
+// A portal by the library openid-client, as an app would use it.
+//
+// Standard input, first line: one JSON object
+//   issuer, client_id, redirect_uri, post_logout_redirect_uri, scope
+//   discovery       "oidc" or "oauth2" (RFC 8414)
+//   method          token_endpoint_auth_method; secret or key (a private JWK) goes with it
+//   id_token_alg    what the portal registered
+//   parameters      more parameters for the authorization request
+//   max_age         null, or seconds
+// It answers with a line {"authorization_url"}. Second line: the URL at which the browser came back.
+// It answers with a line {"claims", "userinfo", "end_session_url", "again"}, or {"error"}: the library's refusal.
+
+import { createInterface } from "node:readline";
+
+import { importJWK } from "jose";
+import * as client from "openid-client";
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const line = async () => (await lines.next()).value;
+const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+
+const asked = JSON.parse(await line());
+const configuration = await client.discovery(
+  new URL(asked.issuer),
+  asked.client_id,
+  { id_token_signed_response_alg: asked.id_token_alg },
+  await authentication(asked),
+  { algorithm: asked.discovery, execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] },
+);
+const verifier = client.randomPKCECodeVerifier();
+const [state, nonce] = [client.randomState(), client.randomNonce()];
+say({
+  authorization_url: client.buildAuthorizationUrl(configuration, {
+    redirect_uri: asked.redirect_uri,
+    scope: asked.scope,
+    state,
+    nonce,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    ...(asked.max_age === null ? {} : { max_age: String(asked.max_age) }),
+    ...asked.parameters,
+  }).href,
+});
+
+const back = new URL(await line());
+try {
+  say(await signIn(back));
+} catch (error) {
+  say({ error: error.error ?? error.code ?? error.name, status: error.status ?? null });
+}
+process.exit(0);
+
+async function signIn(url) {
+  const checks = {
+    pkceCodeVerifier: verifier,
+    expectedState: state,
+    expectedNonce: nonce,
+    idTokenExpected: true,
+    ...(asked.max_age === null ? {} : { maxAge: asked.max_age }),
+  };
+  const tokens = await client.authorizationCodeGrant(configuration, url, checks);
+  const claims = tokens.claims();
+  return {
+    token_type: tokens.token_type,
+    expires_in: tokens.expires_in,
+    id_token: tokens.id_token,
+    claims,
+    userinfo: await client.fetchUserInfo(configuration, tokens.access_token, claims.sub),
+    end_session_url: client.buildEndSessionUrl(configuration, {
+      id_token_hint: tokens.id_token,
+      post_logout_redirect_uri: asked.post_logout_redirect_uri,
+      state,
+    }).href,
+    state,
+    again: await client.authorizationCodeGrant(configuration, url, checks).then(
+      () => null,
+      (error) => error.error ?? error.code,
+    ),
+    after_replay: await client.fetchUserInfo(configuration, tokens.access_token, claims.sub).then(
+      () => null,
+      (error) => error.cause?.[0]?.parameters?.error ?? error.code,
+    ),
+  };
+}
+
+async function authentication({ method, secret, key }) {
+  switch (method) {
+    case "client_secret_basic":
+      return client.ClientSecretBasic(secret);
+    case "client_secret_post":
+      return client.ClientSecretPost(secret);
+    case "private_key_jwt":
+      return client.PrivateKeyJwt({ key: await importJWK(key, "ES256"), kid: key.kid });
+    default:
+      return client.None();
+  }
+}
