@@ -23,7 +23,7 @@ from idp.admin import trust as trust_admin
 from idp.app import bare_app
 from idp.credentials.trust import TrustDocumentError
 from idp.events import Event, Origin, origin, record_alone
-from idp.keys import Keys, RotationPending
+from idp.keys import Keys, RotationPending, WrongKeyEncryptionKey
 from idp.models import db
 from idp.openid4vp.request import Signer, SignerError
 from idp.portals import RegistrationError
@@ -89,7 +89,10 @@ def serve(settings: Settings) -> None:
     """Serve this deployment."""
     app = _migrated(settings)
     with app.app_context():
-        _keys(settings).ensure()
+        try:
+            _keys(settings).ensure()
+        except WrongKeyEncryptionKey as error:
+            fail(f"secrets.key_encryption_key: {error}")
         db.engine.dispose()
     Server(settings).run()
 
@@ -196,8 +199,9 @@ def keys_rotate(settings: Settings, alg: str, *, at_once: bool) -> None:
     """Publish a new key, which becomes active after `key_publish_s`; the old one retires then."""
     with _migrated(settings).app_context():
         try:
+            _keys(settings).ensure()
             kid = _keys(settings).rotate(alg, at_once=at_once)
-        except RotationPending as error:
+        except (RotationPending, WrongKeyEncryptionKey) as error:
             fail(str(error))
         record_alone(Event.KEY_ROTATED, at=clock.now(), detail={"alg": alg, "kid": kid})
     click.echo(f"New {alg} key {kid}")

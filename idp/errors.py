@@ -58,7 +58,7 @@ class AuthorizationError(SinwonError):
 class PresentationError(SinwonError):
     """The wallet's answer is refused. The wallet hears `error`, never which check failed.
 
-    `oauth_error` is what the portal hears if the holder gives up after this.
+    `oauth_error` is what the portal hears if the holder gives up after this; `status` the wallet's HTTP status.
     """
 
     def __init__(
@@ -68,10 +68,12 @@ class PresentationError(SinwonError):
         *,
         error: str = "invalid_request",
         oauth_error: str = "access_denied",
+        status: int = 400,
     ) -> None:
         super().__init__(reason, detail)
         self.error = error
         self.oauth_error = oauth_error
+        self.status = status
 
 
 class Unavailable(SinwonError):

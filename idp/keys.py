@@ -216,7 +216,9 @@ class Keys:
             if not active:
                 raise NoSigningKey
             if following is not None and not at_once:
-                raise RotationPending
+                raise RotationPending(
+                    f"The next {alg} key is already published; --at-once signs with it now."
+                )
             active_at = now if at_once else now + self._publish_s
             if following is None:
                 following = self._add(session, alg, now, active_at=active_at)

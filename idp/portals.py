@@ -202,5 +202,5 @@ def find(client_id: str) -> Registration | None:
 
 def document(registration: Registration) -> dict[str, Any]:
     """The JSON document to store."""
-    made: dict[str, Any] = msgspec.to_builtins(registration)
+    made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(registration))
     return made

@@ -153,6 +153,7 @@ class Holder:
     asked: request.Request | None = None
     redirect_uri: str = ""
     consent: str = ""
+    consent_form: list[tuple[str, str]] = field(default_factory=list)
     code: str = ""
     tokens: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
@@ -188,7 +189,11 @@ class Holder:
 
     def look(self) -> None:
         page = self._get(self.login_url, 200).text
-        pattern = r'id="qr"[^>]* data-link="([^"]+)"' if self.via == "qr" else r'id="wallet-link"[^>]* href="([^"]+)"'
+        pattern = (
+            r'id="qr"[^>]* data-link="([^"]+)"'
+            if self.via == "qr"
+            else r'id="wallet-link"[^>]* href="([^"]+)"'
+        )
         self.link = request.read_link(_found(pattern, page))
 
     def fetch(self) -> None:
@@ -210,7 +215,10 @@ class Holder:
         assert match is not None
         shown = present(credential, match, asked, self.fault)
         answer = {"vp_token": {match.id: [shown]}, "state": asked.state}
-        self._post_as_wallet({"response": encrypt(answer, asked)}, status)
+        if self.fault is Fault.UNENCRYPTED:
+            self._post_as_wallet({**answer, "vp_token": json.dumps(answer["vp_token"])}, status)
+        else:
+            self._post_as_wallet({"response": encrypt(answer, asked)}, status)
 
     def refuse(self) -> None:
         """The holder says no in the wallet."""
@@ -263,7 +271,7 @@ class Holder:
         """Everything that this sign-in entitles somebody to something by being known, by what it is."""
         known = {f"cookie {name.partition('-')[0]}": value for name, value in self.cookies.items()}
         known |= {"code": self.code, "access token": self.tokens.get("access_token", "")}
-        known |= {"ID token": self.tokens.get("id_token", "")}
+        known |= {"ID token": self.tokens.get("id_token", ""), "PKCE verifier": self.verifier}
         response_codes = parse_qs(urlsplit(self.redirect_uri).query).get("response_code", [""])
         known["response code"] = response_codes[0]
         return {name: value for name, value in known.items() if value}

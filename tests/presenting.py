@@ -17,7 +17,7 @@ import httpx2
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc import jwe, jws
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from idp.demo import dcql, sd_jwt
 from idp.demo.authority import Entry
@@ -62,7 +62,7 @@ def sign(header: dict[str, Any], payload: Any, key: Any) -> str:
     """A compact JWS; `alg` none gives an empty signature."""
     if str(header.get("alg")).lower() == "none":
         return f"{b64(as_json(header))}.{b64(as_json(payload))}."
-    usable = key if isinstance(key, ECKey | OctKey) else ECKey.import_key(key)
+    usable = key if isinstance(key, ECKey | OctKey | RSAKey) else ECKey.import_key(key)
     registry = _Signing(algorithms=[header["alg"]], strict_check_header=False)
     return jws.serialize_compact(header, as_json(payload), usable, registry=registry)
 

@@ -103,12 +103,20 @@ class Rig:
     def event_names(self) -> list[str]:
         return [event.name for event in self.events()]
 
-    def apply_portal(self, client_id: str, **changes: Any) -> None:
-        """Register a portal again with some members changed (None removes one)."""
+    def apply_portal(self, client_id: str, /, **changes: Any) -> dict[str, Any]:
+        """Register a portal again with some members changed (None removes one); its registration."""
         registered = next(p for p in self.prepared.portals() if p["client_id"] == client_id)
         merged = {name: value for name, value in {**registered, **changes}.items() if value is not None}
         with self.app.app_context():
             portal_admin.apply({"portal": [merged]}, now=self.clock())
+        return merged
+
+    def variant(self, of: str, client_id: str, **changes: Any) -> Portal:
+        """A further portal: like another, with its secrets, and some members of its registration changed."""
+        portal = self.portal(of)
+        portal.registration = self.apply_portal(of, client_id=client_id, **changes)
+        portal.client_id = client_id
+        return portal
 
     def switch_portal(self, client_id: str, *, enabled: bool) -> None:
         """Switch a registered portal off, or on again."""
@@ -141,6 +149,7 @@ class Portal:
 
     def __post_init__(self) -> None:
         self.browser = self.rig.browser()
+        self.secrets_of = self.client_id
         self.registration = next(p for p in self.rig.prepared.portals() if p["client_id"] == self.client_id)
         self.redirect_uri = self.registration["redirect_uris"][0]
 
@@ -225,7 +234,12 @@ class Portal:
         return self.browser.get(self.absolute(answered.headers["Location"]))
 
     def callback(self, begun: Begun, persona: str = "hong") -> dict[str, str]:
-        """A whole sign-in: the parameters that came back to the portal."""
+        """A whole sign-in: the parameters that came back to the portal.
+
+        A browser that is signed in already comes back at once, or after the consent page.
+        """
+        if "/login/" not in begun.location or "/consent" in begun.location:
+            return callback_parameters(self.agree(begun.response))
         return callback_parameters(self.agree(self.to_consent(begun, persona)))
 
     def code(self, persona: str = "hong", **changes: Any) -> tuple[str, Begun]:
@@ -235,7 +249,7 @@ class Portal:
 
     # -- the back channel ----------------------------------------------------------------------------------
 
-    def token(self, code: str, verifier: str, **changes: Any) -> httpx2.Response:
+    def token(self, code: str, verifier: str, /, **changes: Any) -> httpx2.Response:
         """Redeem a code with this portal's own credentials; `changes` replace form fields (None leaves out)."""
         form: dict[str, Any] = {
             "grant_type": "authorization_code",
@@ -259,7 +273,9 @@ class Portal:
                 "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 "client_assertion": self.assertion(),
             }, None
-        secret = self.rig.prepared.portal_secret(self.client_id)
+        if method == "none":
+            return {"client_id": self.client_id}, None
+        secret = self.rig.prepared.portal_secret(self.secrets_of)
         if method == "client_secret_post":
             return {"client_id": self.client_id, "client_secret": secret}, None
         basic = base64.b64encode(f"{self.client_id}:{secret}".encode()).decode()
@@ -278,7 +294,7 @@ class Portal:
             **changes,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
-        signing = key or ECKey.import_key(self.rig.prepared.portal_key(self.client_id))
+        signing = key or ECKey.import_key(self.rig.prepared.portal_key(self.secrets_of))
         return jwt.encode({"alg": "ES256", **(header or {})}, claims, signing)
 
     def userinfo(self, access_token: str) -> httpx2.Response:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from idp.claims import ELEMENT_PATHS
 from idp.clock import Clock
 from idp.credentials.trust import TrustDocumentError, TrustSnapshot, from_documents
 from idp.events import Event, record
@@ -38,10 +39,16 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
     with writing() as session:
         known_types = {row.id: row for row in session.scalars(select(CredentialType))}
         known_missions = {row.code: row for row in session.scalars(select(Mission))}
-        from_documents(
+        registry = from_documents(
             list({**{key: row.document for key, row in known_types.items()}, **types}.values()),
             list({**{key: row.document for key, row in known_missions.items()}, **missions}.values()),
         )
+        if problems := [
+            f"credential_type ({kind.id}).person_key: not an element that a person is known by"
+            for kind in registry.types.values()
+            if kind.format not in ELEMENT_PATHS.get(kind.person_key, {})
+        ]:
+            raise TrustDocumentError(problems)
         for key, made in types.items():
             known = known_types.get(key)
             if known is None or known.document != made:

@@ -162,7 +162,7 @@ def run_check(directory: Path) -> dict[str, str]:
         }
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def wait_for(url: str) -> None:

@@ -271,7 +271,10 @@ def value(name: str, shown: Any, language: str) -> str:
             return str(shown["formatted"])
         if "code" in shown and f"name_{language}" in shown:
             return f"{shown[f'name_{language}']} ({shown['code']})"
-        return "\n".join(f"{claim(key, language)}: {item}" for key, item in shown.items())
+        # A JSON object has no order; people read the number first.
+        places = list(CLAIMS)
+        order = sorted(shown, key=lambda key: places.index(key) if key in CLAIMS else len(places))
+        return "\n".join(f"{claim(key, language)}: {shown[key]}" for key in order)
     return str(shown)
 
 

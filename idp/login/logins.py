@@ -329,7 +329,7 @@ class Logins:
     def confirm(self, login: Login, number: str) -> Login:
         """The holder typed the number that the phone shows. Three wrong ones end the login.
 
-        Raises LoginError `wrong_number`, `wrong_number_limit`, `form_expired`.
+        Raises LoginError `wrong_number`, `form_expired`; LoginEnded `wrong_number_limit`.
         """
         if login.state is State.READY:
             return login
@@ -354,8 +354,9 @@ class Logins:
         record_alone(
             Event.WRONG_NUMBER, at=self._clock(), client_id=login.request.client_id, login_id=login.id
         )
-        ended = changed.state is State.REFUSED
-        raise LoginError("wrong_number_limit" if ended else "wrong_number", status=403)
+        if changed.state is State.REFUSED:
+            raise LoginEnded("wrong_number_limit", changed)
+        raise LoginError("wrong_number", status=403)
 
     def open(self, login: Login, cookie: str) -> Proof:
         """What the wallet showed, opened with the cookie; for the consent page.

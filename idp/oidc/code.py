@@ -201,7 +201,10 @@ class Codes:
     def _find(self, portal: Registration, digest: str) -> Code:
         document = self._store.get(_code_key(digest))
         if document is None:
-            self._revoke_replayed(portal, digest)
+            if not self._revoke_replayed(portal, digest):
+                record_alone(
+                    Event.CODE_REFUSED, at=self._clock(), client_id=portal.client_id, reason="unknown"
+                )
             raise _refused()
         try:
             stored = msgspec.convert(document, Code)
@@ -255,11 +258,11 @@ class Codes:
             raise _refused() from error
         self._store.take(_code_key(digest))
 
-    def _revoke_replayed(self, portal: Registration, digest: str) -> None:
+    def _revoke_replayed(self, portal: Registration, digest: str) -> bool:
         """If this code was redeemed before, what it bought dies, whoever replays it (RFC 6749, 4.1.2)."""
         grant = db.session.get(Grant, digest)
         if grant is None:
-            return
+            return False
         now = self._clock()
         with writing() as database:
             database.execute(
@@ -275,6 +278,7 @@ class Codes:
                 subject_id=grant.subject_id,
                 reason="same_client" if grant.client_id == portal.client_id else "other_client",
             )
+        return True
 
     def _tokens(self, portal: Registration, stored: Code, digest: str, released: Released) -> dict[str, Any]:
         request = stored.request

@@ -78,6 +78,8 @@ class Responses:
         if "error" in parameters and "response" not in parameters:
             if "vp_token" in parameters:
                 raise PresentationError("malformed", "error and vp_token together")
+            if parameters.get("state", [ask.id])[0] != ask.id:
+                raise PresentationError("not_this_login", "state")
             return _refusal(parameters["error"][0])
         if "response" not in parameters or "vp_token" in parameters:
             # An unencrypted answer would show a person's data to everything on the way (HAIP 1.0, section 5.1).
@@ -107,7 +109,7 @@ class Responses:
                 now=self._clock(),
             )
         except credentials.CredentialRejected as error:
-            raise PresentationError(error.reason.value, error.detail) from error
+            raise _rejected(error) from error
         if verified.vct not in asked["meta"]["vct_values"]:
             raise PresentationError("type_not_accepted")
         if not dcql.claims_satisfied(asked, verified.claims):
@@ -160,6 +162,14 @@ def decrypt(response: str, key: ECKey, *, kid: str) -> dict[str, Any]:
         return strict_json.loads_object(opened or b"", max_bytes=MAX_RESPONSE_BYTES)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise PresentationError("not_readable", type(error).__name__) from error
+
+
+def _rejected(error: credentials.CredentialRejected) -> PresentationError:
+    """"We could not ask" is neither "revoked" nor "fine": the same answer may be accepted a moment later."""
+    if error.reason is credentials.Reason.STATUS_UNKNOWN:
+        busy = "temporarily_unavailable"
+        return PresentationError(error.reason.value, error.detail, error=busy, oauth_error=busy, status=503)
+    return PresentationError(error.reason.value, error.detail)
 
 
 def _refusal(code: str) -> WalletRefusal:

@@ -37,6 +37,8 @@ CSP = (
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 WALLET_RESPONSE = "/wallet/response/"
+# A question that is over, as a wallet hears it when it fetches: it need not try again.
+_GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
 _LANGUAGE_COOKIE_S = 365 * 86400
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
@@ -135,6 +137,7 @@ class Frame:
             list(g.get("ui_locales", ())),
             self.cookie("lang"),
             request.headers.get("Accept-Language", ""),
+            self.settings.languages.default,
         )
 
     # -- pages -----------------------------------------------------------------------------------------------
@@ -254,7 +257,10 @@ class Frame:
 
     def _presentation_error(self, error: PresentationError) -> Response:
         log.info("%s %s", g.correlation_id, error)
-        return wallet_error(error)
+        response = wallet_error(error)
+        if request.endpoint == "wallet.request":
+            response.status_code = _GONE.get(error.reason, error.status)
+        return response
 
     def _unavailable(self, error: Exception) -> Response:
         log.error("%s unavailable: %s", g.correlation_id, type(error).__name__)
@@ -286,12 +292,14 @@ class Frame:
 
 
 def wallet_error(error: PresentationError, redirect_uri: str | None = None) -> Response:
-    """What a wallet hears: never which check failed (decision D6)."""
+    """What a wallet hears: never which check failed (decision D6); 503 when it may try the same again."""
     body = {"error": error.error, "error_description": "The response was not accepted."}
     if redirect_uri is not None:
         body["redirect_uri"] = redirect_uri
     response = jsonify(body)
-    response.status_code = 400
+    response.status_code = error.status
+    if error.status == 503:
+        response.headers["Retry-After"] = "5"
     return response
 
 

@@ -70,11 +70,17 @@ def install(environment: Environment) -> None:
     )
 
 
-def choose(explicit: str | None, ui_locales: Sequence[str], cookie: str | None, accept_language: str) -> str:
+def choose(
+    explicit: str | None,
+    ui_locales: Sequence[str],
+    cookie: str | None,
+    accept_language: str,
+    default: str = _DEFAULT,
+) -> str:
     """One of LANGUAGES: the holder's choice in this login, the portal's wish, the last choice, the browser's.
 
     All four come from outside and may be anything: what names no language of ours is passed over, and only
-    the first 16 tags of 512 characters are looked at. Korean when nobody says anything useful.
+    the first 16 tags of 512 characters are looked at. The default when nobody says anything useful.
 
     Source: OIDC Core 3.1.2.1 (ui_locales, in order of preference), RFC 9110 12.5.4, RFC 4647 3.4.
     """
@@ -83,7 +89,7 @@ def choose(explicit: str | None, ui_locales: Sequence[str], cookie: str | None, 
         lang = _primary(wish)
         if lang in LANGUAGES:
             return lang
-    return _DEFAULT
+    return default
 
 
 def _primary(tag: str) -> str:

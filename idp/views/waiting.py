@@ -44,6 +44,7 @@ class WaitingRoom:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._thread: threading.Thread | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def admit(
@@ -76,8 +77,9 @@ class WaitingRoom:
         with self._lock:
             loop, self._loop = self._loop, None
         self._unsubscribe()
-        if loop is not None:
+        if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
+            self._thread.join()
 
     @property
     def waiting(self) -> int:
@@ -88,7 +90,8 @@ class WaitingRoom:
         with self._lock:
             if self._loop is None:
                 loop = asyncio.new_event_loop()
-                threading.Thread(target=loop.run_forever, name="waiting-room", daemon=True).start()
+                self._thread = threading.Thread(target=_run, args=(loop,), name="waiting-room", daemon=True)
+                self._thread.start()
                 self._unsubscribe = self._store.subscribe(
                     lambda channel: _ignore_closed(loop, self._wake, channel)
                 )
@@ -112,27 +115,44 @@ class WaitingRoom:
     ) -> None:
         loop = asyncio.get_running_loop()
         gone = asyncio.ensure_future(_until_closed(loop, connection))
+        woken = asyncio.ensure_future(changed.wait())
         try:
             first = f"{_HEAD}data: {json.dumps({'state': state})}\n\n".encode()
             await _send(loop, connection, first)
             until = loop.time() + max_s
             while (left_s := until - loop.time()) > 0 and not gone.done():
-                woken = asyncio.ensure_future(changed.wait())
                 await asyncio.wait(
                     {woken, gone}, timeout=min(HEARTBEAT_S, left_s), return_when=asyncio.FIRST_COMPLETED
                 )
                 if woken.done():
                     await _send(loop, connection, _CHANGED)
                     break
-                woken.cancel()
                 if not gone.done():
                     await _send(loop, connection, _STILL_HERE)
         except (OSError, TimeoutError) as error:
             log.debug("a waiting page went away: %s", type(error).__name__)
         finally:
             gone.cancel()
-            self._forget(channel, changed)
-            connection.close()
+            woken.cancel()
+            try:  # the loop must have let go of the socket before its number can be another's
+                await asyncio.gather(gone, woken, return_exceptions=True)
+            finally:
+                self._forget(channel, changed)
+                connection.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """The loop's thread: until it is stopped, then let everybody go."""
+    loop.run_forever()
+    loop.run_until_complete(_let_everybody_go())
+    loop.close()
+
+
+async def _let_everybody_go() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _send(loop: asyncio.AbstractEventLoop, connection: socket.socket, data: bytes) -> None:

@@ -6,6 +6,7 @@ It only writes to the login; the holder's browser comes back by itself.
 from __future__ import annotations
 
 import hashlib
+import re
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -20,7 +21,7 @@ from idp.portals import Registration
 from idp.views.frame import Frame, wallet_error
 
 _FORM = "application/x-www-form-urlencoded"
-_MAX_WALLET_NONCE = 512
+_WALLET_NONCE = re.compile(r"[!-~]{1,512}\Z")
 
 
 class WalletDoor:
@@ -61,7 +62,7 @@ class WalletDoor:
         if request.method != "POST":
             return None
         nonces = request.form.getlist("wallet_nonce")
-        if len(nonces) > 1 or any(len(nonce) > _MAX_WALLET_NONCE for nonce in nonces):
+        if len(nonces) > 1 or any(not _WALLET_NONCE.match(nonce) for nonce in nonces):
             raise PresentationError("malformed", "wallet_nonce")
         return nonces[0] if nonces else None
 

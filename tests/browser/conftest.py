@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test says what the browsers showed."""
+    report = yield
+    if report.failed and call.when == "call":
+        for visitor in getattr(item, "visitors", ()):
+            shown = visitor.page.locator("body").inner_text(timeout=1_000)
+            report.sections.append((f"a browser was at {visitor.path}", shown[:2_000]))
+    return report
 
 
 @pytest.fixture(scope="package")
@@ -68,12 +81,13 @@ def chromium(chromium_path: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_visitor(demo: Demo, chromium: Browser) -> Iterator[NewVisitor]:
+def new_visitor(request: pytest.FixtureRequest, demo: Demo, chromium: Browser) -> Iterator[NewVisitor]:
     """new_visitor(lang="ko", viewport=DESK, **more): a person with an empty browser.
 
     At the end of the test every complaint of that browser fails it.
     """
     visitors: list[Visitor] = []
+    request.node.visitors = visitors
 
     def arrive(lang: str = "ko", viewport: Any = DESK, **more: Any) -> Visitor:
         context = chromium.new_context(locale=LOCALES[lang], viewport=viewport, **more)

@@ -21,7 +21,7 @@ SHOWN = {
         "birthdate": "1979-07-30",
         "kr_mission": "주중국 대한민국 대사관 (BJS)",
     },
-    ("apostille", "ko"): {"name": "남궁민", "kr_passport": "번호: M000A0004"},
+    ("apostille", "ko"): {"name": "남궁민", "kr_passport": "번호: M000A0004\n종류: PM\n발급국: KOR"},
     ("efamily", "ko"): {"name": "남궁민", "birthdate": "1979-07-30"},
     ("gov24", "en"): {
         "name": "최장",
@@ -35,7 +35,7 @@ SHOWN = {
         "birthdate": "1968-12-25",
         "kr_mission": "Embassy of the Republic of Korea in Belgium (BRU)",
     },
-    ("apostille", "en"): {"name": "최장", "kr_passport": "Number: M000A0005"},
+    ("apostille", "en"): {"name": "최장", "kr_passport": "Number: M000A0005\nType: PM\nIssuing country: KOR"},
     ("efamily", "en"): {"name": "최장", "birthdate": "1968-12-25"},
 }
 
@@ -46,7 +46,9 @@ def test_a_holder_signs_in_and_the_portal_shows_what_was_verified(
     new_visitor: NewVisitor, portal: str, lang: str
 ) -> None:
     holder = new_visitor(lang, PHONE)
-    holder.begin(portal)
+    holder.page.goto(holder.demo.portals)
+    holder.page.locator(f".tile.portal-{portal} a").click()
+    holder.page.locator("#sign-in").click()
     assert holder.page.locator("html").get_attribute("lang") == lang
     holder.open_wallet()
     holder.show(PERSONAS[lang])

@@ -97,9 +97,7 @@ class Visitor:
     # -- at the portal ---------------------------------------------------------------------------------------
 
     def open_portal(self, portal: str) -> None:
-        """From the demonstration's first page to a portal."""
-        self.page.goto(self.demo.portals)
-        self.page.locator(f".tile.portal-{portal} a").click()
+        self.page.goto(f"{self.demo.portals}{portal}/")
 
     def begin(self, portal: str = "gov24") -> None:
         """The sign-in page for a portal."""
@@ -109,7 +107,9 @@ class Visitor:
 
     def begin_with(self, portal: str, **parameters: str) -> None:
         """The sign-in page, with more parameters than the portal would send."""
-        answered = self.context.request.get(f"{self.demo.portals}{portal}/login", max_redirects=0)
+        answered = self.context.request.get(
+            f"{self.demo.portals}{portal}/login", headers={"Accept-Language": self.lang}, max_redirects=0
+        )
         more = "".join(f"&{name}={value}" for name, value in parameters.items())
         self.page.goto(answered.headers["location"] + more)
 
@@ -149,6 +149,13 @@ class Visitor:
         """Show a persona's certificate; where the wallet leads to is loaded."""
         self.choose(persona, fault)
         self.page.locator("#present button[value=show]").click()
+
+    def show_and_stay(self, persona: str) -> None:
+        """Show a certificate, but do not go where the wallet leads to."""
+        ticket = self.page.locator("#present input[name=ticket]").get_attribute("value") or ""
+        form = {"ticket": ticket, "persona": persona, "action": "show"}
+        answered = self.context.request.post(f"{self.demo.wallet}open", form=form, max_redirects=0)
+        assert answered.status == 303
 
     def refuse_in_wallet(self) -> None:
         self.page.locator("#present button[value=refuse]").click()

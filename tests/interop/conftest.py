@@ -14,39 +14,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from idp.demo import jose
 from tests.conftest import skip_or_fail
 
 HERE = Path(__file__).parent
 LOCK_FILE = HERE / "package-lock.json"
 INSTALL_TIMEOUT_S = 300
 TIMEOUT_S = 60
+NODE_MAJOR = 20  # what the libraries ask for
 _INSTALL = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev", "--loglevel=error")
 
 
 class PeerFailed(AssertionError):
-    """A script ended with an error of its own; its standard error says which."""
+    """A library refused or a script broke; the message is theirs."""
 
 
 class Conversation:
-    """A script that is spoken to line by line, each line a JSON value or a URL."""
+    """A script that is spoken to line by line, each line a JSON value."""
 
-    def __init__(self, process: "subprocess.Popen[str]", sink: TextIO, source: TextIO) -> None:
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
-        self._sink = sink
-        self._source = source
 
-    def say(self, line: str) -> Any:
-        """Send a line and wait for the answer. Raises PeerFailed."""
-        self._sink.write(line + "\n")
-        self._sink.flush()
-        answer = self._source.readline()
-        if not answer:
-            raise PeerFailed(self._process.communicate()[1])
-        return json.loads(answer)
+    def say(self, value: Any) -> Any:
+        """Send a value and wait `TIMEOUT_S` for the answer. Raises PeerFailed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(TIMEOUT_S, self._process.kill)
+        watchdog.start()
+        try:
+            self._process.stdin.write(json.dumps(value) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        finally:
+            watchdog.cancel()
+        answer = json.loads(line) if line else {"failed": "the script ended; its standard error says why"}
+        if "failed" in answer:
+            raise PeerFailed(answer["failed"])
+        return answer
 
 
 @dataclass(frozen=True)
@@ -55,50 +64,43 @@ class Peers:
 
     node: Path
 
-    def run(self, script: str, given: Any) -> Any:
-        """What a script answers to one JSON value. Raises PeerFailed."""
-        ended = subprocess.run(
-            [self.node, HERE / script],
-            input=json.dumps(given),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        if ended.returncode:
-            raise PeerFailed(ended.stderr)
-        return json.loads(ended.stdout)
-
     @contextmanager
     def conversation(self, script: str) -> Iterator[Conversation]:
-        """A script to talk with. One that hangs is ended after `TIMEOUT_S`."""
-        process = subprocess.Popen(
-            [self.node, HERE / script],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        watchdog = threading.Timer(TIMEOUT_S, process.kill)
-        watchdog.start()
-        with process:
-            assert process.stdin is not None
-            assert process.stdout is not None
+        """A script to talk with, for as long as the context lasts."""
+        with subprocess.Popen(
+            [self.node, HERE / script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
             try:
-                yield Conversation(process, process.stdin, process.stdout)
+                yield Conversation(process)
             finally:
-                watchdog.cancel()
                 process.kill()
 
 
 @pytest.fixture(scope="session")
 def peers(node_path: Path) -> Peers:
     """The libraries, installed."""
+    version = subprocess.run([node_path, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").partition(".")[0]) < NODE_MAJOR:
+        skip_or_fail("node", f"Node.js {NODE_MAJOR} or later is needed, {version.strip()} is here")
     # Two test runs in one checkout must not install at once: npm ci begins by removing what is there.
     with LOCK_FILE.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _install()
     return Peers(node_path)
+
+
+@pytest.fixture(scope="session")
+def phone(peers: Peers) -> Iterator[Conversation]:
+    """wallet.mjs, running."""
+    with peers.conversation("wallet.mjs") as talk:
+        yield talk
+
+
+@pytest.fixture(scope="session")
+def issuer(peers: Peers) -> Iterator[Conversation]:
+    """issuer.mjs, running."""
+    with peers.conversation("issuer.mjs") as talk:
+        yield talk
 
 
 def _install() -> None:
@@ -118,3 +120,9 @@ def _install() -> None:
         code = codes[0] if codes else f"exit status {ended.returncode}"
         skip_or_fail("node", f"npm ci in tests/interop failed ({code}): no network?")
     installed.write_text(wanted, "ascii")
+
+
+def private_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    """A P-256 key as the scripts take it."""
+    number = key.private_numbers().private_value.to_bytes(32, "big")
+    return {**jose.public_jwk(key.public_key()), "d": jose.encode(number)}

@@ -1,25 +1,22 @@
 // A portal by the library openid-client, as an app would use it.
 //
-// Standard input, first line: one JSON object
+// First line in:
 //   issuer, client_id, redirect_uri, post_logout_redirect_uri, scope
 //   discovery       "oidc" or "oauth2" (RFC 8414)
 //   method          token_endpoint_auth_method; secret or key (a private JWK) goes with it
 //   id_token_alg    what the portal registered
 //   parameters      more parameters for the authorization request
 //   max_age         null, or seconds
-// It answers with a line {"authorization_url"}. Second line: the URL at which the browser came back.
-// It answers with a line {"claims", "userinfo", "end_session_url", "again"}, or {"error"}: the library's refusal.
-
-import { createInterface } from "node:readline";
+// Answered {"authorization_url"}. Second line: the URL at which the browser came back, as a JSON string. Answered
+// {"claims", "userinfo", "end_session_url", "again"}, or {"error"}: the library's refusal.
 
 import { importJWK } from "jose";
 import * as client from "openid-client";
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const line = async () => (await lines.next()).value;
-const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
+import { lines, say } from "./conversation.mjs";
 
-const asked = JSON.parse(await line());
+const incoming = lines[Symbol.asyncIterator]();
+const asked = await next();
 const configuration = await client.discovery(
   new URL(asked.issuer),
   asked.client_id,
@@ -42,13 +39,17 @@ say({
   }).href,
 });
 
-const back = new URL(await line());
+const back = new URL(await next());
 try {
   say(await signIn(back));
 } catch (error) {
   say({ error: error.error ?? error.code ?? error.name, status: error.status ?? null });
 }
-process.exit(0);
+lines.close();
+
+async function next() {
+  return JSON.parse((await incoming.next()).value);
+}
 
 async function signIn(url) {
   const checks = {

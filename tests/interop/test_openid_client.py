@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from idp.demo.jose import decode, encode
+from idp.demo import check
+from idp.demo.jose import decode
 from idp.demo.seeds import signing_jwk
-from tests.interop.conftest import Peers
+from tests.interop.conftest import Peers, private_jwk
 from tests.rig import Begun, Portal, Rig
 
 pytestmark = pytest.mark.node
@@ -19,7 +20,9 @@ VERIFIED_CLAIMS = {
         "trust_framework": {"value": "kr_mobile_id"},
         "assurance_level": None,
         "time": {"max_age": 600},
-        "evidence": [{"type": {"value": "electronic_record"}, "check_details": None, "record": {"type": None}}],
+        "evidence": [
+            {"type": {"value": "electronic_record"}, "check_details": None, "record": {"type": None}}
+        ],
     },
     "claims": {"name": None, "birthdate": None},
 }
@@ -55,15 +58,12 @@ class NodePortal:
         if method != "private_key_jwt":
             return {"secret": self.rig.prepared.portal_secret(self.driver.client_id)}
         key = self.rig.prepared.portal_key(self.driver.client_id)
-        number = key.private_numbers().private_value.to_bytes(32, "big")
-        return {"key": {**signing_jwk(key.public_key()), "d": encode(number)}}
+        return {"key": {**signing_jwk(key.public_key()), **private_jwk(key)}}
 
-    def sign_in(
-        self, go: Callable[[Portal, Begun], str] | None = None, **changes: Any
-    ) -> dict[str, Any]:
+    def sign_in(self, go: Callable[[Portal, Begun], str] | None = None, **changes: Any) -> dict[str, Any]:
         """What the library makes of a whole sign-in. `go` is the browser's way from /authorize to the callback."""
         with self.peers.conversation("portal.mjs") as talk:
-            url = talk.say(json.dumps(self.given(**changes)))["authorization_url"]
+            url = talk.say(self.given(**changes))["authorization_url"]
             response = self.driver.browser.get(url)
             return dict(talk.say((go or agree)(self.driver, Begun(response, None, None, ""))))
 
@@ -75,7 +75,10 @@ def agree(portal: Portal, begun: Begun) -> str:
 
 def cancel(portal: Portal, begun: Begun) -> str:
     """The holder thinks better of it on the sign-in page."""
-    return str(portal.submit(portal.page(begun), "cancel").headers["Location"])
+    forms = (element for element in portal.page(begun).root.below() if element.tag == "form")
+    form = next(form for form in forms if form.attributes["action"].endswith("/cancel"))
+    url = portal.absolute(form.attributes["action"])
+    return str(portal.browser.post(url, data=dict(check.form_fields(form))).headers["Location"])
 
 
 def straight_back(portal: Portal, begun: Begun) -> str:
@@ -91,7 +94,9 @@ def test_openid_client_signs_a_holder_in(rig: Rig, peers: Peers, client_id: str,
     portal = NodePortal(rig, peers, client_id)
     given = portal.given()
     assert given["method"] == method
-    result = portal.sign_in(parameters={"claims": json.dumps({"userinfo": {"verified_claims": VERIFIED_CLAIMS}})})
+    result = portal.sign_in(
+        parameters={"claims": json.dumps({"userinfo": {"verified_claims": VERIFIED_CLAIMS}})}
+    )
     assert "error" not in result, result
     assert result["claims"]["iss"] == rig.issuer
     assert result["claims"]["aud"] == client_id
@@ -170,4 +175,4 @@ def test_openid_client_signs_in_a_second_time_within_max_age_and_out_again(rig: 
 
 def header(token: str) -> dict[str, Any]:
     """The header of a compact JWS."""
-    return dict(json.loads(decode(token.split(".")[0])))
+    return dict(json.loads(decode(token.partition(".")[0])))

@@ -1,7 +1,7 @@
 // A wallet assembled from public libraries: OpenID4VP by @openid4vc/openid4vp, DCQL by dcql, the SD-JWT VC and its
 // key binding by @sd-jwt/sd-jwt-vc, JOSE by jose. What is here only joins them, as an app would.
 //
-// Standard input, one JSON object:
+// A line in:
 //   link            what a QR code or a button carried
 //   trusted         PEM: the CA under which verifiers may ask this wallet
 //   credential      an SD-JWT VC as issued; holder_key its private JWK
@@ -9,10 +9,9 @@
 //   post            null: GET; "library": POST as the library does it; "standard": POST as OpenID4VP 1.0, 5.10, says
 //   kb              members of the key binding JWT that replace the right ones; null: present without one
 //   refuse          null: answer; "plain" or "encrypted": post access_denied
-// Standard output, one JSON object: what was asked, shown and answered.
+// The line out: what was asked, shown and answered.
 
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
-import { text } from "node:stream/consumers";
 
 import { setGlobalConfig } from "@openid4vc/oauth2";
 import { Openid4vpClient } from "@openid4vc/openid4vp";
@@ -20,6 +19,8 @@ import { digest, ES256 } from "@sd-jwt/crypto-nodejs";
 import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
 import { DcqlQuery } from "dcql";
 import { CompactEncrypt, compactVerify, decodeProtectedHeader, exportJWK, importJWK } from "jose";
+
+import { serve } from "./conversation.mjs";
 
 setGlobalConfig({ allowInsecureUrls: true }); // the house under test listens on loopback
 
@@ -31,8 +32,7 @@ const METADATA = {
   authorization_encryption_enc_values_supported: ["A128GCM", "A256GCM"],
 };
 
-const input = JSON.parse(await text(process.stdin));
-process.stdout.write(JSON.stringify(await answer(input)));
+await serve(answer);
 
 async function answer({ link, trusted, credential, holder_key, enc, post, kb, refuse }) {
   const nonce = post === "standard" ? randomBytes(16).toString("base64url") : undefined;
@@ -51,24 +51,10 @@ async function answer({ link, trusted, credential, holder_key, enc, post, kb, re
   const matched = match(resolved.dcql.query, await sdJwtVc.getClaims(credential));
   const presentation = await sdJwtVc.present(credential, frame(matched.disclosed), keyBinding(asked, kb));
 
-  const response = await wallet.createOpenid4vpAuthorizationResponse({
-    authorizationRequestPayload: asked,
-    authorizationResponsePayload: refuse
-      ? { error: "access_denied" }
-      : { vp_token: { [matched.id]: [presentation] } },
-    jarm: refuse === "plain" ? undefined : {
-      encryption: {},
-      serverMetadata: {
-        authorization_signing_alg_values_supported: [],
-        authorization_encryption_alg_values_supported: ["ECDH-ES"],
-        authorization_encryption_enc_values_supported: [enc],
-      },
-    },
-  });
+  const response = await respond(wallet, asked, enc, refuse, { [matched.id]: [presentation] });
   const submitted = await wallet.submitOpenid4vpAuthorizationResponse({
     authorizationRequestPayload: asked,
-    authorizationResponsePayload: response.authorizationResponsePayload,
-    jarm: response.jarm,
+    ...response,
   });
   return {
     client: { prefix: resolved.client.prefix, effective: resolved.client.effective },
@@ -81,6 +67,25 @@ async function answer({ link, trusted, credential, holder_key, enc, post, kb, re
     status: submitted.response.status,
     body: await submitted.response.json(),
   };
+}
+
+/** The response, encrypted by the library. It leaves errors in clear to its app (OpenID4VP 1.0, 8.5, allows both). */
+async function respond(wallet, asked, enc, refuse, vpToken) {
+  if (refuse === "plain") {
+    return { authorizationResponsePayload: { error: "access_denied", state: asked.state } };
+  }
+  return wallet.createOpenid4vpAuthorizationResponse({
+    authorizationRequestPayload: asked,
+    authorizationResponsePayload: refuse ? { error: "access_denied" } : { vp_token: vpToken },
+    jarm: {
+      encryption: {},
+      serverMetadata: {
+        authorization_signing_alg_values_supported: [],
+        authorization_encryption_alg_values_supported: ["ECDH-ES"],
+        authorization_encryption_enc_values_supported: [enc],
+      },
+    },
+  });
 }
 
 /** What the protocol library wants from its app: hashing, signatures, encryption, HTTP. */

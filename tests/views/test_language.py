@@ -26,6 +26,10 @@ def test_and_korean_when_nobody_says_anything() -> None:
     assert choose(None, [], None, "") == "ko"
 
 
+def test_a_deployment_may_have_another_default() -> None:
+    assert choose(None, ["fr"], None, "ja", "en") == "en"
+
+
 def test_the_first_language_we_speak_wins_among_the_portals_wishes() -> None:
     assert choose(None, ["fr-CA", "fr", "en", "ko"], None, "") == "en"
 

@@ -1,0 +1,187 @@
+"""Every page a person can come to, in both languages, on a phone and at a desk: its frame, and a picture of it.
+
+The pictures go to the directory named by IDP_TEST_SCREENSHOTS (else to a temporary one), to be looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import NewVisitor
+from tests.browser.visitor import DESK, PHONE, Visitor
+
+SIZES = {"phone": PHONE, "desk": DESK}
+HANGUL = re.compile("[가-힣]")
+
+FRAME = """() => ({
+    lang: document.documentElement.lang,
+    title: document.title,
+    headings: [...document.querySelectorAll("h1")].map(h => h.innerText.trim()),
+    mains: document.querySelectorAll("main").length,
+    unlabelled: [...document.querySelectorAll("input:not([type=hidden]), select, textarea")]
+        .filter(field => !field.labels.length && !field.ariaLabel).map(field => field.outerHTML),
+    unnamed: [...document.querySelectorAll("a, button")].filter(item => !item.textContent.trim() && !item.ariaLabel).length,
+    pictures: [...document.querySelectorAll("img:not([alt])")].length,
+    ids: [...document.querySelectorAll("[id]")].map(item => item.id),
+    too_wide: document.documentElement.scrollWidth - innerWidth,
+    inline: [...document.querySelectorAll("[onclick], [onload], [style]:not([style='']), script:not([src])")]
+        .map(item => item.outerHTML),
+})"""
+
+
+class Album:
+    """Looks at a visitor's page and keeps its picture in every size."""
+
+    def __init__(self, visitor: Visitor, directory: Path) -> None:
+        self.visitor = visitor
+        self.directory = directory
+        self.seen: list[str] = []
+
+    def add(self, name: str, visitor: Visitor | None = None) -> None:
+        visitor = visitor or self.visitor
+        page = visitor.page
+        before = page.viewport_size
+        for size, viewport in SIZES.items():
+            page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            self._inspect(name, page.evaluate(FRAME), visitor.lang)
+            page.screenshot(path=self.directory / f"{name}.{visitor.lang}.{size}.png", full_page=True)
+        if before is not None:
+            page.set_viewport_size(before)
+        self.seen.append(name)
+
+    def _inspect(self, name: str, frame: dict, lang: str) -> None:
+        assert frame["lang"] == lang, name
+        assert frame["title"].strip(), name
+        assert len(frame["headings"]) == 1, (name, frame["headings"])
+        assert frame["mains"] == 1, name
+        assert frame["unlabelled"] == [], name
+        assert frame["unnamed"] == 0, name
+        assert frame["pictures"] == 0, name
+        assert len(frame["ids"]) == len(set(frame["ids"])), (name, frame["ids"])
+        assert frame["too_wide"] <= 0, f"{name} scrolls sideways"
+        assert frame["inline"] == [], name
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = Path(os.environ.get("IDP_TEST_SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@pytest.fixture(params=["ko", "en"])
+def album(request: pytest.FixtureRequest, new_visitor: NewVisitor, pictures: Path) -> Iterator[Album]:
+    return Album(new_visitor(request.param), pictures)
+
+
+def test_pages_of_one_device(album: Album) -> None:
+    visitor = album.visitor
+    visitor.page.goto(visitor.demo.portals)
+    album.add("start")
+    for portal in ("gov24", "g4k", "apostille", "efamily"):
+        visitor.open_portal(portal)
+        album.add(f"portal-{portal}")
+        visitor.begin_with(portal, prompt="consent")
+        album.add(f"sign-in-{portal}")
+        visitor.open_wallet()
+        album.add(f"wallet-request-{portal}")
+        visitor.show("hong")
+        album.add(f"consent-{portal}")
+        if portal == "apostille":
+            visitor.page.locator("#consent").evaluate("form => form.noValidate = true")
+            visitor.page.locator("#agree").click()
+            album.add("consent-not-ticked")
+        visitor.agree()
+        visitor.claims()
+        album.add(f"result-{portal}")
+        visitor.page.locator("#logout button").click()
+        visitor.page.locator("#signed-out").wait_for()
+    album.add("portal-signed-out")
+
+
+def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
+    desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+    phone.page.goto(phone.demo.wallet)
+    album.add("wallet", phone)
+    desk.begin("efamily")
+    phone.scan(desk.qr_link())
+    desk.page.locator("#fetched").wait_for()
+    album.add("fetched")
+    desk.page.locator("summary").click()
+    album.add("fetched-details")
+    phone.show("kim")
+    album.add("wallet-rejected", phone)
+    desk.page.locator("[role=alert]").wait_for()
+    album.add("sign-in-problem")
+    phone.scan(desk.qr_link())
+    phone.show("hong")
+    album.add("number-on-the-phone", phone)
+    desk.page.locator("#number").wait_for()
+    album.add("number")
+    wrong = f"{(int(phone.number_on_the_phone()) + 1) % 10_000:04}"
+    desk.type_number(wrong)
+    album.add("number-wrong")
+    desk.type_number(wrong)
+    desk.type_number(wrong)
+    album.add("number-limit")
+    desk.page.locator("main a.button.main").click()
+    album.add("portal-error")
+
+
+def test_pages_where_something_went_another_way(album: Album, new_visitor: NewVisitor) -> None:
+    visitor, other = album.visitor, new_visitor(album.visitor.lang, PHONE)
+    visitor.begin("gov24")
+    other.page.goto(visitor.page.locator("#wallet-link").get_attribute("href") or "")
+    other.show_and_stay("hong")
+    visitor.page.locator("#elsewhere").wait_for()
+    album.add("elsewhere")
+    visitor.cancel()
+    visitor.begin("gov24")
+    other = new_visitor(album.visitor.lang, PHONE)
+    other.page.goto(visitor.page.locator("#wallet-link").get_attribute("href") or "")
+    other.show("hong")
+    album.add("other-browser", other)
+    visitor.page.locator("text=SINWON-L004").wait_for()
+    album.add("other-browser-first")
+    visitor.page.goto(f"{visitor.demo.wallet}open?client_id=nobody")
+    album.add("wallet-refused")
+    for persona, outcome in (("moon", "silent"), ("kang", "declined")):
+        visitor.begin("gov24")
+        other.scan(visitor.qr_link())
+        other.show(persona)
+        assert other.page.locator("#outcome").get_attribute("data-outcome") == outcome
+        album.add(f"wallet-{outcome}", other)
+
+
+def test_error_pages(album: Album) -> None:
+    visitor = album.visitor
+    issuer = visitor.demo.issuer
+    for name, address, status in (
+        ("unknown-portal", f"{issuer}/authorize?client_id=nobody&response_type=code", 400),
+        ("unregistered-redirect", f"{issuer}/authorize?client_id=gov24&redirect_uri=https://evil.example/", 400),
+        ("repeated-parameter", f"{issuer}/authorize?client_id=gov24&client_id=gov24", 400),
+        ("no-page", f"{issuer}/there/is/nothing", 404),
+        ("wrong-method", f"{issuer}/login/{'a' * 22}/cancel", 405),
+        ("unknown-login", f"{issuer}/login/{'a' * 22}", 404),
+        ("unknown-number", f"{issuer}/wallet/done/{'a' * 22}.b", 404),
+        ("logged-out", f"{issuer}/logout", 200),
+    ):
+        answered = visitor.page.goto(address)
+        assert answered is not None
+        assert answered.status == status, name
+        album.add(f"error-{name}" if status >= 400 else name)
+        if visitor.lang == "en":
+            assert not HANGUL.search(visitor.page.locator("main").inner_text()), name
+
+
+def test_asking_before_signing_out(album: Album) -> None:
+    album.visitor.sign_in("gov24", "hong")
+    album.visitor.page.goto(f"{album.visitor.demo.issuer}/logout")
+    album.add("logout")
+    album.visitor.page.locator("main button").click()
+    album.add("signed-out")

@@ -1,0 +1,135 @@
+"""A waiting page is told at once, holds no thread, and its connection is not left open."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from idp.store import Store, open_store
+from idp.views.waiting import HandOver, WaitingRoom
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(open_store(f"sqlite:///{tmp_path / 'store.db'}")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def room(store: Store) -> Iterator[WaitingRoom]:
+    with closing(WaitingRoom(store)) as opened:
+        yield opened
+
+
+def enter(room: WaitingRoom, state: str = "waiting", channel: str = "login:1") -> socket.socket:
+    """A page's end of a connection whose other end the room has taken."""
+    page, server = socket.socketpair()
+    page.settimeout(10)
+    environ: dict[str, Any] = {"gunicorn.socket": server}
+    assert room.admit(environ, channel, lambda: state, 60)
+    assert server.fileno() == -1
+    return page
+
+
+def hear(page: socket.socket, until: bytes) -> bytes:
+    heard = b""
+    while until not in heard:
+        part = page.recv(4096)
+        assert part, heard
+        heard += part
+    return heard
+
+
+def test_a_page_hears_the_state_first_and_then_the_change(room: WaitingRoom, store: Store) -> None:
+    with closing(enter(room)) as page:
+        first = hear(page, b'{"state": "waiting"}\n\n')
+        assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"Content-Type: text/event-stream" in first
+        store.publish("login:1")
+        assert b'"changed"' in hear(page, b"\n\n")
+        assert page.recv(1) == b""
+    assert eventually(lambda: room.waiting == 0) is not False
+
+
+def test_another_logins_change_is_not_heard(room: WaitingRoom, store: Store) -> None:
+    with closing(enter(room, channel="login:1")) as one, closing(enter(room, channel="login:2")) as two:
+        hear(one, b"\n\n")
+        hear(two, b"\n\n")
+        store.publish("login:2")
+        assert b"changed" in hear(two, b"\n\n")
+        one.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            one.recv(1)
+
+
+def test_many_pages_wait_on_one_thread(room: WaitingRoom, store: Store) -> None:
+    with closing(enter(room)) as first:
+        hear(first, b"\n\n")
+        before = threading.active_count()
+        pages = [enter(room) for _ in range(200)]
+        for page in pages:
+            hear(page, b"\n\n")
+        assert room.waiting == 201
+        assert threading.active_count() == before
+        store.publish("login:1")
+        for page in pages:
+            assert b"changed" in hear(page, b"changed")
+            page.close()
+
+
+def test_a_page_that_leaves_is_forgotten(room: WaitingRoom) -> None:
+    page = enter(room)
+    hear(page, b"\n\n")
+    page.close()
+    eventually(lambda: room.waiting == 0)
+
+
+def test_a_change_between_listening_and_reading_the_state_is_heard(room: WaitingRoom, store: Store) -> None:
+    page, server = socket.socketpair()
+    page.settimeout(10)
+
+    def read_state() -> str:
+        store.publish("login:1")
+        return "waiting"
+
+    with closing(page):
+        assert room.admit({"gunicorn.socket": server}, "login:1", read_state, 60)
+        assert b"changed" in hear(page, b"changed")
+
+
+def test_a_state_that_cannot_be_read_leaves_the_connection_to_the_server(room: WaitingRoom) -> None:
+    page, server = socket.socketpair()
+
+    def read_state() -> str:
+        raise LookupError("gone")
+
+    with closing(page), closing(server):
+        with pytest.raises(LookupError):
+            room.admit({"gunicorn.socket": server}, "login:1", read_state, 60)
+        assert server.fileno() != -1
+        eventually(lambda: room.waiting == 0)
+
+
+def test_a_server_that_keeps_its_socket_is_told_so(room: WaitingRoom) -> None:
+    assert not room.admit({}, "login:1", lambda: "waiting", 60)
+
+
+def test_the_server_does_not_answer_on_a_connection_that_was_given_away() -> None:
+    closed = []
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            closed.append(True)
+
+    def gives_away(environ: dict[str, Any], start_response: Any) -> Body:
+        environ["sinwon.handed_over"] = True
+        return Body()
+
+    with pytest.raises(StopIteration):
+        HandOver(gives_away)({}, None)
+    assert closed == [True]
