@@ -51,7 +51,8 @@ def bare_app(settings: Settings) -> Flask:
         options = {"pool_size": settings.server.threads, "max_overflow": 4}
     else:
         options = {"pool_size": settings.server.threads, "max_overflow": 4, "pool_pre_ping": True}
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    # An error's text reaches the operator's log; the values of its statement have no business there.
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {**options, "hide_parameters": True}
     db.init_app(app)
     if settings.database.url.startswith("sqlite"):
         with app.app_context():

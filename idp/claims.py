@@ -35,6 +35,11 @@ class Claim:
     sensitivity: Sensitivity = "personal"
     in_id_token: bool = True
 
+    def preview(self, value: Any, lang: str) -> str:
+        """What the consent page shows of a value; one that names itself in the page's language goes by that."""
+        named = value.get(f"name_{lang}") if isinstance(value, Mapping) else None
+        return str(named) if named else self.mask(value)
+
 
 def _member(*path: str) -> Callable[[Mapping[str, Any]], Any]:
     def value(claims: Mapping[str, Any]) -> Any:

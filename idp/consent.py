@@ -45,17 +45,19 @@ class Agreement:
 
     @property
     def due(self) -> bool:
-        """A consent page must be shown."""
+        """A consent page must be shown: something was not on it before, or has become required since."""
         unseen = {claim.name for claim in self.to_ask} - self.offered_before
-        return bool(self.to_ask) and (self.prompt_consent or bool(unseen))
+        lacking = {claim.name for claim in self.to_ask if claim.required} - self.before
+        return bool(self.to_ask) and (self.prompt_consent or bool(unseen | lacking))
 
     def agree(self, ticked: Collection[str]) -> tuple[str, ...]:
         """The claims to release when these were ticked.
 
-        Raises ConsentIncomplete when one that needs its own tick is missing.
+        Raises ConsentIncomplete when a required one is missing: its own tick was not set, or it was not on the page
+        (which sends the name of every required item along) since the portal asks for it only now.
         """
         for claim in self.to_ask:
-            if claim.required and needs_tick(claim) and claim.name not in ticked:
+            if claim.required and claim.name not in ticked:
                 raise ConsentIncomplete(claim.name)
         return tuple(
             claim.name
@@ -63,16 +65,15 @@ class Agreement:
             if claim.basis == "statute" or claim.required or claim.name in ticked
         )
 
+    def within(self, agreed: Collection[str]) -> tuple[str, ...]:
+        """What was agreed to, as far as it is still asked for."""
+        return tuple(claim.name for claim in self.asked if claim.name in agreed)
+
     def standing(self) -> tuple[str, ...]:
         """The claims to release without asking: those agreed to before, and those a statute gives."""
         return tuple(
             claim.name for claim in self.asked if claim.basis == "statute" or claim.name in self.before
         )
-
-
-def needs_tick(claim: RequestedClaim) -> bool:
-    """고유식별정보 is agreed to apart from everything else, by a tick of its own; optional items too."""
-    return not claim.required or CLAIMS[claim.name].sensitivity == "unique_identifier"
 
 
 def asked_claims(portal: Registration, request: AuthorizationRequest) -> tuple[RequestedClaim, ...]:

@@ -116,6 +116,10 @@ def _problems(r: Registration) -> list[str]:
     for uri in (*r.redirect_uris, *r.post_logout_redirect_uris):
         if problem := _uri_problem(uri):
             found.append(f"{uri}: {problem}")
+    for field in ("client_uri", "policy_uri", "tos_uri"):  # links on our pages: never javascript: or data:
+        uri = getattr(r, field)
+        if uri is not None and (problem := _uri_problem(uri)):
+            found.append(f"{field} {problem}")
     hosts = {urlsplit(uri).hostname for uri in r.redirect_uris}
     if len(hosts) > 1 and not r.sector_identifier:
         found.append("sector_identifier is needed, since the redirect_uris have more than one host")

@@ -38,7 +38,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "keepalive": _KEEPALIVE_S,
             "limit_request_line": min(_MAX_REQUEST_LINE, 8190),
             "limit_request_fields": 64,
-            "server_software": "",
+            # From a proxy on this machine gunicorn would take SCRIPT_NAME and PATH_INFO as headers, and so give every
+            # path a second spelling for whoever the proxy lets through.
+            "forwarder_headers": "",
             "post_worker_init": self._ready,
             "worker_exit": _leave,
         }.items():

@@ -79,8 +79,8 @@ class Sessions:
             self._store.take(_key(cookie))
             return None
         # A session that another request just ended must stay ended: swap, never put.
-        self._store.swap(_key(cookie), document, document, min(self._idle_s, left_s))
-        return session
+        lives = self._store.swap(_key(cookie), document, document, min(self._idle_s, left_s))
+        return session if lives else None
 
     def proof(self, session: Session, cookie: str) -> Proof:
         """What the wallet showed when this session began. Raises seal.CannotOpen."""

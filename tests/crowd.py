@@ -58,11 +58,16 @@ class Answer:
 
 
 class Line:
-    """Connections to one server, one for each thread, kept open."""
+    """Connections to one server, one for each thread, kept open until `close`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._local = local()
+        self._opened: set[HTTPConnection] = set()
+
+    def close(self) -> None:
+        for connection in self._opened:
+            connection.close()
 
     def send(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
@@ -72,6 +77,7 @@ class Line:
         if fresh:
             parts = urlsplit(self.url)
             self._local.connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+            self._opened.add(self._local.connection)
         connection: HTTPConnection = self._local.connection
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
@@ -94,6 +100,7 @@ class Line:
 
     def _forget(self) -> None:
         self._local.connection.close()
+        self._opened.discard(self._local.connection)
         del self._local.connection
 
 
@@ -204,6 +211,10 @@ class Holder:
 
     def show(self, status: int = 200) -> None:
         """The wallet answers; `status` is what the provider must say to it."""
+        self.post_as_wallet(self.answer(), status)
+
+    def answer(self) -> dict[str, Any]:
+        """What the wallet will post: the credential, bound to this question."""
         asked, credential = self.asked, self.credential
         assert asked is not None and credential is not None
         match = dcql.match(
@@ -214,16 +225,21 @@ class Holder:
         )
         assert match is not None
         shown = present(credential, match, asked, self.fault)
-        answer = {"vp_token": {match.id: [shown]}, "state": asked.state}
         if self.fault is Fault.UNENCRYPTED:
-            self._post_as_wallet({**answer, "vp_token": json.dumps(answer["vp_token"])}, status)
-        else:
-            self._post_as_wallet({"response": encrypt(answer, asked)}, status)
+            return {"vp_token": json.dumps({match.id: [shown]}), "state": asked.state}
+        return {"response": encrypt({"vp_token": {match.id: [shown]}, "state": asked.state}, asked)}
 
     def refuse(self) -> None:
         """The holder says no in the wallet."""
         assert self.asked is not None
-        self._post_as_wallet({"error": "access_denied", "state": self.asked.state or ""}, 200)
+        self.post_as_wallet({"error": "access_denied", "state": self.asked.state or ""}, 200)
+
+    def post_as_wallet(self, form: Mapping[str, str], status: int) -> None:
+        """Post an answer as the wallet does; the provider must answer with this status."""
+        assert self.asked is not None
+        answer = self.place.line.send("POST", _path(self.asked.response_uri), urlencode(form), FORM)
+        self._check(answer, status, "wallet")
+        self.redirect_uri = json.loads(answer.body).get("redirect_uri", "")
 
     def come_back(self) -> None:
         if self.via == "qr":
@@ -278,6 +294,10 @@ class Holder:
 
     # -- HTTP ------------------------------------------------------------------------------------------------
 
+    def open(self, path: str) -> Answer:
+        """A page that is there, in this holder's browser."""
+        return self._get(path, 200)
+
     def _get(self, path: str, status: int) -> Answer:
         answer = self.place.line.send("GET", path, None, self._headers())
         return self._kept(answer, status, path)
@@ -285,12 +305,6 @@ class Holder:
     def _post(self, path: str, form: Any) -> Answer:
         answer = self.place.line.send("POST", path, urlencode(form), {**self._headers(), **FORM})
         return self._kept(answer, 303, path)
-
-    def _post_as_wallet(self, form: Mapping[str, str], status: int) -> None:
-        assert self.asked is not None
-        answer = self.place.line.send("POST", _path(self.asked.response_uri), urlencode(form), FORM)
-        self._check(answer, status, "wallet")
-        self.redirect_uri = json.loads(answer.body).get("redirect_uri", "")
 
     def _headers(self) -> dict[str, str]:
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

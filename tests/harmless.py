@@ -37,7 +37,7 @@ _VALUES = [
     for persona in PERSONAS
     for value in (persona.name, persona.birthdate, persona.registration_number, persona.passport_number)
 ]
-_INSIDE = ("Traceback", "sqlalchemy", "site-packages", "SELECT ", "joserfc", "File \"")
+_INSIDE = ("Traceback", "sqlalchemy", "site-packages", "SELECT ", "joserfc", 'File "')
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]*\Z")
 
 

@@ -42,7 +42,6 @@ from idp.models import Portal as PortalRow
 from idp.settings import load
 from idp.wiring import House
 
-
 # Made once: reading the machine's certificates takes longer than a sign-in.
 _TLS = ssl.create_default_context()
 
@@ -200,10 +199,12 @@ class Portal:
         return check.required(page, "qr", "sign-in page").attributes["data-link"]
 
     def submit(self, page: check.Page, form_id: str, **chosen: Any) -> httpx2.Response:
-        """Send a form of a page; `chosen` replaces or adds fields, None removes one."""
+        """Send a form of a page; `chosen` replaces or adds fields (a list: several of a name), None removes one."""
         form = check.required(page, form_id, "page")
         fields = [(name, value) for name, value in check.form_fields(form) if name not in chosen]
-        fields += [(name, value) for name, value in chosen.items() if value is not None]
+        for name, value in chosen.items():
+            values = value if isinstance(value, list) else [value]
+            fields += [(name, item) for item in values if item is not None]
         data: dict[str, Any] = {}
         for name, value in fields:
             data.setdefault(name, []).append(value)

@@ -100,7 +100,8 @@ def test_a_database_of_a_newer_release_is_refused(database: str) -> None:
 
 
 def test_an_engine_is_taken_in_place_of_a_url(database: str) -> None:
-    Path(database.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if database.startswith("sqlite:"):
+        Path(database.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(database)
     try:
         schema.upgrade(engine)

@@ -85,12 +85,16 @@ class TrustRegistry:
     def snapshot(self) -> TrustSnapshot:
         """Raises TrustDocumentError when there has never been a readable registry."""
         now = self._clock()
-        if self._snapshot is None or self._read_at is None or now - self._read_at >= RELOAD_S:
+        if self._snapshot is None or self._is_old(now):
             with self._lock:
-                if self._snapshot is None or self._read_at is None or now - self._read_at >= RELOAD_S:
+                if self._snapshot is None or self._is_old(now):
                     self._snapshot = self._renewed(self._snapshot)
                     self._read_at = now
         return self._snapshot
+
+    def _is_old(self, now: int) -> bool:
+        # A clock set back makes the picture one from the future: read again.
+        return self._read_at is None or not 0 <= now - self._read_at < RELOAD_S
 
     def _renewed(self, last: TrustSnapshot | None) -> TrustSnapshot:
         documents = (

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from flask import Flask
+from flask import Flask, g, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from idp.demo import authority, pages, portals, wallet_pages
+from idp.demo import authority, pages, portals, texts, wallet_pages
 from idp.demo.authority import Authority
 from idp.demo.personas import PERSONAS, Persona
 from idp.demo.seeds import Prepared
@@ -38,6 +39,13 @@ def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Fl
     @app.get("/")
     def start() -> Response:
         return pages.show("start.html", portals=list(known_portals.values()))
+
+    @app.errorhandler(HTTPException)
+    def failed(error: HTTPException) -> Response:
+        g.language = texts.choose(request)  # the portals' 404 comes before the language is chosen
+        status = error.code or 500
+        title = "not_found_title" if status == 404 else "cannot_open_title"
+        return pages.show("failed.html", status, title=title)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

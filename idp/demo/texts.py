@@ -18,6 +18,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "other_language": ("English", "한국어"),
     "skip": ("본문으로 건너뛰기", "Skip to content"),
     "home": ("시연 첫 화면", "Demonstration home"),
+    "not_found_title": ("이 주소에는 화면이 없습니다", "There is no page at this address"),
+    "not_found_lead": ("시연 첫 화면에서 다시 시작해 주세요.", "Please begin again on the first page."),
+    "cannot_open_title": ("이 화면은 열 수 없습니다", "This page cannot be opened"),
     # start page
     "start_title": ("신원 시연", "Sinwon demonstration"),
     "start_lead": (

@@ -144,9 +144,13 @@ class Logins:
         """More time, as often as the holder asks, up to `login_max_s` in all (KWCAG: extendable limits)."""
         limit = login.created_at + self._times.login_max_s
         until = min(self._clock() + self._times.login_ttl_s, limit)
-        return self._change(
-            login, lambda current: msgspec.structs.replace(current, expires_at=max(until, current.expires_at))
-        )
+
+        def change(current: Login) -> Login:
+            if current.state is State.FINISHED:  # there its expiry is that of the code
+                return current
+            return msgspec.structs.replace(current, expires_at=max(until, current.expires_at))
+
+        return self._change(login, change)
 
     def speak(self, login: Login, lang: str) -> Login:
         """The holder chose a language for this login."""
@@ -176,16 +180,20 @@ class Logins:
         if ask.fetched_at is not None or login.state is not State.WAITING:
             return
         now = self._clock()
-        until = max(login.expires_at, now + self._times.fetched_extra_s)
+        # A fresh QR code and a fetch every two minutes must not keep a login for ever.
+        limit = login.created_at + self._times.login_max_s + self._times.fetched_extra_s
+        until = min(now + self._times.fetched_extra_s, limit)
 
         def change(current: Login) -> Login:
+            if current.state is not State.WAITING:
+                return current
             asks = tuple(
                 msgspec.structs.replace(known, fetched_at=known.fetched_at or now)
                 if known.id == ask.id
                 else known
                 for known in current.asks
             )
-            return msgspec.structs.replace(current, asks=asks, expires_at=until)
+            return msgspec.structs.replace(current, asks=asks, expires_at=max(until, current.expires_at))
 
         self._change(login, change)
         self._store.publish(_key(login.id))
@@ -317,13 +325,20 @@ class Logins:
                 self._store.publish(_key(login.id))
             raise LoginError("other_browser", status=403)
         login = self.show(login_id, cookie)
-        if login.state is State.FINISHED:
-            return login
+        if login.state in {State.FINISHED, State.REFUSED}:
+            return login  # over, and it is told why and how to go back
         if not right:
             raise LoginError("response_code_wrong", status=403)
         if login.state is State.READY:
             return login  # a reload of the page the wallet opened
-        self._consume("response_code", response_code, login)
+        try:
+            self._consume("response_code", response_code, login)
+        except LoginError:
+            # The same address twice at once (a browser that loads ahead): the first has brought it here.
+            login = self.show(login_id, cookie)
+            if login.state in {State.READY, State.FINISHED}:
+                return login
+            raise
         return self._change(login, _ready)
 
     def confirm(self, login: Login, number: str) -> Login:
@@ -373,32 +388,32 @@ class Logins:
         return self._change(login, lambda current: msgspec.structs.replace(current, consented=claims))
 
     def finish(self, login: Login, cookie: str) -> Finished | None:
-        """Take the login out of the hall. None when another request of this browser took it first."""
+        """Take the login out of the hall. None when another request of this browser took or changed it first."""
         if login.state is not State.READY or login.answer is None:
             raise LoginError("form_expired", status=409)
         proof = self.open(login, cookie)
-        if self._store.take(_key(login.id)) is None:
+        # Swap, not take: what is taken must be exactly what was looked at. A slower twin of this request would
+        # otherwise take what `remember` leaves behind, and a second code with it.
+        taken = _finished(login, self._clock() + self._times.code_ttl_s, None)
+        if not self._store.swap(_key(login.id), _document(login), _document(taken), _REMEMBERED_S):
             return None
         return Finished(login, login.answer, proof)
 
     def remember(self, login: Login, location: str) -> None:
         """Keep where the finished login went, sealed to its browser: a double click must not lose the code."""
         sealed = seal.to_browser(login.browser_key, location.encode("utf-8"), _purpose(login))
-        finished = msgspec.structs.replace(
-            login,
-            state=State.FINISHED,
-            expires_at=self._clock() + self._times.code_ttl_s,
-            asks=(),
-            answer=None,
-            consented=None,
-            sealed_location=sealed,
-        )
+        finished = _finished(login, self._clock() + self._times.code_ttl_s, sealed)
         self._store.put(_key(login.id), _document(finished), _REMEMBERED_S)
 
     def location(self, login: Login, cookie: str) -> str:
-        """Where a finished login went. Raises LoginEnded once the code in it is stale."""
-        if login.sealed_location is None or self._clock() >= login.expires_at:
+        """Where a finished login went.
+
+        Raises LoginEnded once the code in it is stale, LoginError `form_expired` while it is only being made.
+        """
+        if self._clock() >= login.expires_at:
             raise LoginEnded("login_finished", login)
+        if login.sealed_location is None:
+            raise LoginError("form_expired", status=409)
         return seal.open_with_browser(cookie, login.sealed_location, _purpose(login)).decode("utf-8")
 
     def cancel(self, login: Login, event: Event = Event.LOGIN_CANCELLED) -> None:
@@ -482,6 +497,19 @@ def _matches(secret: str, digest: str | None) -> bool:
 def _ready(current: Login) -> Login:
     return (
         msgspec.structs.replace(current, state=State.READY) if current.state is State.PRESENTED else current
+    )
+
+
+def _finished(login: Login, code_expires_at: int, sealed_location: str | None) -> Login:
+    """What remains of a login that was taken."""
+    return msgspec.structs.replace(
+        login,
+        state=State.FINISHED,
+        expires_at=code_expires_at,
+        asks=(),
+        answer=None,
+        consented=None,
+        sealed_location=sealed_location,
     )
 
 

@@ -311,7 +311,10 @@ def session_serves(
     """Whether an earlier presentation answers this request without asking the wallet again."""
     if not portal.single_sign_on or {"login", "select_account"} & set(request.prompt):
         return False
-    if request.max_age_s is not None and now - session.presented_at > request.max_age_s:
+    # max_age=0 is prompt=login (Core 3.1.2.1), also within the second of the last sign-in.
+    if request.max_age_s == 0 or (request.max_age_s and now - session.presented_at > request.max_age_s):
+        return False
+    if request.max_age_s == 0:  # the same as prompt=login, also within the second
         return False
     if not acr_reached(portal, request, session.acr, issuer):
         return False

@@ -10,7 +10,6 @@ Spec: OpenID Connect Core 1.0, section 9; RFC 6749, section 2.3; RFC 7521, 7523.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
@@ -91,7 +90,7 @@ class ClientAuthentication:
             return None
         try:
             decoded = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:  # not base64, not ASCII, or not UTF-8 inside
             raise refused("basic_malformed", None, self._clock()) from error
         client_id, colon, secret = decoded.partition(":")
         if not colon:

@@ -19,13 +19,14 @@ import msgspec
 from authlib.oauth2.rfc6749.errors import InvalidGrantError
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as Database
 
 from idp import claims, consent, seal
 from idp.clock import Clock
-from idp.errors import AuthorizationError
+from idp.errors import AuthorizationError, LoginError
 from idp.events import Event, record, record_alone
 from idp.login import Answer, AuthorizationRequest, Proof
-from idp.models import Grant, db, writing
+from idp.models import Consumed, Grant, db, writing
 from idp.oidc import verified_claims
 from idp.oidc.authorize import redirect
 from idp.oidc.id_token import IdTokens
@@ -38,6 +39,8 @@ from idp.subject import Subjects
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 _CODE_PURPOSE = "code"
 TOKEN_PURPOSE = "access-token"
+_ENDED_SESSION = "ended_session"
+_ENDED_SESSION_S = 7200  # longer than a code and its token can live, whatever the settings say
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -118,13 +121,15 @@ class Codes:
         """A code for a finished login. The login has been taken before: a failure here spends it.
 
         `consented` is what the holder ticked now, None where no page was due. `session` is given when the login
-        rests on it. Raises AuthorizationError `login_required` when the portal expected somebody else.
+        rests on it. Raises AuthorizationError `login_required` when the portal expected somebody else, LoginError
+        `login_finished` when this login has bought its code already.
         """
         now = self._clock()
         with writing() as database:
+            _take_login(database, login_id, now)
             subject_id = self._subjects.find_or_create(database, proof.person_keys, now=now)
             self._check_expected(portal, request, subject_id)
-            agreed = consent.agreement(portal, request, subject_id)
+            agreed = consent.agreement(portal, request, subject_id).limited_to(proof.claims)
             if consented is not None:
                 consent.give(
                     database, agreed, consented, subject_id=subject_id, client_id=portal.client_id, at=now
@@ -138,7 +143,8 @@ class Codes:
                     login_id=login_id,
                     detail={"claims": sorted(consented)},
                 )
-            names = agreed.agree(consented) if consented is not None else agreed.standing()
+            # Never more than was on the page: the registration may have grown since the holder agreed.
+            names = agreed.within(consented) if consented is not None else agreed.standing()
             record(
                 database,
                 Event.LOGIN_FINISHED,
@@ -172,7 +178,8 @@ class Codes:
     def _check_expected(self, portal: Registration, request: AuthorizationRequest, subject_id: str) -> None:
         if request.expected_sub is None:
             return
-        if not hmac.compare_digest(self._subjects.pairwise(subject_id, portal.sector), request.expected_sub):
+        # Plain comparison: neither is a secret, and what a portal expects may be any text.
+        if self._subjects.pairwise(subject_id, portal.sector) != request.expected_sub:
             error = AuthorizationError("login_required", "another person is signed in")
             error.redirect_uri, error.state = request.redirect_uri, request.state
             raise error
@@ -212,6 +219,9 @@ class Codes:
             raise _refused() from error
         if stored.request.client_id != portal.client_id:
             self._report(Event.CODE_WRONG_CLIENT, portal, stored, None)
+            raise _refused()
+        if _has_ended(stored.session_id):  # the holder signed out while the code was on its way
+            self._report(Event.CODE_REFUSED, portal, stored, "session_ended")
             raise _refused()
         return stored
 
@@ -317,7 +327,7 @@ class Codes:
             sub=sub,
             scopes=request.scopes,
             asked=request.claims.get("userinfo") or {},
-            names=claims.requested_names(request.scopes, {"userinfo": request.claims.get("userinfo") or {}}),
+            names=_plainly_asked(request),
             sealed=seal.under(access_token, msgspec.json.encode(released), TOKEN_PURPOSE),
         )
         self._store.put(token_key(access_token), _document(token), self._times.access_token_ttl_s)
@@ -340,9 +350,30 @@ class Codes:
         )
 
 
+def _take_login(database: Database, login_id: str, now: int) -> None:
+    """A login buys one code: the Store's word for it may be lost in a failover, this row's is not (D11)."""
+    database.add(Consumed(kind="login", digest=seal.digest(login_id), expires_at=now + 86400))
+    try:
+        database.flush()
+    except IntegrityError as error:
+        raise LoginError("login_finished", status=409) from error
+
+
+def _plainly_asked(request: AuthorizationRequest) -> tuple[str, ...]:
+    """The claims to say in UserInfo as such; what is asked for inside `verified_claims` is said there alone."""
+    members = dict(request.claims.get("userinfo") or {})
+    members.pop("verified_claims", None)
+    return claims.requested_names(request.scopes, {"userinfo": members})
+
+
 def revoke_session(session_id: str, *, now: int) -> None:
-    """Every token bought in this session dies."""
+    """Every token bought in this session dies, also one whose code is still on its way to the portal."""
     with writing() as database:
+        database.merge(
+            Consumed(
+                kind=_ENDED_SESSION, digest=seal.digest(session_id), expires_at=now + _ENDED_SESSION_S
+            )
+        )
         database.execute(
             update(Grant)
             .where(Grant.session_id == session_id, Grant.revoked_at.is_(None))
@@ -351,9 +382,13 @@ def revoke_session(session_id: str, *, now: int) -> None:
 
 
 def is_revoked(code_digest: str) -> bool:
-    """Whether the grant behind a token is gone."""
+    """Whether the grant behind a token is gone, or the session it was given in has ended."""
     grant = db.session.get(Grant, code_digest)
-    return grant is None or grant.revoked_at is not None
+    return grant is None or grant.revoked_at is not None or _has_ended(grant.session_id)
+
+
+def _has_ended(session_id: str) -> bool:
+    return db.session.get(Consumed, (_ENDED_SESSION, seal.digest(session_id))) is not None
 
 
 def token_key(access_token: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from idp import seal
+from idp import portals, seal
 from idp.clock import Clock
 from idp.events import Event, record_alone
 from idp.oidc import verified_claims
@@ -41,7 +41,7 @@ class UserInfo:
             token = msgspec.convert(document, Token) if document is not None else None
         except msgspec.ValidationError:
             token = None
-        if token is None or is_revoked(token.code_digest):
+        if token is None or is_revoked(token.code_digest) or portals.find(token.client_id) is None:
             raise TokenRefused("invalid_token", "The access token is unknown, expired or revoked.", 401)
         opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)
         released = msgspec.json.decode(opened, type=Released)

@@ -8,7 +8,7 @@ unknown claim only itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from idp.claims import as_list
@@ -67,8 +67,15 @@ def _claim_fits(value: Any, constraint: Any) -> bool:
     if not isinstance(constraint, Mapping):
         return True
     if "value" in constraint:
-        return bool(value == constraint["value"])
-    return "values" not in constraint or value in constraint["values"]
+        return _same(value, constraint["value"])
+    values = constraint.get("values", [value])
+    # What is no array names no value: nothing can meet it, and it must not break the answer to everything else.
+    return isinstance(values, list) and any(_same(value, wanted) for wanted in values)
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    # In Python True == 1; in JSON they are two different values.
+    return type(value) is type(wanted) and bool(value == wanted)
 
 
 def _pick(value: Any, asked: Any, now: int) -> Any:
@@ -110,5 +117,11 @@ def _check_age(value: Any, asked: Mapping[str, Any], now: int) -> None:
     limit_s = asked.get("max_age")
     if not isinstance(limit_s, int | float) or isinstance(limit_s, bool) or not isinstance(value, str):
         return
-    if now - datetime.fromisoformat(value).timestamp() > limit_s:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:  # an age is asked of something that has none
+        raise _Unmet from None
+    if moment.tzinfo is None:  # a day alone; never by the time zone of this machine
+        moment = moment.replace(tzinfo=UTC)
+    if now - moment.timestamp() > limit_s:
         raise _Unmet

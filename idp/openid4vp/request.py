@@ -86,10 +86,13 @@ class Requests:
         secret: bytes,
         query: Mapping[str, Any],
         *,
-        client_name: str,
+        client_names: Mapping[str, str],
         wallet_nonce: str | None = None,
     ) -> str:
-        """The signed request object: compact JWS, `typ` `oauth-authz-req+jwt`."""
+        """The signed request object: compact JWS, `typ` `oauth-authz-req+jwt`.
+
+        `client_names` is the portal's name by language (RFC 7591, section 2.2).
+        """
         now = self._clock()
         claims: dict[str, Any] = {
             "iss": self.client_id,
@@ -104,7 +107,8 @@ class Requests:
             "state": ask.id,
             "dcql_query": query,
             "client_metadata": {
-                "client_name": client_name,
+                "client_name": " · ".join(client_names.values()),
+                **{f"client_name#{lang}": name for lang, name in client_names.items()},
                 "jwks": {"keys": [public_encryption_jwk(ask, secret)]},
                 "encrypted_response_enc_values_supported": list(ENC_VALUES),
                 "vp_formats_supported": _VP_FORMATS,

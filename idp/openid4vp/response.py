@@ -117,7 +117,7 @@ class Responses:
         kind = trust.types[verified.type_id]
         return Answered(
             proof=self._proof(verified, kind, asked),
-            acr_level=_acr_level(verified.authentication, kind),
+            acr_level=_acr_level(verified, kind),
             amr=("pop", *verified.authentication) + (("qr",) if ask.via == "qr" else ()),
         )
 
@@ -201,9 +201,15 @@ def _only_asked(claims: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str
     return {name: value for name, value in claims.items() if name in roots}
 
 
-def _acr_level(authentication: Sequence[str], kind: CredentialTypeTrust) -> str:
-    strong = any(set(combination) <= set(authentication) for combination in kind.secure_authentication)
-    return "secure" if strong else "general"
+def _acr_level(verified: credentials.VerifiedCredential, kind: CredentialTypeTrust) -> str:
+    """`secure` needs a status that is known now (decision D8), also where this portal would take a general one:
+    the session that begins here may answer the next portal, which would not.
+    """
+    known_now = verified.status is None or verified.status.fresh
+    strong = any(
+        set(combination) <= set(verified.authentication) for combination in kind.secure_authentication
+    )
+    return "secure" if strong and known_now else "general"
 
 
 def evidence(verified: credentials.VerifiedCredential, kind: CredentialTypeTrust, now: int) -> dict[str, Any]:

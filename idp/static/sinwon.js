@@ -45,8 +45,9 @@
     away = setTimeout(here, 20000);
   };
   addEventListener("submit", off);
-  const link = document.getElementById("wallet-link");
-  link?.addEventListener("click", () => link.protocol.startsWith("http") && off());
+  addEventListener("click", (event) => {
+    if (event.target.closest("a")?.protocol.startsWith("http")) off();
+  });
   document.addEventListener("visibilitychange", () => document.hidden || here());
 
   // The stream counts from its first message on: a proxy may open it and then hold everything back.

@@ -12,10 +12,11 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Flask, Response, g, jsonify, render_template, request
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp import portals
@@ -24,6 +25,7 @@ from idp.errors import AuthorizationError, LoginError, PageError, PresentationEr
 from idp.events import Event, Origin, origin, record_alone
 from idp.login import Login, LoginEnded
 from idp.oidc.authorize import redirect
+from idp.openid4vp.question import NoCredentialType
 from idp.portals import Registration
 from idp.views import language
 from idp.views.messages import message_for, spoken
@@ -41,6 +43,8 @@ WALLET_RESPONSE = "/wallet/response/"
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
 _LANGUAGE_COOKIE_S = 365 * 86400
+# InternalError: a PostgreSQL that has become a standby refuses to write.
+_DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, NoConnectionLeft)
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
 
@@ -60,7 +64,9 @@ class Frame:
         app.register_error_handler(AuthorizationError, self._authorization_error)
         app.register_error_handler(PresentationError, self._presentation_error)
         app.register_error_handler(Unavailable, self._unavailable)
-        app.register_error_handler(OperationalError, self._unavailable)
+        for kind in _DATABASE_DOWN:
+            app.register_error_handler(kind, self._unavailable)
+        app.register_error_handler(NoCredentialType, self._unavailable)
         app.register_error_handler(HTTPException, self._http_error)
         app.register_error_handler(Exception, self._bug)
 
@@ -73,11 +79,11 @@ class Frame:
         g.set_cookies = []
         if not request.path.startswith(WALLET_RESPONSE):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
-        origin.set(Origin(correlation_id=g.correlation_id, ip=request.remote_addr))
-        if request.method == "HEAD" and request.path.startswith(_STEPS):
+        origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
+        rule = request.url_rule
+        if request.method == "HEAD" and rule is not None and rule.methods and rule.rule.startswith(_STEPS):
             # There a GET is a step of a sign-in, which a link checker's HEAD must not take.
-            there = request.url_rule.methods if request.url_rule is not None else None
-            raise MethodNotAllowed(sorted((there or set()) - {"HEAD"}))
+            raise MethodNotAllowed(sorted(rule.methods - {"HEAD"}))
 
     def _leave(self, response: Response) -> Response:
         headers = response.headers
@@ -196,6 +202,8 @@ class Frame:
         kept = {name: value for name, value in request.args.items() if name != "lang"}
         # A form's answer has no address of its own to come back to: the switch leads to the page it came from.
         path = request.path if request.method in {"GET", "HEAD"} else request.path.rsplit("/", 1)[0]
+        # Quoted again: browsers read the backslash of /%5Cevil.example as a second slash, and leave for that host.
+        path = quote(path)
         return [
             {
                 "code": code,
@@ -221,6 +229,8 @@ class Frame:
         if not isinstance(error, LoginError):
             record_alone(Event.REQUEST_REFUSED, at=self.house.clock(), reason=error.reason)
         log.info("%s %s: %s", g.correlation_id, type(error).__name__, error)
+        if request.endpoint in {"wallet.request", "wallet.response"}:  # the login went while it was answered
+            return self._presentation_error(PresentationError(error.reason))
         if isinstance(error, LoginEnded):
             return self.ended(error.login, error.reason, status=error.status)
         if error.reason == "other_browser":
@@ -231,6 +241,8 @@ class Frame:
         """A login that is over, with the way back to its portal."""
         self.speak_for(login)
         portal = portals.find(login.request.client_id)
+        if portal is not None and not portal.has_redirect_uri(login.request.redirect_uri):
+            return self.error_page(reason, status=status, portal=portal)
         return_url = redirect(
             login.request.redirect_uri,
             self.settings.issuer,
@@ -267,7 +279,12 @@ class Frame:
         return self._failed("unavailable", "temporarily_unavailable", 503)
 
     def _http_error(self, error: HTTPException) -> Response:
+        cause = getattr(error, "original_exception", None)
+        if isinstance(cause, (*_DATABASE_DOWN, Unavailable)):  # the audit of another error could not be written
+            return self._unavailable(cause)
         status = error.code or 500
+        if status >= 500:
+            return self._failed("internal", "server_error", status)
         failed = self._failed(_HTTP_REASONS.get(status, "bad_request"), "invalid_request", status)
         for name, value in error.get_headers():
             if name in {"Allow", "Retry-After"}:

@@ -11,9 +11,10 @@ from markupsafe import Markup
 from idp import claims, consent, portals, seal
 from idp import login as logins
 from idp.clock import iso
-from idp.errors import AuthorizationError, LoginError
+from idp.errors import LoginError
 from idp.events import Event
 from idp.login import Ask, Login, LoginEnded, Proof, State
+from idp.oidc.authorize import redirect
 from idp.openid4vp.question import question
 from idp.portals import Registration, RequestedClaim
 from idp.views import language, qr
@@ -159,7 +160,7 @@ class HolderDoor:
         """What the waiting page compares: the phase, a problem that came up, a QR code that wants replacing."""
         phase = phase_of(login)
         if phase == "waiting" and login.problem is not None:
-            return f"waiting.{login.problem.reason}"
+            return f"waiting.{problem_for(login.problem.reason)}"  # as much as the page itself says
         code = _latest(login, "qr")
         stale = code and self.house.clock() - code.created_at >= self.frame.settings.lifetimes.qr_offered_s
         return "waiting.stale" if phase == "waiting" and stale else phase
@@ -178,11 +179,15 @@ class HolderDoor:
         if login.state is State.FINISHED:
             raise LoginEnded("login_finished", login)
         self.house.logins.cancel(login, event)
-        error = AuthorizationError(
-            login.problem.oauth_error if login.problem else "access_denied", "the holder did not sign in"
+        return see_other(
+            redirect(
+                login.request.redirect_uri,
+                self.frame.settings.issuer,
+                error=login.problem.oauth_error if login.problem else "access_denied",
+                error_description="the holder did not sign in",
+                state=login.request.state,
+            )
         )
-        error.redirect_uri, error.state = login.request.redirect_uri, login.request.state
-        raise error
 
     def confirm(self, login_id: str) -> Response:
         """The number that the phone shows (decision D1)."""
@@ -302,7 +307,7 @@ def _item(
     return {
         "name": claim.name,
         "label": row.label[lang],
-        "preview": row.mask(value) if value is not None else "–",
+        "preview": row.preview(value, lang) if value is not None else "–",
         "purpose": claim.purpose[lang],
         "retention": portal.retention[lang],
         "required": claim.required,

@@ -75,9 +75,9 @@ MESSAGES: Final[Mapping[str, Message]] = {
     ),
     "other_browser": Message(
         "SINWON-L004",
-        N_("Finish in the browser where you began"),
-        N_("Your wallet answered in a different browser from the one where the sign-in was started."),
-        N_("Go back to the browser or app where you began. If it does not go on there, sign in again."),
+        N_("Your wallet has opened another browser"),
+        N_("Its answer went there and not to this browser, so the sign-in was stopped. Nothing was given."),
+        N_("Go back to the service and sign in again, best in the browser that your wallet opens."),
     ),
     "not_this_login": Message(
         "SINWON-L005",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 from urllib.parse import quote
 
@@ -10,12 +11,13 @@ from werkzeug.datastructures import WWWAuthenticate
 
 from idp import consent, portals, seal
 from idp.clock import Clock
-from idp.errors import AuthorizationError, LoginError, PageError
+from idp.errors import AuthorizationError, LoginError, PageError, RequestError
 from idp.events import Event, record_alone
 from idp.login import Login, LoginEnded, State
 from idp.oidc import authorize, logout, metadata
 from idp.oidc.code import revoke_session
 from idp.oidc.userinfo import TokenRefused
+from idp.openid4vp.question import NoCredentialType, question
 from idp.portals import Registration
 from idp.seal import CannotOpen
 from idp.session import Session
@@ -25,6 +27,7 @@ from idp.views.messages import problem_for
 
 _JWKS_MAX_AGE_S = 300
 _DISCOVERY_MAX_AGE_S = 300
+_MAX_LOGINS = 24  # under way in one browser: some 2 KB of cookies
 
 
 class PortalDoor:
@@ -74,9 +77,23 @@ class PortalDoor:
             return answered
         if "none" in asked.prompt:
             raise self._refused(asked, "login_required", "no session of this browser answers the request")
+        try:
+            question(portal, asked, self.house.trust.snapshot())
+        except NoCredentialType as error:
+            raise self._refused(
+                asked, "server_error", "no credential type of this client is available"
+            ) from error
         login, secret = self.house.logins.start(asked)
-        self.frame.set_cookie(login_cookie(login.id), secret, self._cookie_s())
+        self._begin(login, secret)
         return see_other(f"/login/{login.id}")
+
+    def _begin(self, login: Login, secret: str) -> None:
+        """The cookie of this login alone. The oldest of many make room: a header of cookies has its limit."""
+        prefix = self.frame.cookie_name(login_cookie(""))
+        held = [name.removeprefix(prefix) for name in request.cookies if name.startswith(prefix)]
+        for login_id in held[: 1 - _MAX_LOGINS]:
+            self.frame.set_cookie(login_cookie(login_id), "", 0)
+        self.frame.set_cookie(login_cookie(login.id), secret, self._cookie_s())
 
     def _from_session(
         self, portal: Registration, asked: Any, session: Session, cookie: str
@@ -92,12 +109,12 @@ class PortalDoor:
             return None
         if not authorize.session_serves(portal, asked, session, proof, now=self.clock(), issuer=self.issuer):
             return None
-        due = consent.agreement(portal, asked, session.subject_id).due
+        due = consent.agreement(portal, asked, session.subject_id).limited_to(proof.claims).due
         if due and "none" in asked.prompt:
             raise self._refused(asked, "consent_required", "the holder has not agreed to this yet")
         if due:
             login, secret = self.house.logins.start_presented(asked, session.answer(), proof)
-            self.frame.set_cookie(login_cookie(login.id), secret, self._cookie_s())
+            self._begin(login, secret)
             return see_other(f"/login/{login.id}/consent")
         issued = self.house.codes.issue(
             portal,
@@ -117,7 +134,7 @@ class PortalDoor:
 
     def _throttle(self) -> None:
         limit = self.frame.settings.holder.logins_per_minute_per_ip
-        if self.house.store.count(f"rate:authorize:{request.remote_addr}", 60) > limit:
+        if self.house.store.count(f"rate:authorize:{_neighbourhood(request.remote_addr or '')}", 60) > limit:
             raise LoginError("too_many", status=429)
 
     def _cookie_s(self) -> int:
@@ -147,16 +164,20 @@ class PortalDoor:
         portal = portals.find(login.request.client_id)
         if portal is None:
             raise LoginEnded("unknown_portal", login)
+        if not portal.has_redirect_uri(login.request.redirect_uri):  # taken out of the registration meanwhile
+            raise RequestError("bad_request", "redirect_uri no longer registered")
         proof = self.house.logins.open(login, cookie)
+        subject_id = self.house.subjects.find(proof.person_keys)
         if login.consented is None:
-            subject_id = self.house.subjects.find(proof.person_keys)
-            if consent.agreement(portal, login.request, subject_id).due:
+            agreed = consent.agreement(portal, login.request, subject_id).limited_to(proof.claims)
+            if agreed.due:
                 return see_other(f"/login/{login.id}/consent")
         session_cookie = self.frame.cookie("session")
         session = None
         if login.answer is not None and login.answer.via == "session":
             session = self.house.sessions.find(session_cookie)
-            if session is None:  # signed out meanwhile, in another tab
+            # Signed out meanwhile in another tab, or somebody else signed in there.
+            if session is None or session.subject_id != subject_id:
                 raise self._refused(login.request, "login_required", "the session has ended")
         finished = self.house.logins.finish(login, cookie)
         if finished is None:
@@ -211,12 +232,13 @@ class PortalDoor:
         cookie = self.frame.cookie("session")
         session = self.house.sessions.find(cookie)
         confirmed = request.method == "POST" and "csrf" in request.form
-        if confirmed and not (cookie and forms_match(csrf_for_session(cookie), request.form["csrf"])):
+        # Without a session there is nothing to end, and nothing to protect: the second click of a double one.
+        if confirmed and session is not None and not self._is_our_form(cookie or ""):
             raise LoginError("form_expired", status=403)
         if asked.session_id is not None:  # a genuine ID token says which session; its portal may end it
             self._ended(self.house.sessions.end_by_id(asked.session_id))
-        if session is not None and session.id != asked.session_id:
-            if not confirmed:
+        if session is not None:
+            if session.id != asked.session_id and not confirmed:
                 return self._ask_to_sign_out(cookie or "")
             self._ended(self.house.sessions.end(cookie))
         self.frame.set_cookie("session", "", 0)
@@ -225,6 +247,9 @@ class PortalDoor:
                 _with_state(asked.location, asked.state) if asked.state is not None else asked.location
             )
         return self.frame.page("logged_out.html", return_url=None)
+
+    def _is_our_form(self, cookie: str) -> bool:
+        return forms_match(csrf_for_session(cookie), request.form["csrf"])
 
     def _ended(self, session: Session | None) -> None:
         if session is not None:
@@ -236,6 +261,17 @@ class PortalDoor:
         return self.frame.page(
             "logout.html", form_url="/logout", csrf=csrf_for_session(cookie), hidden=hidden
         )
+
+
+def _neighbourhood(address: str) -> str:
+    """What counts as one address: of IPv6 the /64, since whoever has one address there has all of them."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # a Unix socket, or a proxy that says something else
+        return address[:64]
+    if isinstance(found, IPv4Address):
+        return address
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
 
 
 def _without_csrf() -> dict[str, list[str]]:

@@ -25,6 +25,9 @@ from idp.store import Store
 log = logging.getLogger("idp")
 
 HEARTBEAT_S = 20.0
+MAX_PAGES = (
+    8  # of one login: the server does not count these connections, and a process has only so many files
+)
 _SEND_TIMEOUT_S = 10.0
 _HANDED_OVER = "sinwon.handed_over"
 _SOCKET = "gunicorn.socket"
@@ -50,13 +53,15 @@ class WaitingRoom:
     def admit(
         self, environ: dict[str, Any], channel: str, read_state: Callable[[], str], max_s: float
     ) -> bool:
-        """Take over the connection of this request; False when the server cannot let go of it.
+        """Take over the connection of this request; False when the server cannot let go of it, or enough wait.
 
         The page hears the state first, and `changed` when something is published on the channel. We listen before
         the state is read, so that no change falls between the two.
         """
         connection = environ.get(_SOCKET)
         if not isinstance(connection, socket.socket) or isinstance(connection, ssl.SSLSocket):
+            return False
+        if len(self._waiting.get(channel, ())) >= MAX_PAGES:
             return False
         loop = self._running_loop()
         changed = asyncio.Event()

@@ -51,7 +51,7 @@ class WalletDoor:
             ask,
             self.house.logins.ask_secret(ask),
             self._question(portal, login).query,
-            client_name=f"{portal.name['ko']} · {portal.name['en']} (신원 Sinwon)",
+            client_names=portal.name,
             wallet_nonce=wallet_nonce,
         )
         self.house.logins.fetched(login, ask)

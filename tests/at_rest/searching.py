@@ -174,8 +174,16 @@ class Search:
 
     def in_files(self, *places: Path) -> dict[Path, set[Needle]]:
         """The needles in each file at or below these places; files without any are left out."""
-        found = {file: self.in_bytes(file.read_bytes()) for file in files(*places)}
+        found = {file: self.in_bytes(read(file)) for file in files(*places)}
         return {file: needles for file, needles in found.items() if needles}
+
+
+def read(file: Path) -> bytes:
+    """What the file holds: nothing where a running server has removed it since it was listed."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def files(*places: Path) -> list[Path]:

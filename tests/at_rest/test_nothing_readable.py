@@ -27,13 +27,13 @@ from idp.demo import personas
 from idp.demo.personas import Persona, Status
 from idp.demo.wallet import Fault
 from idp.events import Event, record
-from idp.models import AuditEvent, writing
+from idp.models import AuditEvent, db, writing
 from idp.settings import Settings
 from idp.store import open_store
 from tests import servers
 from tests.at_rest.searching import Search, Value, bearer_needles, needles, searchable
 from tests.conftest import skip_or_fail
-from tests.crowd import Client, Holder, Place, all_of
+from tests.crowd import Client, Holder, Place, Unexpected, all_of
 from tests.deployed import Deployment, deployed
 
 FINISHED = 1000
@@ -91,6 +91,19 @@ def refuses_consent(holder: Holder) -> None:
     holder.agree("refuse")
 
 
+def comes_back_in_another_browser(holder: Holder) -> None:
+    holder.go(until="show")
+    answer = holder.place.line.send("GET", holder.redirect_uri.removeprefix(holder.place.line.url))
+    assert answer.status == 403
+
+
+def redeems_without_the_verifier(holder: Holder) -> None:
+    holder.go(until="finish")
+    holder.verifier = secrets.token_urlsafe(48)
+    with pytest.raises(Unexpected, match="400"):
+        holder.redeem()
+
+
 WAYS: dict[str, Callable[[Holder], None]] = {
     "waits": stops_after("look"),
     "request fetched": stops_after("fetch"),
@@ -101,6 +114,8 @@ WAYS: dict[str, Callable[[Holder], None]] = {
     "agreed, not come back": stops_after("agree"),
     "code not redeemed": stops_after("finish"),
     "token not used": stops_after("redeem"),
+    "comes back in another browser": comes_back_in_another_browser,
+    "redeems without the verifier": redeems_without_the_verifier,
     "refuses in the wallet": refuses_in_the_wallet,
     "refuses on the consent page": refuses_consent,
     "revoked": revoked,
@@ -176,8 +191,9 @@ def sign_everybody_in(deployment: Deployment) -> list[Holder]:
     def stop(numbered: tuple[int, Holder]) -> None:
         ways[numbered[0] % len(ways)](numbered[1])
 
-    all_of(finishing, finish, THREADS)
-    all_of(enumerate(stopping), stop, THREADS)
+    with closing(place.line):
+        all_of(finishing, finish, THREADS)
+        all_of(enumerate(stopping), stop, THREADS)
     return [*finishing, *stopping]
 
 
@@ -228,7 +244,7 @@ def on_postgresql_and_redis(directory: Path) -> Iterator[Kept]:
     store.mkdir()
     options = ("--appendonly", "yes", "--save", "1 1", "--rdbcompression", "no", "--dir", str(store))
     with ExitStack() as stack:
-        port = stack.enter_context(servers.redis(*options, "--logfile", str(store / "redis.log")))
+        port = stack.enter_context(servers.redis(*options))
         server_url = stack.enter_context(servers.postgresql())
         database_url = stack.enter_context(servers.new_database(server_url))
         remembering = stack.enter_context(closing(redis.Redis(port=port)))
@@ -307,6 +323,8 @@ def test_a_value_planted_in_the_same_places_is_found_though_it_was_deleted(every
             record(session, Event.LOGOUT, at=1, reason=planted.name)
         with writing() as session:
             session.query(AuditEvent).filter_by(reason=planted.name).delete()
+        db.session.remove()
+        db.engine.dispose()
     with closing(open_store(everything_kept.settings.store_url)) as store:
         store.put("planted", {"number": planted.registration_number}, 60)
         store.take("planted")

@@ -101,8 +101,8 @@ def test_what_is_short_or_common_is_not_searched_for() -> None:
 def test_a_piece_of_a_portrait_is_enough() -> None:
     values = searchable({"picture": personas.portrait(f"person {number}")} for number in range(10))
     search = Search(needles(values))
-    portrait = personas.portrait("person 3").encode()
-    start = len(os.path.commonprefix([portrait, personas.portrait("person 4").encode()]))
+    portrait, other = (personas.portrait(f"person {number}").encode() for number in (3, 4))
+    start = next(at for at, pair in enumerate(zip(portrait, other, strict=False)) if pair[0] != pair[1])
     assert {needle.what.split(" (")[0] for needle in search.in_bytes(portrait[start - 24 : start + 48])} == {
         "picture of person 3"
     }

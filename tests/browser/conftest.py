@@ -50,9 +50,9 @@ def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     directory = tmp_path_factory.mktemp("demo")
     errors = directory / "errors.txt"
     with errors.open("wb") as stderr:
+        arguments = ["demo", "--port", "0", "--print-json", "--directory", str(directory / "data")]
         process = subprocess.Popen(
-            [sys.executable, "-m", "idp.cli", "demo"]
-            + ["--port", "0", "--print-json", "--directory", str(directory / "data")],
+            [sys.executable, "-m", "idp.cli", *arguments],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from tests.browser.conftest import NewVisitor
@@ -152,7 +150,7 @@ def test_the_wallets_answer_in_another_browser_signs_nobody_in(new_visitor: NewV
     victim.page.goto(link)
     victim.show("hong")
     assert victim.path == "/authorize/resume"
-    assert re.search("처음 시작한|시작한 브라우저", victim.heading)
+    assert victim.heading == "처음 시작한 브라우저에서 계속해 주세요"
     assert victim.login_cookies() == []
     thief.page.locator("text=SINWON-L004").wait_for()
     assert "홍길동" not in thief.page.content()

@@ -24,9 +24,9 @@ def test_the_page_at_the_desk_moves_on_by_itself_and_at_once(new_visitor: NewVis
 
 def test_the_page_hears_by_the_event_stream_and_asks_no_more_than_that(new_visitor: NewVisitor) -> None:
     desk = new_visitor("ko")
-    desk.begin("gov24")
+    desk.open_portal("gov24")
     with desk.page.expect_response("**/events") as stream:
-        desk.page.reload()
+        desk.page.locator("#sign-in").click()
     assert stream.value.headers["content-type"] == "text/event-stream"
     asked: list[str] = []
     desk.page.on("request", lambda request: asked.append(request.url))

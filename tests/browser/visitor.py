@@ -41,7 +41,6 @@ class Visitor:
     lang: str
     page: Page = field(init=False)
     complaints: list[str] = field(default_factory=list)
-    visited: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.context.on("page", self._watch)
@@ -65,9 +64,8 @@ class Visitor:
             self.complaints.append(f"asked another origin: {origin(request.url)}")
 
     def _answered(self, response: Response) -> None:
-        self.visited.add(urlsplit(response.url).path)
-        of_a_page = response.request.is_navigation_request()
-        if not of_a_page and response.status >= 400:
+        # 410 is how a waiting page learns that its login has expired.
+        if not response.request.is_navigation_request() and response.status >= 400 and response.status != 410:
             self.complaints.append(f"{response.status} for {urlsplit(response.url).path}")
 
     def cookies(self) -> list[Cookie]:

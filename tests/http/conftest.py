@@ -1,10 +1,10 @@
 """What the tests over real HTTP share."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests import servers
 from tests.rig import Rig, started
 
 STORES = (
@@ -17,19 +17,19 @@ STORES = (
 def _time_goes_back(request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that moves the clock of a shared rig puts it back."""
     yield
-    for name in ("rig", "big_rig"):
-        if name in request.fixturenames:
-            request.getfixturevalue(name).clock.offset_s = 0
+    if "rig" in request.fixturenames:
+        request.getfixturevalue("rig").clock.offset_s = 0
 
 
-@pytest.fixture(params=STORES)
-def big_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    """A rig on the embedded defaults, and one on PostgreSQL and Redis."""
-    overrides = {}
-    if request.param == "postgresql+redis":
-        overrides = {
-            "database.url": request.getfixturevalue("postgresql_database"),
-            "store.url": request.getfixturevalue("redis_url"),
-        }
-    with started(tmp_path, overrides) as running:
-        yield running
+@pytest.fixture(scope="module", params=STORES)
+def each_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A rig on the embedded defaults, and one on PostgreSQL and Redis. A module takes it as its own `rig`."""
+    directory = tmp_path_factory.mktemp("house")
+    if request.param == "sqlite":
+        with started(directory) as running:
+            yield running
+        return
+    redis = request.getfixturevalue("redis_url")
+    with servers.new_database(request.getfixturevalue("postgresql_url")) as database:
+        with started(directory, {"database.url": database, "store.url": redis}) as running:
+            yield running

@@ -327,7 +327,9 @@ def test_another_method_is_refused_and_told_which_are_there(rig: Rig, gov24: Por
     assert {"GET", "POST"} <= set(response.headers["Allow"].replace(" ", "").split(","))
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""]
+)
 def test_a_body_that_is_no_form_is_refused(rig: Rig, gov24: Portal, content_type: str) -> None:
     with harmless(rig, ("request.refused", "bad_request")):
         headers = {"Content-Type": content_type} if content_type else {}
@@ -350,7 +352,10 @@ def test_too_many_requests_of_one_address_are_slowed_down(tmp_path: Path) -> Non
         assert portal.begin().response.status_code == 303
 
 
-@pytest.mark.parametrize("path", ["/authorize//resume", "/authorize/", "/AUTHORIZE", "/authorize;x", "/authorize%2fresume", "/nowhere"])
+@pytest.mark.parametrize(
+    "path",
+    ["/authorize//resume", "/authorize/", "/AUTHORIZE", "/authorize;x", "/authorize%2fresume", "/nowhere"],
+)
 def test_a_path_has_one_spelling(rig: Rig, gov24: Portal, path: str) -> None:
     with harmless(rig):
         page(gov24.browser.get(f"{rig.issuer}{path}"), 404)

@@ -288,7 +288,9 @@ def claims_of(rig: Rig) -> dict[str, Any]:
 
 
 def signed(header: Any, payload: Any, signature: bytes = b"x" * 64) -> str:
-    head, body = (part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload))
+    head, body = (
+        part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)
+    )
     return f"{b64(head)}.{b64(body)}.{b64(signature)}"
 
 
@@ -447,7 +449,5 @@ def test_a_key_of_the_portal_is_found_by_its_kid_and_its_use(rig: Rig) -> None:
         let_in(rig, assert_as(rig, portal.assertion(header={"alg": "RS256"}, key=rsa)))
         let_in(rig, assert_as(rig, sign({"alg": "PS256"}, {**claims_of(rig), **me}, rsa)))
     with harmless(rig, *[("client.refused", "assertion_refused")] * 2):
-        as_json(
-            assert_as(rig, portal.assertion(header={"kid": "1"}, key=second)), 401, "invalid_client"
-        )
+        as_json(assert_as(rig, portal.assertion(header={"kid": "1"}, key=second)), 401, "invalid_client")
         as_json(assert_as(rig, portal.assertion(header={"kid": "3"}, key=wrong_use)), 401, "invalid_client")

@@ -100,9 +100,7 @@ def test_a_sign_in_without_pkce_succeeds_where_it_is_not_required(lax: Portal) -
     assert lax.token(code, begun.verifier, code_verifier=None).status_code == 200
 
 
-def test_a_verifier_without_a_challenge_means_that_somebody_took_it_out(
-    rig: Rig, lax: Portal
-) -> None:
+def test_a_verifier_without_a_challenge_means_that_somebody_took_it_out(rig: Rig, lax: Portal) -> None:
     code, begun = lax.code(code_challenge=None, code_challenge_method=None)
     with harmless(rig, ("code.refused", "verifier_without_challenge")):
         as_json(lax.token(code, begun.verifier), 400, "invalid_grant")
@@ -121,7 +119,9 @@ def test_plain_is_not_taken_where_pkce_is_not_required_either(rig: Rig, lax: Por
 
 
 def test_a_public_client_cannot_go_without(rig: Rig) -> None:
-    public = rig.variant("gov24", "gov24-public", token_endpoint_auth_method="none", client_secret_sha256=None)
+    public = rig.variant(
+        "gov24", "gov24-public", token_endpoint_auth_method="none", client_secret_sha256=None
+    )
     with harmless(rig, ("login.refused", "invalid_request")):
         begun = public.begin(code_challenge=None, code_challenge_method=None)
         to_portal(begun.response, public.redirect_uri, "invalid_request", begun.state, rig.issuer)

@@ -5,6 +5,12 @@ import pytest
 from tests.rig import Rig, callback_parameters
 
 
+@pytest.fixture(scope="module")
+def rig(each_rig: Rig) -> Rig:
+    """On every database and store."""
+    return each_rig
+
+
 def test_a_holder_signs_in_on_one_device(rig: Rig) -> None:
     portal = rig.portal("gov24")
     tokens = portal.sign_in()

@@ -149,7 +149,9 @@ def test_only_what_was_asked_and_agreed_is_said(gov24: Portal) -> None:
     assert set(said) == {"sub"}
     said = gov24.userinfo(gov24.sign_in(scope="openid profile")["access_token"]).json()
     assert set(said) == {"sub", "name", "birthdate"}
-    said = gov24.userinfo(gov24.sign_in(scope="openid", claims='{"userinfo":{"name":null}}')["access_token"]).json()
+    said = gov24.userinfo(
+        gov24.sign_in(scope="openid", claims='{"userinfo":{"name":null}}')["access_token"]
+    ).json()
     assert set(said) == {"sub", "name"}
 
 

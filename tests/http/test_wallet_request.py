@@ -80,7 +80,11 @@ def test_no_two_questions_share_a_nonce_state_or_key(rig: Rig) -> None:
 def test_it_says_the_same_at_every_fetch_by_get_and_by_post(rig: Rig, gov24: Portal) -> None:
     link = links(gov24)[0]
     with harmless(rig):
-        fetched = [request_object(rig, link)[1], request_object(rig, link)[1], request_object(rig, link, a="b")[1]]
+        fetched = [
+            request_object(rig, link)[1],
+            request_object(rig, link)[1],
+            request_object(rig, link, a="b")[1],
+        ]
     for claims in fetched:
         assert {**claims, "iat": 0, "exp": 0} == {**fetched[0], "iat": 0, "exp": 0}
     with_nonce = request_object(rig, link, wallet_nonce="wallets-own")[1]
@@ -149,7 +153,7 @@ ALTERED = {
     "upper": lambda ask: ask.upper() if ask.upper() != ask else ask.lower(),
     "very_long": lambda ask: ask * 100,
     "nul": lambda ask: ask + "%00",
-    "markup": lambda ask: "%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+    "markup": lambda ask: "%3Cscript%3Ealert(1)",
 }
 
 

@@ -3,14 +3,14 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from idp.store import Store, open_store
-from idp.views.waiting import HandOver, WaitingRoom
+from idp.views.waiting import MAX_PAGES, HandOver, WaitingRoom
 from tests.waiting import eventually
 
 
@@ -133,3 +133,15 @@ def test_the_server_does_not_answer_on_a_connection_that_was_given_away() -> Non
     with pytest.raises(StopIteration):
         HandOver(gives_away)({}, None)
     assert closed == [True]
+
+
+def test_only_so_many_pages_of_one_login_wait_here(room: WaitingRoom) -> None:
+    with ExitStack() as open_pages:
+        for _ in range(MAX_PAGES):
+            open_pages.enter_context(closing(enter(room)))
+        eventually(lambda: room.waiting == MAX_PAGES)
+        page, server = socket.socketpair()
+        with page, server:
+            assert not room.admit({"gunicorn.socket": server}, "login:1", lambda: "waiting", 60)
+            assert server.fileno() != -1
+        open_pages.enter_context(closing(enter(room, channel="login:2")))

@@ -1,0 +1,53 @@
+"""`python -m tests.bench`: measure everything and print `docs/performance.md`. Progress goes to standard error."""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+from tests.bench import figures, processes, report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a twentieth of everything: to see that it runs")
+    few = 20 if parser.parse_args().quick else 1
+    load = processes.load()
+    if load > 0.5:
+        say(f"something else runs here (load {load:.1f}): the figures will be worse than the machine's own")
+    say("start")
+    start = figures.start(max(5 // few, 1))
+    with figures.demo() as running, figures.place_of(running) as place:
+        memory_new = processes.memory(running.worker)
+        signed_in = []
+        for at_once, number in ((1, 200), (4, 400), (16, 400)):
+            say(f"sign-ins, {at_once} at once")
+            signed_in.append(figures.sign_ins(running, place, at_once=at_once, number=number // few))
+        memory_used = processes.memory(running.worker)
+        say("presentations")
+        presentation = figures.presentation(running, place, 300 // few)
+        page = figures.sign_in_page(running, place)
+    say("waiting pages")
+    with figures.demo() as running, figures.place_of(running) as place:
+        waiting = figures.waiting_pages(running, place, 1000 // few, 200 // few)
+    print(
+        report.document(
+            day=datetime.now(UTC).date(),
+            machine=processes.machine(),
+            load=load,
+            start=start,
+            presentation=presentation,
+            sign_ins=signed_in,
+            memory_new=memory_new,
+            memory_used=memory_used,
+            page=page,
+            waiting=waiting,
+        )
+    )
+
+
+def say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

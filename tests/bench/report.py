@@ -1,0 +1,182 @@
+"""The figures as `docs/performance.md`: rounded, with what they mean and what they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from tests.bench.figures import Page, Presentation, SignIns, Start, Times, Waiting
+from tests.bench.processes import Memory
+
+STEPS = {
+    "begin": "GET /authorize",
+    "look": "GET the sign-in page",
+    "fetch": "wallet: GET the request object, check it",
+    "show": "wallet: make the presentation, POST it",
+    "come_back": "GET /authorize/resume with the response code",
+    "read_consent": "GET the consent page",
+    "agree": "POST the consent",
+    "finish": "GET /authorize/resume, the code is issued",
+    "redeem": "portal: POST /token",
+    "read": "portal: GET /userinfo",
+}
+
+
+def document(
+    *,
+    day: date,
+    machine: str,
+    load: float,
+    start: Start,
+    presentation: Presentation,
+    sign_ins: Sequence[SignIns],
+    memory_new: Memory,
+    memory_used: Memory,
+    page: Sequence[Page],
+    waiting: Waiting,
+) -> str:
+    """The whole document."""
+    parts = (
+        _head(day, machine, load),
+        _start(start),
+        _presentation(presentation),
+        _sign_ins(sign_ins),
+        _memory(memory_new, memory_used, sum(one.number for one in sign_ins)),
+        _page(page),
+        _waiting(waiting),
+    )
+    return "\n\n".join(part.strip("\n") for part in parts)
+
+
+def _head(day: date, machine: str, load: float) -> str:
+    return f"""
+# Performance
+
+Measured on {day} by one command, whose output this page is:
+
+```sh
+python -m tests.bench > docs/performance.md
+```
+
+Machine: {machine}. Load of the machine before the run: {load:.1f}.
+
+How to read it: everything runs on this one machine. The provider is `idp demo` as it is (one gunicorn process with 16
+threads, SQLite for database and store, every commit synced to disk, plain HTTP); holders, wallets and portals are
+scripts in another process and take their share of the same cores. p50 is the median, p99 what one in a hundred
+exceeds. CPU is processor time, which says more about a larger machine than the wall clock does. Figures of two runs
+on one machine differ by some ten per cent; on a busy machine by far more."""
+
+
+def _start(start: Start) -> str:
+    return f"""
+## From the demo command to ready
+
+| | seconds |
+|---|---|
+| in an empty directory (keys, certificates and database are made) | {start.first_s:.1f} |
+| again in the same directory | {start.again_s:.1f} |
+
+Median of {start.runs} new processes each; files are in the page cache."""
+
+
+def _presentation(presentation: Presentation) -> str:
+    verify, posted = presentation.verify, presentation.posted
+    return f"""
+## One verified presentation
+
+| | p50 ms | p99 ms | CPU ms |
+|---|---|---|---|
+| `credentials.verify` alone | {_times(verify)} |
+| `POST /wallet/response` | {_times(posted)} |
+
+An SD-JWT VC with key binding: two signatures, disclosures, the issuer's chain and the status list. The chain of a
+mission's signer and the list are remembered between presentations; the first one of a mission, with both still to be
+read, took {presentation.first_ms:.1f} ms (without fetching the list over the network). The POST adds decryption
+({presentation.bytes:,} bytes), the query, the checks of the login, sealing to the browser and one durable audit row; it
+is timed at the client, one request at a time, and its CPU is the server's."""
+
+
+def _sign_ins(sign_ins: Sequence[SignIns]) -> str:
+    rows = "\n".join(
+        f"| {one.at_once} | {one.number} | {one.per_s:.0f} | {one.whole.p50_ms:.0f} | {one.whole.p99_ms:.0f} "
+        f"| {one.errors} | {one.whole.cpu_ms or 0:.0f} | {one.client_cpu_ms:.0f} "
+        f"| {100 * one.server_share:.0f} % | {100 * one.client_share:.0f} % |"
+        for one in sign_ins
+    )
+    alone = sign_ins[0].steps
+    steps = "\n".join(
+        f"| {said} | {alone[step].p50_ms:.1f} | {alone[step].p99_ms:.1f} |" for step, said in STEPS.items()
+    )
+    return f"""
+## Complete sign-ins, one process, embedded defaults
+
+From `/authorize` to the claims at UserInfo: {len(STEPS)} requests, six of which commit to the database. Every holder is new
+and sees the consent page.
+
+| at once | sign-ins | per second | p50 ms | p99 ms | errors | server CPU ms each | client CPU ms each | server, of one core | client, of one core |
+|---|---|---|---|---|---|---|---|---|---|
+{rows}
+
+One process runs Python on one core at a time: the server's CPU per sign-in is the limit of one process. More need
+PostgreSQL and more processes. Static files are cached by browsers and are not fetched here.
+
+Where the time goes, one sign-in at a time:
+
+| step | p50 ms | p99 ms |
+|---|---|---|
+{steps}"""
+
+
+def _memory(new: Memory, used: Memory, number: int) -> str:
+    return f"""
+## Memory of one worker
+
+| | RSS MiB | PSS MiB |
+|---|---|---|
+| after the start | {new.rss:.0f} | {new.pss:.0f} |
+| after {number:,} sign-ins | {used.rss:.0f} | {used.pss:.0f} |
+
+PSS counts in part what the worker shares with gunicorn's own process."""
+
+
+def _page(page: Sequence[Page]) -> str:
+    rows = "\n".join(f"| {one.name} | {one.bytes:,} | {one.compressed:,} |" for one in page)
+    return f"""
+## The sign-in page
+
+| | bytes | with gzip |
+|---|---|---|
+{rows}
+| **{len(page)} requests** | **{sum(one.bytes for one in page):,}** | **{sum(one.compressed for one in page):,}** |
+
+The provider itself does not compress; a reverse proxy does. Style and script are cached for a year under an address
+that changes with their content. The goal is 20 KB compressed and 6 requests; with script, a waiting page holds one
+event stream besides."""
+
+
+def _waiting(waiting: Waiting) -> str:
+    before, after = waiting.before, waiting.after
+    each = 1024 * (after.rss - before.rss) / waiting.pages
+    return f"""
+## Waiting pages
+
+{waiting.pages:,} sign-in pages hold an event stream to one worker; the wallets of {waiting.answered} of them answer, one after the other
+(decision D20 in [decisions.md](decisions.md)).
+
+| | before | with {waiting.pages:,} streams |
+|---|---|---|
+| RSS MiB | {before.rss:.0f} | {after.rss:.0f} ({each:.1f} KiB each) |
+| threads | {waiting.threads_before} | {waiting.threads_after} |
+
+| | p50 ms | p99 ms |
+|---|---|---|
+| from the wallet's POST to the event at the page | {_times(waiting.told)} |
+| the POST itself, until the wallet has its answer | {_times(waiting.posted)} |
+| another request meanwhile (`GET /healthz`) | {_times(waiting.others)} |
+
+The page hears of the answer while the wallet still waits for its own: the first line contains the verification."""
+
+
+def _times(times: Times) -> str:
+    shown = f"{times.p50_ms:.1f} | {times.p99_ms:.1f}"
+    return shown if times.cpu_ms is None else f"{shown} | {times.cpu_ms:.1f}"

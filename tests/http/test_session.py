@@ -1,0 +1,257 @@
+"""One sign-in for several portals: what an earlier presentation may answer, and when the wallet is asked again."""
+
+from typing import Any
+
+import pytest
+
+from tests.harmless import EVIL, harmless, kept, to_portal
+from tests.rig import Begun, Portal, Rig, callback_parameters
+
+
+@pytest.fixture(scope="module", autouse=True)
+def agreements(rig: Rig) -> None:
+    """hong has agreed to everything before, so that no consent page stands in between."""
+    for client_id in ("gov24", "g4k", "efamily"):
+        rig.portal(client_id).sign_in()
+
+
+@pytest.fixture
+def gov24(rig: Rig) -> Portal:
+    """A portal whose browser is signed in."""
+    portal = rig.portal("gov24")
+    portal.sign_in()
+    return portal
+
+
+def in_the_browser_of(portal: Portal, client_id: str) -> Portal:
+    other = portal.rig.portal(client_id)
+    other.browser = portal.browser
+    return other
+
+
+def asks_the_wallet(begun: Begun) -> bool:
+    return begun.location.startswith("/login/") and "/consent" not in begun.location
+
+
+def claims_of(portal: Portal, begun: Begun) -> dict[str, Any]:
+    code = callback_parameters(begun.response)["code"]
+    return portal.id_token_claims(portal.token(code, begun.verifier).json()["id_token"])
+
+
+def login_required(portal: Portal, begun: Begun) -> None:
+    to_portal(begun.response, portal.redirect_uri, "login_required", begun.state, portal.rig.issuer)
+
+
+def test_another_portal_needs_no_wallet(rig: Rig, gov24: Portal) -> None:
+    first = claims_of(gov24, gov24.begin())
+    rig.clock.forward(30)
+    efamily = in_the_browser_of(gov24, "efamily")
+    last = rig.last_event()
+    second = claims_of(efamily, efamily.begin())
+    assert second["auth_time"] == first["auth_time"]
+    assert second["sub"] != first["sub"]
+    assert second["sid"] == first["sid"]
+    (finished,) = [event for event in rig.events(after=last) if event.name == "login.finished"]
+    assert finished.detail["via"] == "session"
+
+
+def test_prompt_none_without_a_session_is_told_to_log_in(rig: Rig) -> None:
+    portal = rig.portal("gov24")
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(portal, portal.begin(prompt="none"))
+
+
+def test_prompt_none_with_a_session_needs_no_page(gov24: Portal) -> None:
+    before = claims_of(gov24, gov24.begin())
+    silent = claims_of(gov24, gov24.begin(prompt="none"))
+    assert (silent["sub"], silent["auth_time"]) == (before["sub"], before["auth_time"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}], ids=str
+)
+def test_a_portal_may_have_the_wallet_asked_again(rig: Rig, gov24: Portal, changes: dict[str, Any]) -> None:
+    before = claims_of(gov24, gov24.begin())
+    rig.clock.forward(2)
+    begun = gov24.begin(**changes)
+    assert asks_the_wallet(begun)
+    after = gov24.id_token_claims(
+        gov24.token(gov24.callback(begun)["code"], begun.verifier).json()["id_token"]
+    )
+    assert after["auth_time"] > before["auth_time"]
+    assert after["sub"] == before["sub"]
+
+
+@pytest.mark.parametrize("max_age, age_s, again", [("1", 2, True), ("60", 59, False), ("10000", 800, False)])
+def test_max_age_counts_from_the_presentation(
+    rig: Rig, gov24: Portal, max_age: str, age_s: int, again: bool
+) -> None:
+    before = claims_of(gov24, gov24.begin())
+    rig.clock.forward(age_s - (rig.clock() - before["auth_time"]))
+    begun = gov24.begin(max_age=max_age)
+    assert asks_the_wallet(begun) is again
+    if not again:
+        assert claims_of(gov24, begun)["auth_time"] == before["auth_time"]
+    silent = gov24.begin(max_age=max_age, prompt="none")
+    if again:
+        login_required(gov24, silent)
+    else:
+        assert "code" in callback_parameters(silent.response)
+
+
+def test_a_weak_session_does_not_serve_a_portal_that_needs_a_strong_one(rig: Rig) -> None:
+    gov24 = rig.portal("gov24")
+    gov24.sign_in("kim")
+    assert claims_of(gov24, gov24.begin())["acr"] == f"{rig.issuer}/acr/general"
+    efamily = in_the_browser_of(gov24, "efamily")
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(efamily, efamily.begin(prompt="none"))
+    assert asks_the_wallet(efamily.begin())
+
+
+@pytest.mark.parametrize(
+    "level, essential, again",
+    [("secure", True, True), ("secure", False, False), ("general", True, False), ("unknown", True, True)],
+)
+def test_an_acr_that_is_asked_for(rig: Rig, level: str, essential: bool, again: bool) -> None:
+    gov24 = rig.portal("gov24")
+    gov24.sign_in("kim")
+    wanted = f"{rig.issuer}/acr/{level}"
+    claims = f'{{"id_token":{{"acr":{{"essential":{str(essential).lower()},"value":"{wanted}"}}}}}}'
+    assert asks_the_wallet(gov24.begin(claims=claims)) is again
+    assert not asks_the_wallet(gov24.begin(acr_values=wanted))
+
+
+# -- whose session -----------------------------------------------------------------------------------------------
+
+
+def test_a_hint_of_the_same_person_is_served_silently_even_when_it_has_expired(
+    rig: Rig, gov24: Portal
+) -> None:
+    hint = gov24.sign_in()["id_token"]
+    rig.clock.forward(600)
+    begun = gov24.begin(prompt="none", id_token_hint=hint)
+    assert claims_of(gov24, begun)["sub"] == gov24.id_token_claims(hint)["sub"]
+
+
+def test_a_hint_of_somebody_else_is_not_served(rig: Rig, gov24: Portal) -> None:
+    hint = rig.portal("gov24").sign_in("namgoong")["id_token"]
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(gov24, gov24.begin(prompt="none", id_token_hint=hint))
+    assert asks_the_wallet(gov24.begin(id_token_hint=hint))
+
+
+def test_another_person_than_the_expected_one_gets_nothing(rig: Rig) -> None:
+    hint = rig.portal("gov24").sign_in("namgoong")["id_token"]
+    portal = rig.portal("gov24")
+    begun = portal.begin(id_token_hint=hint)
+    with harmless(rig, ("presentation.accepted", None), ("login.refused", "login_required")):
+        response = portal.to_consent(begun, "hong")
+        to_portal(response, portal.redirect_uri, "login_required", begun.state, rig.issuer)
+
+
+def test_a_sub_in_the_claims_parameter_is_held_to(rig: Rig, gov24: Portal) -> None:
+    sub = claims_of(gov24, gov24.begin())["sub"]
+    other = '{"id_token":{"sub":{"value":"somebody"}}}'
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(gov24, gov24.begin(prompt="none", claims=other))
+    begun = gov24.begin(prompt="none", claims=other.replace("somebody", sub))
+    assert claims_of(gov24, begun)["sub"] == sub
+
+
+def test_a_hint_for_another_client_is_refused(rig: Rig, gov24: Portal) -> None:
+    hint = in_the_browser_of(gov24, "efamily").sign_in()["id_token"]
+    with harmless(rig, ("login.refused", "invalid_request")):
+        begun = gov24.begin(prompt="none", id_token_hint=hint)
+        to_portal(begun.response, gov24.redirect_uri, "invalid_request", begun.state, rig.issuer)
+
+
+def test_a_portal_may_opt_out_of_single_sign_on(rig: Rig, gov24: Portal) -> None:
+    alone = rig.variant("gov24", "alone", single_sign_on=False)
+    alone.browser = gov24.browser
+    assert asks_the_wallet(alone.begin())
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(alone, alone.begin(prompt="none"))
+
+
+# -- the end of a session ----------------------------------------------------------------------------------------
+
+
+def test_a_session_ends_when_it_is_not_used(rig: Rig, gov24: Portal) -> None:
+    rig.clock.forward(897)
+    assert "code" in callback_parameters(gov24.begin(prompt="none").response)
+    rig.clock.forward(897)
+    assert "code" in callback_parameters(gov24.begin(prompt="none").response)
+    rig.clock.forward(900)
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(gov24, gov24.begin(prompt="none"))
+
+
+def test_a_session_ends_after_eight_hours_however_often_it_is_used(rig: Rig, gov24: Portal) -> None:
+    for _ in range(35):
+        rig.clock.forward(820)
+        assert "code" in callback_parameters(gov24.begin(prompt="none").response)
+    rig.clock.forward(820)
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(gov24, gov24.begin(prompt="none"))
+
+
+def test_a_sign_in_gets_a_new_cookie_and_ends_the_session_before(rig: Rig, gov24: Portal) -> None:
+    old = gov24.browser.cookies["session"]
+    begun = gov24.begin(prompt="login")
+    gov24.callback(begun)
+    assert gov24.browser.cookies["session"] != old
+    fixated = rig.portal("gov24")
+    fixated.browser.cookies.set("session", old, domain="127.0.0.1")
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(fixated, fixated.begin(prompt="none"))
+
+
+def test_a_cookie_that_somebody_else_chose_is_not_kept(rig: Rig) -> None:
+    portal = rig.portal("gov24")
+    portal.browser.cookies.set("session", "chosen-by-an-attacker", domain="127.0.0.1")
+    portal.sign_in()
+    mine = [cookie.value for cookie in portal.browser.cookies.jar if cookie.name == "session"]
+    victim = rig.portal("gov24")
+    victim.browser.cookies.set("session", "chosen-by-an-attacker", domain="127.0.0.1")
+    with harmless(rig, ("login.refused", "login_required")):
+        login_required(victim, victim.begin(prompt="none"))
+    assert any(value != "chosen-by-an-attacker" for value in mine)
+
+
+@pytest.mark.parametrize("value", ["x", "x" * 9000, EVIL.replace('"', ""), "' OR 1=1", "a=b; session=c"])
+def test_a_cookie_that_is_none_of_ours_counts_as_none(rig: Rig, value: str) -> None:
+    portal = rig.portal("gov24")
+    parameters, _ = portal.parameters(prompt="none")
+    with harmless(rig, ("login.refused", "login_required")):
+        response = portal.browser.get(
+            f"{rig.issuer}/authorize", params=parameters, headers={"Cookie": f"session={value}"}
+        )
+        to_portal(response, portal.redirect_uri, "login_required", parameters["state"], rig.issuer)
+
+
+def test_neither_the_sid_nor_an_id_token_opens_a_session(rig: Rig, gov24: Portal) -> None:
+    tokens = gov24.sign_in()
+    sid = gov24.id_token_claims(tokens["id_token"])["sid"]
+    for value in (sid, tokens["id_token"], tokens["access_token"]):
+        other = rig.portal("gov24")
+        other.browser.cookies.set("session", value, domain="127.0.0.1")
+        login_required(other, other.begin(prompt="none"))
+
+
+def test_every_cookie_is_http_only_lax_and_bound_to_its_path(rig: Rig) -> None:
+    portal = rig.portal("gov24")
+    begun = portal.begin()
+    finished = portal.agree(portal.to_consent(begun))
+    cookies = begun.response.headers.get_list("set-cookie") + finished.headers.get_list("set-cookie")
+    assert len(cookies) == 2
+    for cookie in cookies:
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+        assert "Path=/" in cookie
+        assert "Domain" not in cookie
+
+
+def test_the_store_knows_the_cookie_by_its_digest_only(rig: Rig, gov24: Portal) -> None:
+    cookie = gov24.browser.cookies["session"]
+    assert not [key for key in kept(rig, "session", "sid") if cookie in key]
