@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from idp import portals
 from idp.events import Event, record
 from idp.models import Portal, writing
@@ -40,7 +42,20 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
             if row is None:
                 row = Portal(client_id=registration.client_id)
                 session.add(row)
+            elif (sector := _registered(row).sector) != registration.sector:
+                # Every holder would be somebody else to this portal from now on (OpenID Connect Core 8.1).
+                raise portals.RegistrationError(
+                    [
+                        f'{registration.client_id}: set sector_identifier = "{sector}", '
+                        "by which holders are known there"
+                    ]
+                )
             row.registration, row.enabled, row.updated_at = made, True, now
             record(session, Event.PORTAL_APPLIED, at=now, client_id=registration.client_id)
             changed.append(registration.client_id)
     return changed
+
+
+def _registered(row: Portal) -> portals.Registration:
+    """As it stands; not parsed again, since today's rules may be stricter than those it came in by."""
+    return msgspec.convert(row.registration, portals.Registration)

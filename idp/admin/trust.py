@@ -33,8 +33,8 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
     unknown = set(document) - {"credential_type", "mission"}
     if unknown:
         raise TrustDocumentError([f"unknown tables: {', '.join(sorted(unknown))}"])
-    types = {entry.get("id", ""): _jsonable(entry) for entry in document.get("credential_type", ())}
-    missions = {entry.get("code", ""): _jsonable(entry) for entry in document.get("mission", ())}
+    types = _by_name(document, "credential_type", "id")
+    missions = _by_name(document, "mission", "code")
     changed = []
     with writing() as session:
         known_types = {row.id: row for row in session.scalars(select(CredentialType))}
@@ -62,6 +62,15 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
         for key in changed:
             record(session, Event.TRUST_APPLIED, at=now, detail={"entry": key})
     return changed
+
+
+def _by_name(document: Mapping[str, Any], table: str, label: str) -> dict[str, Any]:
+    """The entries of a table by their names. Raises TrustDocumentError when one stands twice."""
+    named = [(entry.get(label, ""), _jsonable(entry)) for entry in document.get(table, ())]
+    found = dict(named)
+    if len(found) != len(named):
+        raise TrustDocumentError([f"{table}: a {label} stands twice"])
+    return found
 
 
 def _jsonable(value: Any) -> Any:

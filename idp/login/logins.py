@@ -231,17 +231,23 @@ class Logins:
             return msgspec.structs.replace(current, state=State.PRESENTED, answer=answer, problem=None)
 
         # The event is durable before the wallet is told; a race that is lost rolls it back.
-        with writing() as session:
-            record(
-                session,
-                Event.PRESENTATION_ACCEPTED,
-                at=now,
-                client_id=login.request.client_id,
-                login_id=login.id,
-                detail={"via": ask.via, "credential_type": proof.credential_type, "acr": acr},
-            )
-            session.flush()
-            self._change(login, change)
+        laid: Login | None = None
+        try:
+            with writing() as session:
+                record(
+                    session,
+                    Event.PRESENTATION_ACCEPTED,
+                    at=now,
+                    client_id=login.request.client_id,
+                    login_id=login.id,
+                    detail={"via": ask.via, "credential_type": proof.credential_type, "acr": acr},
+                )
+                session.flush()
+                laid = self._change(login, change)
+        except BaseException:
+            if laid is not None:  # what could not be recorded was not accepted (decision D10)
+                self._change(laid, lambda current: _taken_back(current) if current == laid else current)
+            raise
         self._store.publish(_key(login.id))
         return Passed(ask.via, token if ask.via == "link" else f"{login.id}.{token}")
 
@@ -511,6 +517,10 @@ def _finished(login: Login, code_expires_at: int, sealed_location: str | None) -
         consented=None,
         sealed_location=sealed_location,
     )
+
+
+def _taken_back(current: Login) -> Login:
+    return msgspec.structs.replace(current, state=State.WAITING, answer=None)
 
 
 def _give_up(reason: str) -> Callable[[Login], Login]:

@@ -111,14 +111,15 @@ class LoginEnded(LoginError):
 class Proof(msgspec.Struct, frozen=True):
     """What a wallet proved: claims of the credential, and the evidence for `verified_claims`.
 
-    `person_keys` are (trust domain, element, value): each finds the Subject again. Values here are personal:
-    a Proof exists in memory or sealed, never otherwise.
+    `person_keys` are (trust domain, element, value): each finds the Subject again. `valid_until` is when the
+    credential expires. Values here are personal: a Proof exists in memory or sealed, never otherwise.
     """
 
     credential_type: str
     claims: dict[str, Any]
     person_keys: tuple[tuple[str, str, str], ...]
     evidence: dict[str, Any]
+    valid_until: int | None = None
 
 
 @dataclass(frozen=True)

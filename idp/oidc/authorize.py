@@ -33,6 +33,7 @@ MAX_CLAIMS_BYTES = 16_384
 MAX_LOCALES = 256
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 ACR_LEVELS = ("general", "secure")
+_CLAIMS_WITH_VALUES = frozenset({"acr", "sub", "verified_claims"})
 _S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+\Z")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
@@ -202,7 +203,16 @@ def _claims(reading: Reading) -> None:
         if not _is_claims_request(claims.get(place)):
             raise AuthorizationError("invalid_request", f"claims.{place} must hold null or objects")
     reading.made["claims"] = {
-        place: claims[place] or {} for place in ("id_token", "userinfo") if place in claims
+        place: _needed(claims[place] or {}) for place in ("id_token", "userinfo") if place in claims
+    }
+
+
+def _needed(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What is acted upon. The rest is not kept: a portal may have put a person's name there, as what it expects."""
+    return {
+        name: member if name in _CLAIMS_WITH_VALUES else None
+        for name, member in members.items()
+        if name in CLAIMS or name in _CLAIMS_WITH_VALUES
     }
 
 
@@ -321,6 +331,8 @@ def session_serves(
     if session.via == "qr" and not portal.cross_device:
         return False
     if portal.credential_types and proof.credential_type not in portal.credential_types:
+        return False
+    if proof.valid_until is not None and now >= proof.valid_until:
         return False
     return all(
         CLAIMS[claim.name].value(proof.claims) is not None

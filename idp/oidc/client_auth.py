@@ -61,9 +61,17 @@ def refused(detail: str, client_id: str | None, now: int) -> InvalidClientError:
     """The one error a portal sees; the audit hears the detail."""
     known = client_id if client_id and portals.find(client_id) else None
     record_alone(Event.CLIENT_REFUSED, at=now, client_id=known, reason=detail)
-    error = InvalidClientError("Client authentication failed.")
-    error.status_code = 401
-    return error
+    return ClientRefused("Client authentication failed.")
+
+
+class ClientRefused(InvalidClientError):  # type: ignore[misc]
+    """401 whatever was tried, with the scheme a client may try (RFC 6749, section 5.2; RFC 7617)."""
+
+    status_code = 401
+
+    def get_headers(self) -> list[tuple[str, str]]:
+        headers: list[tuple[str, str]] = super(InvalidClientError, self).get_headers()
+        return [*headers, ("WWW-Authenticate", 'Basic realm="token endpoint", charset="UTF-8"')]
 
 
 class ClientAuthentication:

@@ -270,6 +270,7 @@ class Codes:
 
     def _revoke_replayed(self, portal: Registration, digest: str) -> bool:
         """If this code was redeemed before, what it bought dies, whoever replays it (RFC 6749, 4.1.2)."""
+        db.session.rollback()  # what was redeemed since this request began to read must be seen
         grant = db.session.get(Grant, digest)
         if grant is None:
             return False
@@ -370,9 +371,7 @@ def revoke_session(session_id: str, *, now: int) -> None:
     """Every token bought in this session dies, also one whose code is still on its way to the portal."""
     with writing() as database:
         database.merge(
-            Consumed(
-                kind=_ENDED_SESSION, digest=seal.digest(session_id), expires_at=now + _ENDED_SESSION_S
-            )
+            Consumed(kind=_ENDED_SESSION, digest=seal.digest(session_id), expires_at=now + _ENDED_SESSION_S)
         )
         database.execute(
             update(Grant)

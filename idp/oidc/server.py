@@ -10,10 +10,10 @@ from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Request, TokenEndpointMixin
-from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidGrantError, InvalidRequestError
 from flask import Request, Response
 
-from idp.oidc.client_auth import Client, ClientAuthentication, query_client
+from idp.oidc.client_auth import Client, ClientAuthentication, ClientRefused, query_client
 from idp.oidc.code import Codes
 
 _MAX_PARAMETER = 16_384
@@ -78,7 +78,12 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         ]
         if sum(used) > 1:
             raise InvalidRequestError("More than one way of client authentication.")
-        client: Client = self.authenticate_client(request, list(self.methods))
+        try:
+            client: Client = self.authenticate_client(request, list(self.methods))
+        except ClientRefused:
+            raise
+        except InvalidClientError as error:  # Authlib's own, when no method was used at all
+            raise ClientRefused("Client authentication failed.") from error
         return client
 
     def get_error_uri(self, request: Any, error: Any) -> None:

@@ -71,7 +71,11 @@ class Requests:
         self.client_id = signer.client_id
 
     def link(self, ask: Ask) -> str:
-        """What the QR code and the button carry (section 5.7.2). GET, so that a wallet may also prefer POST."""
+        """What the QR code and the button carry (sections 5.1 and 5.7.2).
+
+        Without `request_uri_method` a wallet fetches by GET; a `wallet.link` that ends in
+        `?request_uri_method=post` asks for POST and a `wallet_nonce`. Both are answered.
+        """
         request_uri = f"{self._issuer}/wallet/request/{ask.id}"
         query = f"client_id={quote(self.client_id, safe='')}&request_uri={quote(request_uri, safe='')}"
         prefix = self._wallet.link

@@ -132,6 +132,7 @@ class Responses:
             claims=_only_asked(verified.claims, asked),
             person_keys=((kind.trust_domain, kind.person_key, value),),
             evidence=evidence(verified, kind, self._clock()),
+            valid_until=verified.expires_at,
         )
 
 
@@ -165,7 +166,7 @@ def decrypt(response: str, key: ECKey, *, kid: str) -> dict[str, Any]:
 
 
 def _rejected(error: credentials.CredentialRejected) -> PresentationError:
-    """"We could not ask" is neither "revoked" nor "fine": the same answer may be accepted a moment later."""
+    """ "We could not ask" is neither "revoked" nor "fine": the same answer may be accepted a moment later."""
     if error.reason is credentials.Reason.STATUS_UNKNOWN:
         busy = "temporarily_unavailable"
         return PresentationError(error.reason.value, error.detail, error=busy, oauth_error=busy, status=503)

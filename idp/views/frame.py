@@ -280,7 +280,8 @@ class Frame:
 
     def _http_error(self, error: HTTPException) -> Response:
         cause = getattr(error, "original_exception", None)
-        if isinstance(cause, (*_DATABASE_DOWN, Unavailable)):  # the audit of another error could not be written
+        # The audit of another error could not be written.
+        if isinstance(cause, (*_DATABASE_DOWN, Unavailable)):
             return self._unavailable(cause)
         status = error.code or 500
         if status >= 500:

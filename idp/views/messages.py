@@ -55,6 +55,14 @@ MESSAGES: Final[Mapping[str, Message]] = {
         N_("The portal sent the same detail more than once, so its meaning is not certain."),
         _START_OR_REPORT,
     ),
+    "bad_logout": Message(
+        "SINWON-R004",
+        N_("This sign-out request cannot be used"),
+        N_(
+            "The service asked to sign you out in a way that does not match its registration. Nothing was changed."
+        ),
+        N_("To sign out of Sinwon, choose “Try again” and confirm there."),
+    ),
     "login_unknown": Message(
         "SINWON-L001",
         N_("We cannot find this sign-in"),

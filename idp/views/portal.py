@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, g, jsonify, request
-from werkzeug.datastructures import WWWAuthenticate
 
 from idp import consent, portals, seal
 from idp.clock import Clock
@@ -21,10 +20,11 @@ from idp.openid4vp.question import NoCredentialType, question
 from idp.portals import Registration
 from idp.seal import CannotOpen
 from idp.session import Session
-from idp.views.frame import Frame, parameters, see_other
+from idp.views.frame import Frame, log, parameters, see_other
 from idp.views.holder import csrf_for_session, forms_match, login_cookie
 from idp.views.messages import problem_for
 
+SESSION_COOKIE = "sinwon-session"  # on plain http a host's cookies are shared by all its ports
 _JWKS_MAX_AGE_S = 300
 _DISCOVERY_MAX_AGE_S = 300
 _MAX_LOGINS = 24  # under way in one browser: some 2 KB of cookies
@@ -71,7 +71,7 @@ class PortalDoor:
             raise PageError("bad_request", "not a form")
         portal, asked = authorize.read(parameters(), issuer=self.issuer, id_tokens=self.house.id_tokens)
         g.ui_locales = asked.ui_locales
-        cookie = self.frame.cookie("session")
+        cookie = self.frame.cookie(SESSION_COOKIE)
         session = self.house.sessions.find(cookie)
         if session is not None and (answered := self._from_session(portal, asked, session, cookie or "")):
             return answered
@@ -172,7 +172,7 @@ class PortalDoor:
             agreed = consent.agreement(portal, login.request, subject_id).limited_to(proof.claims)
             if agreed.due:
                 return see_other(f"/login/{login.id}/consent")
-        session_cookie = self.frame.cookie("session")
+        session_cookie = self.frame.cookie(SESSION_COOKIE)
         session = None
         if login.answer is not None and login.answer.via == "session":
             session = self.house.sessions.find(session_cookie)
@@ -195,7 +195,7 @@ class PortalDoor:
         )
         self.house.logins.remember(login, issued.location)
         if issued.session_cookie is not None:
-            self.frame.set_cookie("session", issued.session_cookie, None)
+            self.frame.set_cookie(SESSION_COOKIE, issued.session_cookie, None)
         return see_other(issued.location)
 
     def _give_up(self, login: Login) -> Response:
@@ -216,20 +216,24 @@ class PortalDoor:
             response = jsonify(self.house.userinfo.answer(_bearer_token()))
         except TokenRefused as error:
             response = Response(status=error.status)
-            challenge = WWWAuthenticate("Bearer", {"realm": self.issuer})
+            challenge = f'Bearer realm="{self.issuer}"'
             if error.error:
-                challenge["error"] = error.error
-                challenge["error_description"] = error.description
+                challenge += f', error="{error.error}", error_description="{error.description}"'
                 response = jsonify(error=error.error, error_description=error.description)
                 response.status_code = error.status
-            response.headers["WWW-Authenticate"] = challenge.to_header()
+            response.headers["WWW-Authenticate"] = challenge
         return response
 
     # -- logout ----------------------------------------------------------------------------------------------
 
     def logout(self) -> Response:
-        asked = logout.read(_without_csrf(), self.house.id_tokens)
-        cookie = self.frame.cookie("session")
+        try:
+            asked = logout.read(_without_csrf(), self.house.id_tokens)
+        except RequestError as error:
+            record_alone(Event.REQUEST_REFUSED, at=self.clock(), reason="bad_logout")
+            log.info("%s %s", g.correlation_id, error)
+            return self.frame.error_page("bad_logout", status=400, retry_url="/logout")
+        cookie = self.frame.cookie(SESSION_COOKIE)
         session = self.house.sessions.find(cookie)
         confirmed = request.method == "POST" and "csrf" in request.form
         # Without a session there is nothing to end, and nothing to protect: the second click of a double one.
@@ -241,7 +245,7 @@ class PortalDoor:
             if session.id != asked.session_id and not confirmed:
                 return self._ask_to_sign_out(cookie or "")
             self._ended(self.house.sessions.end(cookie))
-        self.frame.set_cookie("session", "", 0)
+        self.frame.set_cookie(SESSION_COOKIE, "", 0)
         if asked.location is not None:
             return see_other(
                 _with_state(asked.location, asked.state) if asked.state is not None else asked.location

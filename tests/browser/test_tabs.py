@@ -190,7 +190,7 @@ def test_cookies_are_out_of_reach_of_scripts_and_named_after_their_login(visitor
     visitor.agree_if_asked()
     visitor.claims()
     names = {cookie["name"] for cookie in visitor.cookies()}
-    assert {"session", "gov24_session"} < names
+    assert {"sinwon-session", "gov24_session"} < names
     for cookie in visitor.cookies():
         assert cookie["httpOnly"], cookie["name"]
         assert cookie["sameSite"] == "Lax", cookie["name"]

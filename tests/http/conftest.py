@@ -30,6 +30,8 @@ def each_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             yield running
         return
     redis = request.getfixturevalue("redis_url")
-    with servers.new_database(request.getfixturevalue("postgresql_url")) as database:
-        with started(directory, {"database.url": database, "store.url": redis}) as running:
-            yield running
+    with (
+        servers.new_database(request.getfixturevalue("postgresql_url")) as database,
+        started(directory, {"database.url": database, "store.url": redis}) as running,
+    ):
+        yield running

@@ -142,7 +142,7 @@ def test_a_repeated_redirect_uri_gets_a_page(rig: Rig, gov24: Portal) -> None:
         {"request": "e30.e30."},
         {"state": "x" * 10_000},
     ],
-    ids=lambda changes: "-".join(changes),
+    ids="-".join,
 )
 def test_whatever_else_is_wrong_nobody_is_sent_to_an_unregistered_uri(
     rig: Rig, gov24: Portal, changes: dict[str, Any]
@@ -303,7 +303,7 @@ def test_state_comes_back_as_it_was_sent(rig: Rig, gov24: Portal) -> None:
         {"claims": '{"userinfo":{"unknown":null,"name":{"essential":true}},"other":1}'},
         {"response_mode": "query"},
     ],
-    ids=lambda changes: "-".join(changes),
+    ids="-".join,
 )
 def test_what_the_specification_allows_begins_a_sign_in(
     rig: Rig, gov24: Portal, changes: dict[str, Any]

@@ -133,7 +133,7 @@ def test_links_come_from_the_settings_whatever_the_host_says(rig: Rig, host: str
         {"Cookie": "login-x=" + "y" * 10_000},
         {"Cookie": "=login-x; ;;; a=b; a=c"},
         {"Cookie": "lang=" + EVIL.replace('"', "")},
-        {"Cookie": "lang=xx; session=\xff".encode("latin-1")},
+        {"Cookie": "lang=xx; sinwon-session=\xff".encode("latin-1")},
         {"Accept-Language": "x" * 10_000},
         {"Accept-Language": "../../etc/passwd, ko;q=9, en;q=nan, *;q=-1"},
         {"Accept-Language": ",".join(f"x{n};q=0.{n}" for n in range(1000))},

@@ -45,7 +45,7 @@ def is_signed_in(portal: Portal) -> bool:
 def test_a_genuine_hint_signs_out_and_goes_back_with_state(
     rig: Rig, gov24: Portal, method: str, state: str | None
 ) -> None:
-    old_cookie = gov24.browser.cookies["session"]
+    old_cookie = gov24.browser.cookies["sinwon-session"]
     with harmless(rig, ("session.ended", None)):
         response = decent(
             leave(
@@ -61,7 +61,7 @@ def test_a_genuine_hint_signs_out_and_goes_back_with_state(
     assert str(location.copy_with(query=None)) == home(gov24)
     assert dict(location.params) == ({} if state is None else {"state": state})
     assert not is_signed_in(gov24)
-    gov24.browser.cookies.set("session", old_cookie, domain="127.0.0.1")
+    gov24.browser.cookies.set("sinwon-session", old_cookie, domain="127.0.0.1")
     assert not is_signed_in(gov24)
 
 
@@ -122,7 +122,7 @@ KINDS = sorted(altered_hints("e30.e30.AAAA".replace("e30", "eyJraWQiOiIxIn0")))
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_altered_hint_leads_nowhere_and_ends_nothing(rig: Rig, gov24: Portal, kind: str) -> None:
-    with harmless(rig, ("request.refused", "bad_request")):
+    with harmless(rig, ("request.refused", "bad_logout")):
         page(
             leave(
                 gov24,
@@ -152,7 +152,7 @@ def test_an_altered_hint_leads_nowhere_and_ends_nothing(rig: Rig, gov24: Portal,
     ],
 )
 def test_an_unregistered_uri_leads_nowhere_and_ends_nothing(rig: Rig, gov24: Portal, alter: Any) -> None:
-    with harmless(rig, ("request.refused", "bad_request")):
+    with harmless(rig, ("request.refused", "bad_logout")):
         wrong = alter(home(gov24))
         page(leave(gov24, id_token_hint=hint_of(gov24), post_logout_redirect_uri=wrong), 400)
     assert is_signed_in(gov24)
@@ -160,7 +160,7 @@ def test_an_unregistered_uri_leads_nowhere_and_ends_nothing(rig: Rig, gov24: Por
 
 @pytest.mark.parametrize("name", ["id_token_hint", "post_logout_redirect_uri", "state", "client_id"])
 def test_a_repeated_parameter_leads_nowhere(rig: Rig, gov24: Portal, name: str) -> None:
-    with harmless(rig, ("request.refused", "bad_request")):
+    with harmless(rig, ("request.refused", "bad_logout")):
         response = leave(
             gov24,
             id_token_hint=hint_of(gov24),
@@ -173,7 +173,7 @@ def test_a_repeated_parameter_leads_nowhere(rig: Rig, gov24: Portal, name: str) 
 
 
 def test_a_client_id_that_is_not_the_hints_leads_nowhere(rig: Rig, gov24: Portal) -> None:
-    with harmless(rig, ("request.refused", "bad_request")):
+    with harmless(rig, ("request.refused", "bad_logout")):
         page(leave(gov24, id_token_hint=hint_of(gov24), client_id="g4k"), 400)
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 import threading
+import tomllib
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from idp.admin import trust as trust_admin
+from idp.credentials.trust import TrustDocumentError
 from idp.fetch import FetchFailed
 from idp.models import db
 from idp.oidc import code as codes
@@ -200,7 +205,7 @@ def test_a_token_whose_grant_is_recorded_while_the_holder_signs_out_is_dead(rig:
 def test_a_session_ended_while_it_is_being_read_is_not_used(rig: Rig) -> None:
     portal = rig.portal("gov24")
     portal.sign_in()
-    cookie = portal.browser.cookies["session"]
+    cookie = portal.browser.cookies["sinwon-session"]
     store, swap = rig.house.store, rig.house.store.swap
 
     def ended_first(*args: Any, **kwargs: Any) -> bool:
@@ -235,7 +240,7 @@ def test_a_session_whose_sid_is_lost_is_ended_by_its_cookie(rig: Rig) -> None:
     """Signing out was interrupted half way: the second try must not only say that it is done."""
     portal = rig.portal("gov24")
     hint = portal.sign_in()["id_token"]
-    cookie = portal.browser.cookies["session"]
+    cookie = portal.browser.cookies["sinwon-session"]
     rig.house.store.take(f"sid:{portal.id_token_claims(hint)['sid']}")
     portal.browser.get(f"{rig.issuer}/logout", params={"id_token_hint": hint})
     assert rig.house.sessions.find(cookie) is None
@@ -477,3 +482,69 @@ def test_the_trust_registry_is_read_again_when_the_clock_is_set_back(rig: Rig) -
         rig.house.trust.snapshot()
         assert before is not None
         assert rig.house.trust._read_at < before  # type: ignore[operator]
+
+
+# -- what is remembered -------------------------------------------------------------------------------------------
+
+
+def test_a_value_that_a_portal_expects_is_not_kept(rig: Rig) -> None:
+    """Nothing about a holder is readable at rest, not even where the portal says it first."""
+    portal = rig.portal("gov24")
+    asked = {"name": {"value": "홍길동"}, "birthdate": {"values": ["1985-03-14"]}, "김영희": None}
+    begun = portal.begin(claims=json.dumps({"userinfo": asked, "id_token": asked}))
+    kept = json.dumps(rig.house.store.get(f"login:{login_id(begun)}"), ensure_ascii=False)
+    assert not [value for value in ("홍길동", "1985-03-14", "김영희") if value in kept]
+    tokens = portal.token(portal.callback(begun)["code"], begun.verifier).json()
+    assert portal.id_token_claims(tokens["id_token"])["name"] == "홍길동"
+
+
+def test_a_session_does_not_outlive_the_credential(rig: Rig) -> None:
+    portal = rig.portal("gov24")
+    begun = portal.begin()
+    answer = Answer(rig, portal.link(portal.page(begun)))
+    answer.issuer_payload["exp"] = rig.clock() + 600
+    resumed = portal.browser.get(answer.send().json()["redirect_uri"])
+    assert "code" in callback_parameters(portal.agree(resumed))
+    assert "code" in callback_parameters(portal.begin(prompt="none").response)
+    rig.clock.forward(601)
+    later = portal.begin(prompt="none")
+    to_portal(later.response, portal.redirect_uri, "login_required", later.state, rig.issuer)
+
+
+def test_a_presentation_that_could_not_be_recorded_is_not_accepted(rig: Rig, monkeypatch: Any) -> None:
+    """Decision D10, when the database goes away between the record and its commit."""
+    portal = rig.portal("gov24")
+    begun = portal.begin()
+    answer = Answer(rig, portal.link(portal.page(begun)))
+    key = f"login:{login_id(begun)}"
+    commit = Session.commit
+
+    def failing(session: Session) -> None:
+        login = rig.house.store.get(key)
+        if login is not None and login["state"] == "presented":
+            raise OperationalError("COMMIT", {}, Exception("gone"))
+        commit(session)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "commit", failing)
+        response = answer.encrypted()
+        sent = rig.http.post(answer.response_uri, data={"response": response})
+    assert sent.status_code == 503
+    login = rig.house.store.get(key)
+    assert login is not None
+    assert login["state"] == "waiting"
+    assert rig.http.post(answer.response_uri, data={"response": response}).status_code == 200
+
+
+def test_a_portal_does_not_change_its_sector_by_the_way(rig: Rig) -> None:
+    """Every holder would be a stranger to it (OpenID Connect Core 8.1)."""
+    with pytest.raises(RegistrationError, match=r"gov24\.example"):
+        rig.apply_portal("gov24", sector_identifier="elsewhere.example")
+
+
+@pytest.mark.parametrize("table", ["mission", "credential_type"])
+def test_an_entry_that_stands_twice_in_a_trust_file_is_refused(rig: Rig, table: str) -> None:
+    document = tomllib.loads(rig.prepared.trust_file.read_text("utf-8"))
+    document[table].append(document[table][0])
+    with rig.app.app_context(), pytest.raises(TrustDocumentError, match="stands twice"):
+        trust_admin.apply(document, now=rig.clock())

@@ -197,23 +197,23 @@ def test_a_session_ends_after_eight_hours_however_often_it_is_used(rig: Rig, gov
 
 
 def test_a_sign_in_gets_a_new_cookie_and_ends_the_session_before(rig: Rig, gov24: Portal) -> None:
-    old = gov24.browser.cookies["session"]
+    old = gov24.browser.cookies["sinwon-session"]
     begun = gov24.begin(prompt="login")
     gov24.callback(begun)
-    assert gov24.browser.cookies["session"] != old
+    assert gov24.browser.cookies["sinwon-session"] != old
     fixated = rig.portal("gov24")
-    fixated.browser.cookies.set("session", old, domain="127.0.0.1")
+    fixated.browser.cookies.set("sinwon-session", old, domain="127.0.0.1")
     with harmless(rig, ("login.refused", "login_required")):
         login_required(fixated, fixated.begin(prompt="none"))
 
 
 def test_a_cookie_that_somebody_else_chose_is_not_kept(rig: Rig) -> None:
     portal = rig.portal("gov24")
-    portal.browser.cookies.set("session", "chosen-by-an-attacker", domain="127.0.0.1")
+    portal.browser.cookies.set("sinwon-session", "chosen-by-an-attacker", domain="127.0.0.1")
     portal.sign_in()
-    mine = [cookie.value for cookie in portal.browser.cookies.jar if cookie.name == "session"]
+    mine = [cookie.value for cookie in portal.browser.cookies.jar if cookie.name == "sinwon-session"]
     victim = rig.portal("gov24")
-    victim.browser.cookies.set("session", "chosen-by-an-attacker", domain="127.0.0.1")
+    victim.browser.cookies.set("sinwon-session", "chosen-by-an-attacker", domain="127.0.0.1")
     with harmless(rig, ("login.refused", "login_required")):
         login_required(victim, victim.begin(prompt="none"))
     assert any(value != "chosen-by-an-attacker" for value in mine)
@@ -235,7 +235,7 @@ def test_neither_the_sid_nor_an_id_token_opens_a_session(rig: Rig, gov24: Portal
     sid = gov24.id_token_claims(tokens["id_token"])["sid"]
     for value in (sid, tokens["id_token"], tokens["access_token"]):
         other = rig.portal("gov24")
-        other.browser.cookies.set("session", value, domain="127.0.0.1")
+        other.browser.cookies.set("sinwon-session", value, domain="127.0.0.1")
         login_required(other, other.begin(prompt="none"))
 
 
@@ -253,5 +253,5 @@ def test_every_cookie_is_http_only_lax_and_bound_to_its_path(rig: Rig) -> None:
 
 
 def test_the_store_knows_the_cookie_by_its_digest_only(rig: Rig, gov24: Portal) -> None:
-    cookie = gov24.browser.cookies["session"]
+    cookie = gov24.browser.cookies["sinwon-session"]
     assert not [key for key in kept(rig, "session", "sid") if cookie in key]

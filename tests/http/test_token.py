@@ -101,7 +101,7 @@ def raw(rig: Rig, portal: Portal, **arguments: Any) -> httpx2.Response:
         {"query": "?x=1", "data": {"grant_type": "authorization_code", "code": "x"}},
         {"data": {}},
     ],
-    ids=lambda arguments: "-".join(arguments),
+    ids="-".join,
 )
 def test_parameters_come_in_a_form_and_nowhere_else(
     rig: Rig, gov24: Portal, arguments: dict[str, Any]

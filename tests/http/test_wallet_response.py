@@ -78,7 +78,7 @@ def test_a_form_that_is_no_answer_is_refused(rig: Rig, portal: Portal, kind: str
         {"content": b"response=x", "headers": {"Content-Type": "text/plain"}},
         {"content": b"\xff\xfe", "headers": {"Content-Type": "application/octet-stream"}},
     ],
-    ids=lambda arguments: "-".join(arguments),
+    ids="-".join,
 )
 def test_a_body_that_is_no_form_is_refused(rig: Rig, portal: Portal, arguments: dict[str, Any]) -> None:
     answer = Answer(rig, asked(portal)[1])

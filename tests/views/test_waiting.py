@@ -71,13 +71,13 @@ def test_many_pages_wait_on_one_thread(room: WaitingRoom, store: Store) -> None:
     with closing(enter(room)) as first:
         hear(first, b"\n\n")
         before = threading.active_count()
-        pages = [enter(room) for _ in range(200)]
+        pages = [enter(room, channel=f"login:{number}") for number in range(2, 202)]
         for page in pages:
             hear(page, b"\n\n")
         assert room.waiting == 201
         assert threading.active_count() == before
-        store.publish("login:1")
-        for page in pages:
+        for number, page in enumerate(pages, 2):
+            store.publish(f"login:{number}")
             assert b"changed" in hear(page, b"changed")
             page.close()
 
