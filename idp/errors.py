@@ -53,6 +53,7 @@ class AuthorizationError(SinwonError):
         self.description = description
         self.redirect_uri: str | None = None
         self.state: str | None = None
+        self.client_id: str | None = None
 
 
 class PresentationError(SinwonError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from idp.models import AuditEvent, writing
@@ -68,21 +69,23 @@ def record(
     reason: str | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add one event to the caller's transaction."""
+    """Insert one event in the caller's transaction."""
     where = origin.get()
-    session.add(
-        AuditEvent(
-            at=at,
-            name=event.value,
-            actor=where.actor,
-            client_id=client_id,
-            subject_id=subject_id,
-            login_id=login_id,
-            correlation_id=where.correlation_id,
-            ip=where.ip,
-            reason=reason,
-            detail=dict(detail) if detail else None,
-        )
+    # A plain INSERT: an object in the session would cost a third of a millisecond more, seven times a sign-in.
+    session.connection().execute(
+        insert(AuditEvent),
+        {
+            "at": at,
+            "name": event.value,
+            "actor": where.actor,
+            "client_id": client_id,
+            "subject_id": subject_id,
+            "login_id": login_id,
+            "correlation_id": where.correlation_id,
+            "ip": where.ip,
+            "reason": reason,
+            "detail": dict(detail) if detail else None,
+        },
     )
 
 

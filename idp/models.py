@@ -9,8 +9,9 @@ Whatever must not happen twice is decided here by a unique key, in the same tran
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
@@ -143,6 +144,11 @@ class Mission(Base):
     updated_at: Mapped[int] = mapped_column(Seconds)
 
 
+# A writer who finds SQLite busy sleeps up to 100 ms at a time, and newcomers overtake it. The one process that serves
+# (decision D21) hands the turn over at once.
+_sqlite_turn = threading.RLock()
+
+
 @contextmanager
 def writing() -> Iterator[Session]:
     """One transaction that writes: committed at the end, rolled back on any error.
@@ -152,13 +158,14 @@ def writing() -> Iterator[Session]:
     """
     session: Session = db.session()
     session.rollback()  # let go of a read snapshot, which could not be upgraded
-    session.connection(execution_options={"sinwon_writes": True})
-    try:
-        yield session
-        session.commit()
-    except BaseException:
-        session.rollback()
-        raise
+    with _sqlite_turn if session.get_bind().dialect.name == "sqlite" else nullcontext():
+        session.connection(execution_options={"sinwon_writes": True})
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
 
 
 def prepare_sqlite(engine: Engine) -> None:

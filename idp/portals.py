@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+from sqlalchemy import bindparam, select
 
 from idp.claims import CLAIMS, SCOPES
 from idp.models import Portal, db
@@ -194,11 +195,14 @@ def _authority(parts: SplitResult) -> str:
     return head if colon and port.isdigit() else parts.netloc
 
 
+_BY_CLIENT_ID = select(Portal.enabled, Portal.registration).where(Portal.client_id == bindparam("client_id"))
+
+
 def find(client_id: str) -> Registration | None:
     """The enabled portal with this client_id, or None."""
     if not client_id or "\0" in client_id or len(client_id) > 255:
         return None
-    row = db.session.get(Portal, client_id)
+    row = db.session.connection().execute(_BY_CLIENT_ID, {"client_id": client_id}).first()
     if row is None or not row.enabled:
         return None
     return msgspec.convert(row.registration, Registration)

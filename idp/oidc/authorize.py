@@ -78,6 +78,7 @@ def read(
     except AuthorizationError as error:
         error.redirect_uri = reading.made["redirect_uri"]
         error.state = reading.made.get("state")
+        error.client_id = reading.client.client_id
         raise
     return reading.client, AuthorizationRequest(**reading.made)
 

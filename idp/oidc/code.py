@@ -182,6 +182,7 @@ class Codes:
         if self._subjects.pairwise(subject_id, portal.sector) != request.expected_sub:
             error = AuthorizationError("login_required", "another person is signed in")
             error.redirect_uri, error.state = request.redirect_uri, request.state
+            error.client_id = request.client_id
             raise error
 
     # -- back from the portal --------------------------------------------------------------------------------

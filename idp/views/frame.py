@@ -253,7 +253,9 @@ class Frame:
         return self.error_page(reason, status=status, portal=portal, return_url=return_url)
 
     def _authorization_error(self, error: AuthorizationError) -> Response:
-        record_alone(Event.LOGIN_REFUSED, at=self.house.clock(), reason=error.error)
+        record_alone(
+            Event.LOGIN_REFUSED, at=self.house.clock(), client_id=error.client_id, reason=error.error
+        )
         log.info("%s %s", g.correlation_id, error)
         if error.redirect_uri is None:
             return self.error_page("bad_request", status=400)

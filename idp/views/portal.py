@@ -130,6 +130,7 @@ class PortalDoor:
     def _refused(self, asked: Any, error: str, description: str) -> AuthorizationError:
         refused = AuthorizationError(error, description)
         refused.redirect_uri, refused.state = asked.redirect_uri, asked.state
+        refused.client_id = asked.client_id
         return refused
 
     def _throttle(self) -> None:

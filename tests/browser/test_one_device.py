@@ -48,7 +48,7 @@ def test_a_holder_signs_in_and_the_portal_shows_what_was_verified(
     holder = new_visitor(lang, PHONE)
     holder.page.goto(holder.demo.portals)
     holder.page.locator(f".tile.portal-{portal} a").click()
-    holder.page.locator("#sign-in").click()
+    holder.press("#sign-in")
     assert holder.page.locator("html").get_attribute("lang") == lang
     holder.open_wallet()
     holder.show(PERSONAS[lang])

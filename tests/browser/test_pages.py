@@ -92,7 +92,7 @@ def test_pages_of_one_device(album: Album) -> None:
         album.add(f"consent-{portal}")
         if portal == "apostille":
             visitor.page.locator("#consent").evaluate("form => form.noValidate = true")
-            visitor.page.locator("#agree").click()
+            visitor.press("#agree")
             album.add("consent-not-ticked")
         visitor.agree()
         visitor.claims()
@@ -127,7 +127,7 @@ def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
     desk.type_number(wrong)
     desk.type_number(wrong)
     album.add("number-limit")
-    desk.page.locator("main a.button.main").click()
+    desk.press("main a.button.main")
     album.add("portal-error")
 
 
@@ -187,5 +187,5 @@ def test_asking_before_signing_out(album: Album) -> None:
     album.visitor.sign_in("gov24", "hong")
     album.visitor.page.goto(f"{album.visitor.demo.issuer}/logout")
     album.add("logout")
-    album.visitor.page.locator("main button").click()
+    album.visitor.press("main button")
     album.add("signed-out")

@@ -107,13 +107,13 @@ def test_back_after_signing_in_brings_the_browser_forward_again(visitor: Visitor
 def test_changing_the_language_keeps_the_login(visitor: Visitor) -> None:
     visitor.begin_with("gov24", prompt="consent")
     login = visitor.path
-    visitor.page.get_by_role("link", name="English").click()
+    visitor.press("nav a[hreflang=en]")
     assert visitor.path == login
     assert visitor.heading == "Sign in to Government24"
     visitor.open_wallet()
     visitor.show("hong")
     assert visitor.page.locator("html").get_attribute("lang") == "en"
-    visitor.page.get_by_role("link", name="한국어").click()
+    visitor.press("nav a[hreflang=ko]")
     assert visitor.at_consent()
     assert "정부24" in visitor.heading
     visitor.agree()
@@ -126,7 +126,7 @@ def test_the_number_page_keeps_its_login_in_another_language(new_visitor: NewVis
     phone.scan(desk.qr_link())
     phone.show("park")
     desk.page.locator("#number").wait_for()
-    desk.page.get_by_role("link", name="English").click()
+    desk.press("nav a[hreflang=en]")
     desk.type_number(phone.number_on_the_phone())
     desk.agree_if_asked()
     assert desk.claims()["name"] == "박민수"
@@ -137,8 +137,9 @@ def test_a_wrong_number_page_can_be_read_in_another_language(new_visitor: NewVis
     desk.begin("gov24")
     phone.scan(desk.qr_link())
     phone.show("park")
+    desk.page.locator("#number").wait_for()
     desk.type_number(f"{(int(phone.number_on_the_phone()) + 1) % 10_000:04}")
-    desk.page.get_by_role("link", name="English").click()
+    desk.press("nav a[hreflang=en]")
     assert desk.page.locator("html").get_attribute("lang") == "en"
     assert desk.page.locator("#number").is_visible()
 
@@ -154,7 +155,7 @@ def test_the_wallets_answer_in_another_browser_signs_nobody_in(new_visitor: NewV
     assert victim.login_cookies() == []
     thief.page.locator("text=SINWON-L004").wait_for()
     assert "홍길동" not in thief.page.content()
-    thief.page.locator("main a.button.main").click()
+    thief.press("main a.button.main")
     assert thief.error_code() == "access_denied"
 
 

@@ -44,7 +44,7 @@ def test_an_expired_login_says_so_by_itself_and_leads_back_to_the_portal(
     visitor.begin("gov24")
     rig.clock.forward(EXPIRED_S)
     visitor.page.locator("text=SINWON-L003").wait_for()
-    visitor.page.locator("main a.button.main").click()
+    visitor.press("main a.button.main")
     assert visitor.error_code() == "access_denied"
 
 
@@ -52,7 +52,7 @@ def test_more_time_is_more_time(rig: Rig, arrive: Arrive) -> None:
     visitor = arrive(java_script_enabled=False)
     visitor.begin("gov24")
     rig.clock.forward(EXPIRED_S - 60)
-    visitor.page.locator(".time button").click()
+    visitor.press(".time button")
     rig.clock.forward(EXPIRED_S - 60)
     visitor.page.reload()
     assert visitor.page.locator("#wallet-link").is_visible()

@@ -43,7 +43,8 @@ def test_the_number_field_has_the_focus_and_takes_digits_from_the_keyboard_alone
     phone.show("park")
     desk.page.locator("#number:focus").wait_for()
     desk.page.keyboard.type(phone.number_on_the_phone())
-    desk.page.keyboard.press("Enter")
+    with desk.page.expect_navigation():
+        desk.page.keyboard.press("Enter")
     desk.agree_if_asked()
     assert desk.claims()["name"] == "박민수"
 
@@ -63,13 +64,14 @@ def test_three_wrong_numbers_end_the_sign_in_with_a_way_back_to_the_portal(new_v
     for _ in range(3):
         desk.type_number(another(phone.number_on_the_phone()))
     assert "SINWON-L007" in desk.page.locator("main").inner_text()
-    desk.page.locator("main a.button.main").click()
+    desk.press("main a.button.main")
     assert desk.error_code() == "access_denied"
 
 
 def test_a_number_that_is_not_four_digits_is_stopped_by_the_page(new_visitor: NewVisitor) -> None:
     desk, _ = at_the_number(new_visitor)
-    desk.type_number("12")
+    desk.page.locator("#number").fill("12")
+    desk.page.locator("#confirm button").click()
     assert desk.page.locator("#number:invalid").count() == 1
     assert desk.page.locator("#wrong").count() == 0
 

@@ -43,4 +43,4 @@ def test_the_page_refreshes_itself_but_not_while_a_number_is_typed(new_visitor: 
 
 def refresh(desk: Visitor) -> None:
     """The link that every waiting page has."""
-    desk.page.locator(".time a").click()
+    desk.press(".time a")

@@ -89,6 +89,11 @@ class Visitor:
     def heading(self) -> str:
         return self.page.locator("h1").inner_text()
 
+    def press(self, selector: str) -> None:
+        """Click what leads to another page, and be there."""
+        with self.page.expect_navigation():
+            self.page.locator(selector).click()
+
     def at_consent(self) -> bool:
         return self.path.endswith("/consent")
 
@@ -100,8 +105,7 @@ class Visitor:
     def begin(self, portal: str = "gov24") -> None:
         """The sign-in page for a portal."""
         self.open_portal(portal)
-        self.page.locator("#sign-in").click()
-        self.page.wait_for_url("**/login/*")
+        self.press("#sign-in")
 
     def begin_with(self, portal: str, **parameters: str) -> None:
         """The sign-in page, with more parameters than the portal would send."""
@@ -146,7 +150,7 @@ class Visitor:
     def show(self, persona: str = "hong", fault: str = "") -> None:
         """Show a persona's certificate; where the wallet leads to is loaded."""
         self.choose(persona, fault)
-        self.page.locator("#present button[value=show]").click()
+        self.press("#present button[value=show]")
 
     def show_and_stay(self, persona: str) -> None:
         """Show a certificate, but do not go where the wallet leads to."""
@@ -156,7 +160,7 @@ class Visitor:
         assert answered.status == 303
 
     def refuse_in_wallet(self) -> None:
-        self.page.locator("#present button[value=refuse]").click()
+        self.press("#present button[value=refuse]")
 
     # -- at the provider -------------------------------------------------------------------------------------
 
@@ -165,20 +169,20 @@ class Visitor:
         return self.page.locator("#qr").get_attribute("data-link") or ""
 
     def cancel(self) -> None:
-        self.page.locator("form.back button").click()
+        self.press("form.back button")
 
     def number_on_the_phone(self) -> str:
         return self.page.locator("#confirmation-number").inner_text().strip()
 
     def type_number(self, number: str) -> None:
         self.page.locator("#number").fill(number)
-        self.page.locator("#confirm button").click()
+        self.press("#confirm button")
 
     def agree(self) -> None:
         """Agree to everything that must be agreed to."""
         for box in self.page.locator("#consent input[type=checkbox][required]").all():
             box.check()
-        self.page.locator("#agree").click()
+        self.press("#agree")
 
     def agree_if_asked(self) -> None:
         """This person may have agreed before, in another test."""
@@ -186,7 +190,7 @@ class Visitor:
             self.agree()
 
     def refuse_consent(self) -> None:
-        self.page.locator("#consent button[value=refuse]").click()
+        self.press("#consent button[value=refuse]")
 
     # -- all of it -------------------------------------------------------------------------------------------
 

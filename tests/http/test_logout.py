@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import httpx2
@@ -196,7 +197,7 @@ def test_without_a_hint_the_holder_is_asked_and_sent_nowhere(
     with harmless(rig):
         asked = page(leave(gov24, **given), 200)
     assert is_signed_in(gov24)
-    form = dict(__import__("re").findall(r'name="([^"]+)" value="([^"]*)"', asked.text))
+    form = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', asked.text))
     with harmless(rig, ("session.ended", None)):
         page(leave(gov24, "POST", csrf=form["csrf"]), 200)
     assert not is_signed_in(gov24)

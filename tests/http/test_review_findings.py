@@ -548,3 +548,14 @@ def test_an_entry_that_stands_twice_in_a_trust_file_is_refused(rig: Rig, table: 
     document[table].append(document[table][0])
     with rig.app.app_context(), pytest.raises(TrustDocumentError, match="stands twice"):
         trust_admin.apply(document, now=rig.clock())
+
+
+def test_the_audit_of_a_refused_request_says_whose_it_was(rig: Rig) -> None:
+    portal = rig.portal("gov24")
+    last = rig.last_event()
+    portal.begin(response_type="token")
+    portal.begin(prompt="none")
+    assert [(event.name, event.client_id) for event in rig.events(after=last)] == [
+        ("login.refused", "gov24"),
+        ("login.refused", "gov24"),
+    ]
