@@ -24,7 +24,8 @@ from idp.app import bare_app
 from idp.credentials.trust import TrustDocumentError
 from idp.events import Event, Origin, origin, record_alone
 from idp.keys import Keys, RotationPending, WrongKeyEncryptionKey
-from idp.models import db
+from idp.models import db, writing
+from idp.models import sweep as forget
 from idp.openid4vp.request import Signer, SignerError
 from idp.portals import RegistrationError
 from idp.serve import Server
@@ -116,6 +117,14 @@ def migrate(settings: Settings) -> None:
     revisions = schema.pending(settings.database_url)
     schema.upgrade(settings.database_url)
     click.echo(f"The database is up to date ({len(revisions)} revisions applied).")
+
+
+@cli.command()
+@with_settings
+def sweep(settings: Settings) -> None:
+    """Delete what has expired: redeemed codes, used assertions. Run it nightly."""
+    with _migrated(settings).app_context(), writing() as session:
+        click.echo(f"Deleted {forget(session, clock.now())} rows.")
 
 
 # -- data -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ No column here holds a value from a holder's credential. A `Subject` is a random
 person is `HMAC(pepper, person key)` in `SubjectKey`. Times are whole seconds since the epoch.
 
 Whatever must not happen twice is decided here by a unique key, in the same transaction that records it:
-`Grant` for authorization codes, `Consumed` for response codes and client assertions.
+`Grant` for authorization codes, `Consumed` for finished logins and client assertions.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, event
+from sqlalchemy import JSON, BigInteger, CursorResult, ForeignKey, Index, Integer, String, delete, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -101,7 +101,7 @@ class Grant(Base):
 
 
 class Consumed(Base):
-    """Something that may be used once and was: the digest of a response code, a client assertion's jti."""
+    """Something that may be used once and was: the digest of a finished login's id, of a client assertion's jti."""
 
     __tablename__ = "consumed"
     kind: Mapped[str] = mapped_column(String(24), primary_key=True)
@@ -166,6 +166,17 @@ def writing() -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+def sweep(session: Session, now: int) -> int:
+    """Forget grants and used-up things that expired, in the caller's transaction; how many rows that were.
+
+    Nothing that could still be replayed expires here: each row outlives what it guards.
+    """
+    return sum(
+        cast("CursorResult[Any]", session.execute(delete(table).where(table.expires_at < now))).rowcount
+        for table in (Grant, Consumed)
+    )
 
 
 def prepare_sqlite(engine: Engine) -> None:

@@ -21,7 +21,7 @@ _PURPOSE = "session"
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A signed-in browser. `id` is the `sid` that portals see; it is not the cookie."""
+    """A signed-in browser. `id` is neither its cookie nor a `sid`: of those, each sector has its own."""
 
     id: str
     subject_id: str
@@ -92,9 +92,18 @@ class Sessions:
             return None
         return _read(self._store.take(_key(cookie)))
 
-    def end_by_id(self, session_id: str) -> Session | None:
+    def sid(self, session_id: str, sector: str) -> str:
+        """The `sid` that portals of this sector see: like `sub`, it must not link a person across portals."""
+        return seal.mac(seal.derive(session_id.encode("utf-8"), "sid"), sector)
+
+    def introduce(self, session_id: str, sector: str) -> None:
+        """From now on a portal of this sector may end the session by its `sid`."""
+        self._store.put(_sid_key(self.sid(session_id, sector)), {"id": session_id}, self._max_s)
+
+    def end_by_sid(self, sid: str) -> Session | None:
         """End a session by its `sid`: the browser's cookie is not always there to say which (a cross-site POST)."""
-        pointer = self._store.take(_id_key(session_id)) if 0 < len(session_id) <= 64 else None
+        known = self._store.take(_sid_key(sid)) if 0 < len(sid) <= 64 else None
+        pointer = self._store.take(_id_key(str(known["id"]))) if known is not None else None
         return _read(self._store.take(str(pointer["key"]))) if pointer is not None else None
 
 
@@ -106,8 +115,12 @@ def _read(document: dict[str, Any] | None) -> Session | None:
         return None
 
 
+def _sid_key(sid: str) -> str:
+    return f"sid:{sid}"
+
+
 def _id_key(session_id: str) -> str:
-    return f"sid:{session_id}"
+    return f"session-id:{session_id}"
 
 
 def _key(cookie: str) -> str:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,3 +189,14 @@ def test_the_demo_tells_machines_where_everything_is(deployment: Deployment) -> 
         process.terminate()
         process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+def test_what_expired_is_swept_and_nothing_else(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+        rows = [("login", "a" * 64, 1), ("login", "b" * 64, 2**40)]
+        database.executemany("INSERT INTO consumed (kind, digest, expires_at) VALUES (?, ?, ?)", rows)
+    done = deployment.idp("sweep")
+    assert done.stdout == "Deleted 1 rows.\n", done.stderr
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+        assert database.execute("SELECT digest FROM consumed").fetchall() == [("b" * 64,)]

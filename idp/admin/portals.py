@@ -15,8 +15,8 @@ from idp.models import Portal, writing
 def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
     """Create or replace the portals of a `portals.toml`; the client_ids that changed.
 
-    A portal that is not in the file is left alone. Raises portals.RegistrationError with every problem of every
-    portal, and then nothing is written.
+    A portal that is not in the file is left alone, and one that is switched off stays so. Raises
+    portals.RegistrationError with every problem of every portal, and then nothing is written.
     """
     problems: list[str] = []
     registrations = []
@@ -37,10 +37,10 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
         for registration in registrations:
             made = portals.document(registration)
             row = session.get(Portal, registration.client_id)
-            if row is not None and row.registration == made and row.enabled:
+            if row is not None and row.registration == made:
                 continue
             if row is None:
-                row = Portal(client_id=registration.client_id)
+                row = Portal(client_id=registration.client_id, enabled=True)
                 session.add(row)
             elif (sector := _registered(row).sector) != registration.sector:
                 # Every holder would be somebody else to this portal from now on (OpenID Connect Core 8.1).
@@ -50,7 +50,7 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
                         "by which holders are known there"
                     ]
                 )
-            row.registration, row.enabled, row.updated_at = made, True, now
+            row.registration, row.updated_at = made, now
             record(session, Event.PORTAL_APPLIED, at=now, client_id=registration.client_id)
             changed.append(registration.client_id)
     return changed

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from idp import seal
 from idp.clock import Clock
@@ -27,7 +26,7 @@ from idp.login.records import (
     State,
     Via,
 )
-from idp.models import Consumed, writing
+from idp.models import writing
 from idp.settings import Settings
 from idp.store import Store
 
@@ -277,8 +276,12 @@ class Logins:
         )
         self._store.publish(_key(login.id))
 
-    def refuse(self, login: Login, reason: str) -> None:
-        """The wallet says that the holder refused, or that it cannot answer (OpenID4VP 1.0, section 8.5)."""
+    def refuse(self, login: Login, ask: Ask, reason: str) -> None:
+        """The wallet says that the holder refused, or that it cannot answer (OpenID4VP 1.0, section 8.5).
+
+        That ends a login on one device. To a QR code anybody who sees it can say so: there it is a problem that the
+        page shows, and the holder at the page decides.
+        """
         record_alone(
             Event.WALLET_REFUSED,
             at=self._clock(),
@@ -290,7 +293,8 @@ class Logins:
         def change(current: Login) -> Login:
             if current.state is not State.WAITING:
                 return current
-            return msgspec.structs.replace(current, state=State.REFUSED, problem=Problem("wallet_refused"))
+            state = State.WAITING if ask.via == "qr" else State.REFUSED
+            return msgspec.structs.replace(current, state=state, problem=Problem("wallet_refused"))
 
         self._change(login, change)
         self._store.publish(_key(login.id))
@@ -337,14 +341,7 @@ class Logins:
             raise LoginError("response_code_wrong", status=403)
         if login.state is State.READY:
             return login  # a reload of the page the wallet opened
-        try:
-            self._consume("response_code", response_code, login)
-        except LoginError:
-            # The same address twice at once (a browser that loads ahead): the first has brought it here.
-            login = self.show(login_id, cookie)
-            if login.state in {State.READY, State.FINISHED}:
-                return login
-            raise
+        # Not spent here: in this browser it may be loaded twice. What happens once is the code (`oidc.code`).
         return self._change(login, _ready)
 
     def confirm(self, login: Login, number: str) -> Login:
@@ -452,13 +449,6 @@ class Logins:
                 return changed
             login = self._load(login.id)
         raise LoginError("unavailable", "too many changes at once", status=503)
-
-    def _consume(self, kind: str, value: str, login: Login) -> None:
-        try:
-            with writing() as session:
-                session.add(Consumed(kind=kind, digest=seal.digest(value), expires_at=login.expires_at))
-        except IntegrityError as error:
-            raise LoginError("response_code_wrong", "used before", status=403) from error
 
 
 def csrf_token(cookie: str, login_id: str) -> str:

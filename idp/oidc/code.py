@@ -157,6 +157,7 @@ class Codes:
         cookie = None
         if session is None:
             session, cookie = self._sessions.start(subject_id, answer, proof)
+        self._sessions.introduce(session.id, portal.sector)
         code = seal.random_token()
         released = Released(
             claims=claims.release(names, proof.claims),
@@ -303,7 +304,7 @@ class Codes:
             "auth_time": stored.auth_time,
             "acr": stored.acr,
             "amr": list(stored.amr),
-            "sid": stored.session_id,
+            "sid": self._sessions.sid(stored.session_id, portal.sector),
             "nonce": request.nonce,
         }
         holder_claims = {

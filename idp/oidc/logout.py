@@ -18,10 +18,10 @@ MAX_STATE = 4096
 
 @dataclass(frozen=True)
 class LogoutRequest:
-    """A checked request. `session_id` is the `sid` of the hint: that session may be ended without asking."""
+    """A checked request. `sid` is that of the hint: the session it names may be ended without asking."""
 
     client_id: str | None
-    session_id: str | None
+    sid: str | None
     location: str | None
     state: str | None
 

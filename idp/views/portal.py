@@ -240,10 +240,10 @@ class PortalDoor:
         # Without a session there is nothing to end, and nothing to protect: the second click of a double one.
         if confirmed and session is not None and not self._is_our_form(cookie or ""):
             raise LoginError("form_expired", status=403)
-        if asked.session_id is not None:  # a genuine ID token says which session; its portal may end it
-            self._ended(self.house.sessions.end_by_id(asked.session_id))
+        if asked.sid is not None:  # a genuine ID token says which session; its portal may end it
+            self._ended(self.house.sessions.end_by_sid(asked.sid))
         if session is not None:
-            if session.id != asked.session_id and not confirmed:
+            if self._sid(session, asked.client_id) != asked.sid and not confirmed:
                 return self._ask_to_sign_out(cookie or "")
             self._ended(self.house.sessions.end(cookie))
         self.frame.set_cookie(SESSION_COOKIE, "", 0)
@@ -252,6 +252,11 @@ class PortalDoor:
                 _with_state(asked.location, asked.state) if asked.state is not None else asked.location
             )
         return self.frame.page("logged_out.html", return_url=None)
+
+    def _sid(self, session: Session, client_id: str | None) -> str:
+        """How the portal that asks knows this browser's session."""
+        portal = portals.find(client_id or "")
+        return self.house.sessions.sid(session.id, portal.sector) if portal is not None else ""
 
     def _is_our_form(self, cookie: str) -> bool:
         return forms_match(csrf_for_session(cookie), request.form["csrf"])

@@ -94,7 +94,7 @@ class WalletDoor:
         secret = self.house.logins.ask_secret(ask)
         answered = self.house.responses.read(form, ask, secret, self._question(portal, login))
         if isinstance(answered, WalletRefusal):
-            self.house.logins.refuse(login, answered.code)
+            self.house.logins.refuse(login, ask, answered.code)
             return None
         acr = f"{self.issuer}/acr/{answered.acr_level}"
         if not acr_reached(portal, login.request, acr, self.issuer):

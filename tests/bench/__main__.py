@@ -18,6 +18,8 @@ def main() -> None:
     start = figures.start(max(5 // few, 1))
     with figures.demo() as running, figures.place_of(running) as place:
         memory_new = processes.memory(running.worker)
+        say("warming up")
+        warm = figures.sign_ins(running, place, at_once=4, number=40)
         signed_in = []
         for at_once, number in ((1, 200), (4, 400), (16, 400)):
             say(f"sign-ins, {at_once} at once")
@@ -39,6 +41,7 @@ def main() -> None:
             sign_ins=signed_in,
             memory_new=memory_new,
             memory_used=memory_used,
+            before_memory=warm.number + sum(one.number for one in signed_in),
             page=page,
             waiting=waiting,
         )

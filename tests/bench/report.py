@@ -32,6 +32,7 @@ def document(
     sign_ins: Sequence[SignIns],
     memory_new: Memory,
     memory_used: Memory,
+    before_memory: int,
     page: Sequence[Page],
     waiting: Waiting,
 ) -> str:
@@ -41,7 +42,7 @@ def document(
         _start(start),
         _presentation(presentation),
         _sign_ins(sign_ins),
-        _memory(memory_new, memory_used, sum(one.number for one in sign_ins)),
+        _memory(memory_new, memory_used, before_memory),
         _page(page),
         _waiting(waiting),
     )
@@ -64,7 +65,9 @@ How to read it: everything runs on this one machine. The provider is `idp demo` 
 threads, SQLite for database and store, every commit synced to disk, plain HTTP); holders, wallets and portals are
 scripts in another process and take their share of the same cores. p50 is the median, p99 what one in a hundred
 exceeds. CPU is processor time, which says more about a larger machine than the wall clock does. Figures of two runs
-on one machine differ by some ten per cent; on a busy machine by far more."""
+on one machine differ by some ten per cent; on a busy machine by far more.
+
+Not measured here: PostgreSQL and Redis, several processes, TLS, real networks, wallets on phones."""
 
 
 def _start(start: Start) -> str:
@@ -91,15 +94,15 @@ def _presentation(presentation: Presentation) -> str:
 
 An SD-JWT VC with key binding: two signatures, disclosures, the issuer's chain and the status list. The chain of a
 mission's signer and the list are remembered between presentations; the first one of a mission, with both still to be
-read, took {presentation.first_ms:.1f} ms (without fetching the list over the network). The POST adds decryption
-({presentation.bytes:,} bytes), the query, the checks of the login, sealing to the browser and one durable audit row; it
-is timed at the client, one request at a time, and its CPU is the server's."""
+read, took {presentation.first_ms:.1f} ms (the list not fetched over a network). The POST ({presentation.bytes:,} bytes) adds decryption,
+the query, the checks of the login, sealing to the browser and one durable audit row. It is timed at the client, one
+request at a time, and its CPU is the server's."""
 
 
 def _sign_ins(sign_ins: Sequence[SignIns]) -> str:
     rows = "\n".join(
-        f"| {one.at_once} | {one.number} | {one.per_s:.0f} | {one.whole.p50_ms:.0f} | {one.whole.p99_ms:.0f} "
-        f"| {one.errors} | {one.whole.cpu_ms or 0:.0f} | {one.client_cpu_ms:.0f} "
+        f"| {one.at_once} | {one.number} | {one.errors} | {one.per_s:.0f} | {one.whole.p50_ms:.0f} "
+        f"| {one.whole.p99_ms:.0f} | {one.whole.cpu_ms or 0:.0f} | {one.client_cpu_ms:.0f} "
         f"| {100 * one.server_share:.0f} % | {100 * one.client_share:.0f} % |"
         for one in sign_ins
     )
@@ -110,15 +113,16 @@ def _sign_ins(sign_ins: Sequence[SignIns]) -> str:
     return f"""
 ## Complete sign-ins, one process, embedded defaults
 
-From `/authorize` to the claims at UserInfo: {len(STEPS)} requests, six of which commit to the database. Every holder is new
-and sees the consent page.
+From `/authorize` to the claims at UserInfo: {len(STEPS)} requests, six of which commit to the database. Every holder is
+new and sees the consent page. So many sign-ins are under way at once; whoever has arrived is followed by the next.
 
-| at once | sign-ins | per second | p50 ms | p99 ms | errors | server CPU ms each | client CPU ms each | server, of one core | client, of one core |
+| at once | sign-ins | errors | per second | p50 ms | p99 ms | server CPU | client CPU | server busy | client busy |
 |---|---|---|---|---|---|---|---|---|---|
 {rows}
 
-One process runs Python on one core at a time: the server's CPU per sign-in is the limit of one process. More need
-PostgreSQL and more processes. Static files are cached by browsers and are not fetched here.
+CPU is in ms for one sign-in. Busy is the share of a core: a process runs Python on one core at a time, so the
+server's CPU is the limit of one process. More need PostgreSQL and more processes. Style and script are cached by
+browsers and not fetched here.
 
 Where the time goes, one sign-in at a time:
 
@@ -160,8 +164,8 @@ def _waiting(waiting: Waiting) -> str:
     return f"""
 ## Waiting pages
 
-{waiting.pages:,} sign-in pages hold an event stream to one worker; the wallets of {waiting.answered} of them answer, one after the other
-(decision D20 in [decisions.md](decisions.md)).
+{waiting.pages:,} sign-in pages hold an event stream to one worker (decision D20 in [decisions.md](decisions.md)); the
+wallets of {waiting.answered} of them answer, one after the other.
 
 | | before | with {waiting.pages:,} streams |
 |---|---|---|
