@@ -94,9 +94,9 @@ def _presentation(presentation: Presentation) -> str:
 
 An SD-JWT VC with key binding: two signatures, disclosures, the issuer's chain and the status list. The chain of a
 mission's signer and the list are remembered between presentations; the first one of a mission, with both still to be
-read, took {presentation.first_ms:.1f} ms (the list not fetched over a network). The POST ({presentation.bytes:,} bytes) adds decryption,
-the query, the checks of the login, sealing to the browser and one durable audit row. It is timed at the client, one
-request at a time, and its CPU is the server's."""
+read, took {presentation.first_ms:.1f} ms (the list not fetched over a network). The POST adds decryption
+({presentation.bytes:,} bytes), the query, the checks of the login, sealing to the browser and a durable audit row. It
+is timed at the client, one request at a time, and its CPU is the server's."""
 
 
 def _sign_ins(sign_ins: Sequence[SignIns]) -> str:
@@ -113,7 +113,7 @@ def _sign_ins(sign_ins: Sequence[SignIns]) -> str:
     return f"""
 ## Complete sign-ins, one process, embedded defaults
 
-From `/authorize` to the claims at UserInfo: {len(STEPS)} requests, six of which commit to the database. Every holder is
+From `/authorize` to the claims at UserInfo: {len(STEPS)} requests, six of which commit to the database. Everybody is
 new and sees the consent page. So many sign-ins are under way at once; whoever has arrived is followed by the next.
 
 | at once | sign-ins | errors | per second | p50 ms | p99 ms | server CPU | client CPU | server busy | client busy |
