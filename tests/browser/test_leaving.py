@@ -32,13 +32,16 @@ def test_a_refusal_in_the_wallet_returns_to_the_portal_with_access_denied(visito
     assert visitor.error_code() == "access_denied"
 
 
-def test_a_refusal_on_the_phone_sends_the_desk_back_to_the_portal(new_visitor: NewVisitor) -> None:
+def test_a_refusal_on_the_phone_is_shown_at_the_desk_which_decides(new_visitor: NewVisitor) -> None:
+    """Whoever sees the code can refuse it: only the holder at the page ends the sign-in."""
     desk, phone = new_visitor("ko"), new_visitor("ko", PHONE)
     desk.begin("gov24")
     phone.scan(desk.qr_link())
     phone.refuse_in_wallet()
     assert phone.page.locator("#outcome").get_attribute("data-outcome") == "declined"
-    desk.page.wait_for_url("**/gov24/callback?*")
+    desk.page.get_by_text("SINWON-W001").wait_for()
+    desk.cancel()
+    assert desk.path == "/gov24/callback"
     assert desk.error_code() == "access_denied"
 
 
