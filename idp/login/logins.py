@@ -50,15 +50,7 @@ class Logins:
     def start(self, request: AuthorizationRequest) -> tuple[Login, str]:
         """A new login, and the secret for its cookie."""
         cookie, login = self._new(request)
-        with writing() as session:
-            record(
-                session,
-                Event.LOGIN_STARTED,
-                at=login.created_at,
-                client_id=request.client_id,
-                login_id=login.id,
-            )
-        self._put(login)
+        self._begin(login)
         return login, cookie
 
     def start_presented(
@@ -66,20 +58,22 @@ class Logins:
     ) -> tuple[Login, str]:
         """A login that needs no wallet: an earlier presentation of this browser's session still holds."""
         cookie, login = self._new(request)
-        login = msgspec.structs.replace(
-            login, state=State.READY, answer=msgspec.structs.replace(answer, sealed_proof=_seal(login, proof))
-        )
+        answer = msgspec.structs.replace(answer, sealed_proof=_seal(login, proof))
+        login = msgspec.structs.replace(login, state=State.READY, answer=answer)
+        self._begin(login, reason="session")
+        return login, cookie
+
+    def _begin(self, login: Login, *, reason: str | None = None) -> None:
         with writing() as session:
             record(
                 session,
                 Event.LOGIN_STARTED,
                 at=login.created_at,
-                client_id=request.client_id,
+                client_id=login.request.client_id,
                 login_id=login.id,
-                reason="session",
+                reason=reason,
             )
         self._put(login)
-        return login, cookie
 
     def _new(self, request: AuthorizationRequest) -> tuple[str, Login]:
         cookie = seal.browser_secret()
