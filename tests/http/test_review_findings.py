@@ -551,7 +551,7 @@ def test_the_audit_of_a_refused_request_says_whose_it_was(rig: Rig) -> None:
 
 def test_a_bystander_who_refuses_a_qr_code_does_not_end_the_login(rig: Rig) -> None:
     portal = rig.portal("gov24")
-    begun = portal.begin()
+    begun = portal.begin(prompt="consent")
     page_ = portal.page(begun)
     refused = rig.wallet.refuse(rig.wallet.receive(parse_link(portal.qr(page_))))
     assert refused.status == 200
