@@ -199,11 +199,6 @@ def release(names: Collection[str], credential_claims: Mapping[str, Any]) -> dic
     return {name: value for name, value in made.items() if value is not None}
 
 
-def at_path(claims: Mapping[str, Any], path: Path) -> Any:
-    """The value at a path of object keys, or None."""
-    return _member(*(str(step) for step in path))(claims)
-
-
 def as_list(value: Any) -> list[Any]:
     """OpenID Identity Assurance lets `verified_claims` be one object or an array of them."""
     if value is None:

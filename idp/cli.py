@@ -23,7 +23,7 @@ from idp.admin import trust as trust_admin
 from idp.app import bare_app
 from idp.credentials.trust import TrustDocumentError
 from idp.events import Event, Origin, origin, record_alone
-from idp.keys import Keys, RotationPending, WrongKeyEncryptionKey
+from idp.keys import Keys, RotationPending, UnknownKey, WrongKeyEncryptionKey
 from idp.models import db, writing
 from idp.models import sweep as forget
 from idp.openid4vp.request import Signer, SignerError
@@ -214,6 +214,20 @@ def keys_rotate(settings: Settings, alg: str, *, at_once: bool) -> None:
             fail(str(error))
         record_alone(Event.KEY_ROTATED, at=clock.now(), detail={"alg": alg, "kid": kid})
     click.echo(f"New {alg} key {kid}")
+
+
+@keys.command("remove")
+@click.argument("kid")
+@with_settings
+def keys_remove(settings: Settings, kid: str) -> None:
+    """Take away at once a key that others may have copied; where it was active, a new one signs."""
+    with _migrated(settings).app_context():
+        try:
+            _keys(settings).remove(kid)
+        except UnknownKey:
+            fail(f"There is no key {kid}.")
+        record_alone(Event.KEY_REMOVED, at=clock.now(), detail={"kid": kid})
+    click.echo(f"Removed {kid}")
 
 
 # -- the demo -------------------------------------------------------------------------------------------------

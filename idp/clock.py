@@ -7,11 +7,8 @@ request sees one time. Times are whole seconds since 1970-01-01T00:00:00Z (a JWT
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 Clock = Callable[[], int]
-
-SEOUL = ZoneInfo("Asia/Seoul")
 
 
 def now() -> int:

@@ -44,6 +44,7 @@ class Event(StrEnum):
     PORTAL_APPLIED = "admin.portal_applied"
     TRUST_APPLIED = "admin.trust_applied"
     KEY_ROTATED = "admin.key_rotated"
+    KEY_REMOVED = "admin.key_removed"
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,12 @@ def test_a_rotated_key_is_published_before_it_signs(deployment: Deployment) -> N
     states = {line.split()[0]: line.split()[2] for line in listed if " ES256 " in line}
     assert states[first.stdout.split()[-1]] == "active"
     assert states[second.stdout.split()[-1]] == "published"
+    assert deployment.idp("keys", "remove", first.stdout.split()[-1]).returncode == 0
+    after = deployment.idp("keys", "list").stdout
+    assert [line.split()[2] for line in after.splitlines() if second.stdout.split()[-1] in line] == ["active"]
+    unknown = deployment.idp("keys", "remove", "nobody")
+    assert unknown.returncode == 1
+    assert "nobody" in unknown.stderr
 
 
 @pytest.mark.parametrize("name", ["IDP_CONFIG", "IDP_MODE"])

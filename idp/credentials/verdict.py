@@ -43,7 +43,6 @@ class Reason(StrEnum):
     DISCLOSURE_FORBIDDEN = "disclosure_forbidden"
     CLAIM_INVALID = "claim_invalid"
     MISSION_MISMATCH = "mission_mismatch"
-    QUERY_NOT_SATISFIED = "query_not_satisfied"
     # Who shows it, to whom, in answer to what.
     HOLDER_KEY = "holder_key"
     KEY_BINDING_MISSING = "key_binding_missing"

@@ -30,6 +30,7 @@ from idp.login.records import (
     Problem,
     Proof,
     State,
+    StillBeingMade,
     Via,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "Problem",
     "Proof",
     "State",
+    "StillBeingMade",
     "Via",
     "channel",
     "csrf_token",

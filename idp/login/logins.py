@@ -24,6 +24,7 @@ from idp.login.records import (
     Problem,
     Proof,
     State,
+    StillBeingMade,
     Via,
 )
 from idp.models import writing
@@ -405,12 +406,12 @@ class Logins:
     def location(self, login: Login, cookie: str) -> str:
         """Where a finished login went.
 
-        Raises LoginEnded once the code in it is stale, LoginError `form_expired` while it is only being made.
+        Raises LoginEnded once the code in it is stale, StillBeingMade until it is there.
         """
         if self._clock() >= login.expires_at:
             raise LoginEnded("login_finished", login)
         if login.sealed_location is None:
-            raise LoginError("form_expired", status=409)
+            raise StillBeingMade
         return seal.open_with_browser(cookie, login.sealed_location, _purpose(login)).decode("utf-8")
 
     def cancel(self, login: Login, event: Event = Event.LOGIN_CANCELLED) -> None:

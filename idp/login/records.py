@@ -108,6 +108,13 @@ class LoginEnded(LoginError):
         self.login = login
 
 
+class StillBeingMade(LoginError):
+    """The login was taken, and where it goes is not known yet: ask again in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("form_expired", status=409)
+
+
 class Proof(msgspec.Struct, frozen=True):
     """What a wallet proved: claims of the credential, and the evidence for `verified_claims`.
 

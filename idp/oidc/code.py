@@ -254,7 +254,7 @@ class Codes:
                         subject_id=stored.subject_id,
                         session_id=stored.session_id,
                         redeemed_at=now,
-                        expires_at=now + self._times.access_token_ttl_s,
+                        expires_at=now + max(self._times.access_token_ttl_s, self._times.code_ttl_s),
                     )
                 )
                 record(

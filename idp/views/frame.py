@@ -24,7 +24,7 @@ from idp.clock import iso
 from idp.errors import AuthorizationError, LoginError, PageError, PresentationError, Unavailable
 from idp.events import Event, Origin, origin, record_alone
 from idp.login import Login, LoginEnded
-from idp.oidc.authorize import redirect
+from idp.oidc.authorize import error_redirect
 from idp.openid4vp.question import NoCredentialType
 from idp.portals import Registration
 from idp.views import language
@@ -240,34 +240,31 @@ class Frame:
     def ended(self, login: Login, reason: str, *, status: int) -> Response:
         """A login that is over, with the way back to its portal."""
         self.speak_for(login)
-        portal = portals.find(login.request.client_id)
-        if portal is not None and not portal.has_redirect_uri(login.request.redirect_uri):
-            return self.error_page(reason, status=status, portal=portal)
-        return_url = redirect(
-            login.request.redirect_uri,
-            self.settings.issuer,
-            error=login.problem.oauth_error if login.problem else "access_denied",
-            error_description="the sign-in was not completed",
-            state=login.request.state,
+        return self.error_page(
+            reason,
+            status=status,
+            portal=portals.find(login.request.client_id),
+            return_url=self.way_back(login, "the sign-in was not completed"),
         )
-        return self.error_page(reason, status=status, portal=portal, return_url=return_url)
+
+    def way_back(self, login: Login, description: str) -> str | None:
+        """Where the portal hears that a login came to nothing; None when that address is no longer the portal's."""
+        asked = login.request
+        if not _is_registered(asked.client_id, asked.redirect_uri):
+            return None
+        oauth_error = login.problem.oauth_error if login.problem else "access_denied"
+        error = AuthorizationError(oauth_error, description)
+        error.redirect_uri, error.state = asked.redirect_uri, asked.state
+        return error_redirect(error, self.settings.issuer)
 
     def _authorization_error(self, error: AuthorizationError) -> Response:
         record_alone(
             Event.LOGIN_REFUSED, at=self.house.clock(), client_id=error.client_id, reason=error.error
         )
         log.info("%s %s", g.correlation_id, error)
-        if error.redirect_uri is None:
+        if not _is_registered(error.client_id, error.redirect_uri):
             return self.error_page("bad_request", status=400)
-        return see_other(
-            redirect(
-                error.redirect_uri,
-                self.settings.issuer,
-                error=error.error,
-                error_description=error.description,
-                state=error.state,
-            )
-        )
+        return see_other(error_redirect(error, self.settings.issuer))
 
     def _presentation_error(self, error: PresentationError) -> Response:
         log.info("%s %s", g.correlation_id, error)
@@ -309,6 +306,12 @@ class Frame:
         if status == 503:
             response.headers["Retry-After"] = "5"
         return response
+
+
+def _is_registered(client_id: str | None, redirect_uri: str | None) -> bool:
+    """Asked at the moment of the redirect: a registration may have changed since the login began."""
+    portal = portals.find(client_id or "")
+    return portal is not None and redirect_uri is not None and portal.has_redirect_uri(redirect_uri)
 
 
 def wallet_error(error: PresentationError, redirect_uri: str | None = None) -> Response:

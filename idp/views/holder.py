@@ -11,10 +11,9 @@ from markupsafe import Markup
 from idp import claims, consent, portals, seal
 from idp import login as logins
 from idp.clock import iso
-from idp.errors import LoginError
+from idp.errors import LoginError, RequestError
 from idp.events import Event
 from idp.login import Ask, Login, LoginEnded, Proof, State
-from idp.oidc.authorize import redirect
 from idp.openid4vp.question import question
 from idp.portals import Registration, RequestedClaim
 from idp.views import language, qr
@@ -179,15 +178,10 @@ class HolderDoor:
         if login.state is State.FINISHED:
             raise LoginEnded("login_finished", login)
         self.house.logins.cancel(login, event)
-        return see_other(
-            redirect(
-                login.request.redirect_uri,
-                self.frame.settings.issuer,
-                error=login.problem.oauth_error if login.problem else "access_denied",
-                error_description="the holder did not sign in",
-                state=login.request.state,
-            )
-        )
+        location = self.frame.way_back(login, "the holder did not sign in")
+        if location is None:
+            raise RequestError("bad_request", "redirect_uri no longer registered")
+        return see_other(location)
 
     def confirm(self, login_id: str) -> Response:
         """The number that the phone shows (decision D1)."""

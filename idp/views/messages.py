@@ -49,12 +49,6 @@ MESSAGES: Final[Mapping[str, Message]] = {
         N_("The service that sent you here is not registered with Sinwon."),
         N_("If you came by a link in a message, do not use it. Open the service at its own address instead."),
     ),
-    "repeated_parameter": Message(
-        "SINWON-R003",
-        N_("This request cannot be used"),
-        N_("The portal sent the same detail more than once, so its meaning is not certain."),
-        _START_OR_REPORT,
-    ),
     "bad_logout": Message(
         "SINWON-R004",
         N_("This sign-out request cannot be used"),
@@ -222,7 +216,6 @@ _PRESENTATION: Final[Mapping[str, str]] = {
     "issuer_not_active": "issuer_not_active",
     "issuer_untrusted": "untrusted",
     "type_not_accepted": "untrusted",
-    "query_not_satisfied": "incomplete",
     "incomplete": "incomplete",
     "key_binding_audience": "not_this_login",
     "key_binding_nonce": "not_this_login",

@@ -12,7 +12,7 @@ from idp import consent, portals, seal
 from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError, PageError, RequestError
 from idp.events import Event, record_alone
-from idp.login import Login, LoginEnded, State
+from idp.login import Login, LoginEnded, State, StillBeingMade
 from idp.oidc import authorize, logout, metadata
 from idp.oidc.code import revoke_session
 from idp.oidc.userinfo import TokenRefused
@@ -154,7 +154,7 @@ class PortalDoor:
             login = self.house.logins.show(login_id, cookie)
         self.frame.speak_for(login)
         if login.state is State.FINISHED:
-            return see_other(self.house.logins.location(login, cookie or ""))
+            return self._finished(login, cookie or "")
         if login.state is State.REFUSED:
             return self._give_up(login)
         if login.state is not State.READY:
@@ -181,8 +181,8 @@ class PortalDoor:
             if session is None or session.subject_id != subject_id:
                 raise self._refused(login.request, "login_required", "the session has ended")
         finished = self.house.logins.finish(login, cookie)
-        if finished is None:
-            raise LoginError("form_expired", status=409)
+        if finished is None:  # a twin of this request was quicker: what it made is a moment away
+            return self._again(login, portal)
         if session is None:
             self.house.sessions.end(session_cookie)
         issued = self.house.codes.issue(
@@ -198,6 +198,17 @@ class PortalDoor:
         if issued.session_cookie is not None:
             self.frame.set_cookie(SESSION_COOKIE, issued.session_cookie, None)
         return see_other(issued.location)
+
+    def _finished(self, login: Login, cookie: str) -> Response:
+        """A second click: the same redirect again, as long as the code in it is fresh."""
+        try:
+            return see_other(self.house.logins.location(login, cookie))
+        except StillBeingMade:
+            return self._again(login, portals.find(login.request.client_id))
+
+    def _again(self, login: Login, portal: Registration | None) -> Response:
+        retry_url = f"/authorize/resume?login={login.id}"
+        return self.frame.error_page("form_expired", status=409, portal=portal, retry_url=retry_url)
 
     def _give_up(self, login: Login) -> Response:
         """A login that ended without an answer: what the holder chose goes straight back, the rest is explained."""

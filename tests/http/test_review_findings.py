@@ -568,3 +568,39 @@ def test_portals_cannot_link_a_person_by_the_session(rig: Rig) -> None:
     second = efamily.id_token_claims(efamily.sign_in()["id_token"])
     assert first["sid"] != second["sid"]
     assert first["sub"] != second["sub"]
+
+
+def test_the_twin_of_a_last_step_is_sent_to_ask_again_and_gets_the_same_code(rig: Rig) -> None:
+    """The second click of a double one arrives while the first is still making the code."""
+    portal = rig.portal("gov24")
+    begun = portal.begin(prompt="consent")
+    page_ = portal.open(portal.to_consent(begun).headers["Location"])
+    resume = portal.absolute(portal.submit(page_, "consent", decision="agree").headers["Location"])
+    logins, twins = rig.house.logins, []
+    remember = logins.remember
+
+    def overtaken(login: Any, location: str) -> None:
+        twins.append(portal.browser.get(resume))
+        remember(login, location)
+
+    logins.remember = overtaken  # type: ignore[method-assign]
+    try:
+        first = portal.browser.get(resume)
+    finally:
+        logins.remember = remember  # type: ignore[method-assign]
+    (twin,) = twins
+    page(twin, 409, "SINWON-L008")
+    assert f'href="/authorize/resume?login={login_id(begun)}"' in twin.text
+    assert portal.browser.get(resume).headers["Location"] == first.headers["Location"]
+
+
+def test_cancelling_after_the_redirect_uri_was_taken_out_leads_nowhere(rig: Rig) -> None:
+    portal = rig.variant("gov24", "moved-on")
+    begun = portal.begin()
+    (csrf,) = set(
+        re.findall(r'name="csrf" value="([^"]+)"', portal.browser.get(portal.absolute(begun.location)).text)
+    )
+    elsewhere = portal.redirect_uri.replace("callback", "elsewhere")
+    rig.apply_portal("gov24", client_id="moved-on", redirect_uris=[elsewhere])
+    left = portal.browser.post(portal.absolute(f"{begun.location}/cancel"), data={"csrf": csrf})
+    page(left, 400, "SINWON-R001")
