@@ -2,7 +2,7 @@
 
 The floors; a module imports from its own floor or from below (`tests/test_floors.py` keeps it true):
 
-    5  app cli                     open the house; the only places that know the demo exists
+    5  app serve cli worker        open the house; only `cli.demo` knows that the demo exists
     4  views/                      HTTP only: read the request, call one function, shape the answer
     3  wiring                      every long-lived object, made once, in order, on one screen
     2  oidc/ openid4vp/ admin/     neighbours: none imports another

@@ -9,10 +9,14 @@ from idp import clock as clocks
 from idp.clock import Clock
 from idp.models import db, prepare_sqlite
 from idp.settings import Settings
+from idp.views.back_channel import BackChannelDoor
+from idp.views.device import DeviceDoor
 from idp.views.frame import STATIC, Frame
 from idp.views.health import HealthDoor
 from idp.views.holder import HolderDoor
+from idp.views.logout import LogoutDoor
 from idp.views.portal import PortalDoor
+from idp.views.registration import RegistrationDoor
 from idp.views.waiting import HandOver, WaitingRoom
 from idp.views.wallet import WalletDoor
 from idp.wiring import House, build
@@ -33,7 +37,16 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
     frame.install(app)
     waiting_room = WaitingRoom(house.store)
     app.extensions["sinwon_waiting_room"] = waiting_room
-    for door in (PortalDoor(frame), WalletDoor(frame), HolderDoor(frame, waiting_room), HealthDoor(frame)):
+    for door in (
+        PortalDoor(frame),
+        BackChannelDoor(frame),
+        LogoutDoor(frame),
+        WalletDoor(frame),
+        HolderDoor(frame, waiting_room),
+        DeviceDoor(frame),
+        HealthDoor(frame),
+        RegistrationDoor(frame),
+    ):
         app.register_blueprint(door.blueprint())
     app.add_url_rule("/static/<path:name>", "static", _static)
     hops = settings.server.trusted_proxies

@@ -2,11 +2,12 @@
 
 `CLAIMS` is the table of `docs/claims.md`: OIDC claim, scope, where it stands in each credential format, its
 label, how sensitive it is, how its preview is masked. A new claim is a row here and a consent sentence.
+`LANGUAGES` is the second table: which claims have a form in which language or script, and what it is made of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -155,6 +156,7 @@ CLAIMS: Mapping[str, Claim] = {
 
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "openid": (),
+    "offline_access": (),
     **{
         scope: tuple(claim.name for claim in CLAIMS.values() if claim.scope == scope)
         for scope in dict.fromkeys(claim.scope for claim in CLAIMS.values())
@@ -171,10 +173,133 @@ ELEMENT_LABELS: Mapping[str, Text] = {
 }
 
 
+@dataclass(frozen=True)
+class LanguageForm:
+    """A claim in one language or script (OpenID Connect Core 5.2): said as `<claim>#<tag>`.
+
+    `sources` are the claims it is made of. It is said only where all of them are released.
+    """
+
+    claim: str
+    tag: str
+    sources: tuple[str, ...]
+    value: Callable[[Mapping[str, Any]], Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.claim}#{self.tag}"
+
+
+def _latin_name(released: Mapping[str, Any]) -> str:
+    """Family name first, as in the passport: HONG GILDONG."""
+    return f"{released['family_name']} {released['given_name']}"
+
+
+_HANGUL = "ko-Hang-KR"
+_LATIN = "en"
+
+LANGUAGES: Mapping[str, LanguageForm] = {
+    form.name: form
+    for form in (
+        LanguageForm("name", _HANGUL, ("name",), _member("name")),
+        LanguageForm("name", _LATIN, ("name", "family_name", "given_name"), _latin_name),
+        LanguageForm("family_name", _LATIN, ("family_name",), _member("family_name")),
+        LanguageForm("given_name", _LATIN, ("given_name",), _member("given_name")),
+    )
+}
+"""Tagged claims by their name. `kr_mission` carries its languages inside; an address is in whatever it is in."""
+
+CLAIMS_LOCALES = tuple(dict.fromkeys(form.tag for form in LANGUAGES.values()))
+"""`claims_locales_supported`: BCP 47 tags in the case in which they are registered."""
+
+
+def canonical_name(name: str) -> str | None:
+    """The name under which we say what is asked for by this name; None for a claim or a language we do not have.
+
+    Tags are matched as Core 5.2 has it: without regard to case, and `name#ko` finds `name#ko-Hang-KR`.
+    """
+    if name in CLAIMS:
+        return name
+    claim, _, tag = name.partition("#")
+    form = _form(claim, tag)
+    return form.name if form is not None else None
+
+
+def can_be_in(name: str, place: str) -> bool:
+    """Whether a claim, known and maybe tagged, may stand in this place: `id_token` or `userinfo`."""
+    return place != "id_token" or all(CLAIMS[source].in_id_token for source in sources(name))
+
+
+def sources(name: str) -> tuple[str, ...]:
+    """The claims that must be released before this name can be said; none for a name we do not know."""
+    if name in CLAIMS:
+        return (name,)
+    canonical = canonical_name(name)
+    return LANGUAGES[canonical].sources if canonical is not None else ()
+
+
+def localized(
+    released: Mapping[str, Any], asked_names: Iterable[str], claims_locales: Iterable[str] = ()
+) -> dict[str, Any]:
+    """What is said of `released` for these names, tagged ones among them, by the portal's preferred languages.
+
+    A claim asked for without a tag is in its own language. Where `claims_locales` names one language and we have the
+    claim in it, it is said in that one instead, still without a tag; where it names several, each form that we have
+    is added under its tag (Core 5.2). What is not in `released`, or not known, is left out.
+    """
+    locales = tuple(claims_locales)
+    said: dict[str, Any] = {}
+    for asked in asked_names:
+        name = canonical_name(asked)
+        if name is None or not _has(released, name):
+            continue
+        if name in LANGUAGES:
+            said[name] = LANGUAGES[name].value(released)
+        else:
+            said.update(_in_languages(released, name, locales))
+    return said
+
+
+def _in_languages(released: Mapping[str, Any], claim: str, locales: Collection[str]) -> dict[str, Any]:
+    plain = {claim: released[claim]}
+    matched = {form.name if (form := _form(claim, tag)) else None for tag in locales}
+    names = [name for name in LANGUAGES if name in matched and _has(released, name)]
+    if len(matched) == 1 and names:
+        return {claim: LANGUAGES[names[0]].value(released)}
+    return {**plain, **{name: LANGUAGES[name].value(released) for name in names}}
+
+
+def _has(released: Mapping[str, Any], name: str) -> bool:
+    return all(source in released for source in sources(name))
+
+
+def _form(claim: str, tag: str) -> LanguageForm | None:
+    found = (form for form in LANGUAGES.values() if form.claim == claim)
+    return next((form for form in found if _in_range(tag, form.tag) or _in_range(form.tag, tag)), None)
+
+
+def _in_range(language_range: str, tag: str) -> bool:
+    """Extended filtering (RFC 4647, section 3.3.2), without wildcards: `ko-KR` takes in `ko-Hang-KR`."""
+    wanted = language_range.lower().split("-")
+    rest: Iterator[str] = iter(tag.lower().split("-"))
+    if wanted[0] != next(rest):
+        return False
+    for subtag in wanted[1:]:
+        for found in rest:
+            if found == subtag:
+                break
+            if len(found) == 1:
+                return False
+        else:
+            return False
+    return True
+
+
 def requested_names(scopes: Iterable[str], claims_request: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the claims that a request asks for, by scope or by the `claims` parameter, in table order.
 
-    Names we do not know are left out (OpenID Connect Core 5.5.1: unknown claims are ignored).
+    A tagged name stands for the claims it is made of. Names we do not know are left out (OpenID Connect Core 5.5.1:
+    unknown claims are ignored).
     """
     asked: set[str] = set()
     for scope in scopes:
@@ -184,7 +309,8 @@ def requested_names(scopes: Iterable[str], claims_request: Mapping[str, Any]) ->
         asked.update(members)
         for verified in as_list(members.get("verified_claims")):
             asked.update(verified.get("claims") or ())
-    return tuple(name for name in CLAIMS if name in asked)
+    wanted = {source for name in asked for source in sources(name)}
+    return tuple(name for name in CLAIMS if name in wanted)
 
 
 def paths(names: Iterable[str], credential_format: str) -> tuple[Path, ...]:

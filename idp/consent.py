@@ -13,10 +13,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from idp.claims import CLAIMS, requested_names
+from idp.claims import CLAIMS, can_be_in, requested_names
 from idp.login import AuthorizationRequest
 from idp.models import Consent, db
 from idp.portals import Registration, RequestedClaim
+
+OFFLINE = "offline_access"
+"""The scope (OpenID Connect Core 11), and the name under which a consent to it is remembered."""
 
 
 class ConsentIncomplete(ValueError):
@@ -31,6 +34,8 @@ class Agreement:
     before: frozenset[str]
     offered_before: frozenset[str]
     prompt_consent: bool
+    offline: bool = False
+    """The portal wants to come back later on its own (`offline_access`): asked beside the claims, never required."""
 
     @property
     def to_ask(self) -> tuple[RequestedClaim, ...]:
@@ -46,12 +51,16 @@ class Agreement:
     @property
     def due(self) -> bool:
         """A consent page must be shown: something was not on it before, or has become required since."""
-        unseen = {claim.name for claim in self.to_ask} - self.offered_before
+        unseen = set(self.offered()) - self.offered_before
         lacking = {claim.name for claim in self.to_ask if claim.required} - self.before
-        return bool(self.to_ask) and (self.prompt_consent or bool(unseen | lacking))
+        return bool(self.offered()) and (self.prompt_consent or bool(unseen | lacking))
+
+    def offered(self) -> list[str]:
+        """The names of everything that the page asks for."""
+        return [claim.name for claim in self.to_ask] + ([OFFLINE] if self.offline else [])
 
     def agree(self, ticked: Collection[str]) -> tuple[str, ...]:
-        """The claims to release when these were ticked.
+        """The names agreed to when these were ticked: claims to release and, maybe, `offline_access`.
 
         Raises ConsentIncomplete when a required one is missing: its own tick was not set, or it was not on the page
         (which sends the name of every required item along) since the portal asks for it only now.
@@ -59,15 +68,20 @@ class Agreement:
         for claim in self.to_ask:
             if claim.required and claim.name not in ticked:
                 raise ConsentIncomplete(claim.name)
-        return tuple(
+        released = tuple(
             claim.name
             for claim in self.asked
             if claim.basis == "statute" or claim.required or claim.name in ticked
         )
+        return (*released, OFFLINE) if self.offline and OFFLINE in ticked else released
 
     def within(self, agreed: Collection[str]) -> tuple[str, ...]:
         """What was agreed to, as far as it is still asked for."""
         return tuple(claim.name for claim in self.asked if claim.name in agreed)
+
+    def lasts(self, agreed: Collection[str] | None) -> bool:
+        """Whether the portal may come back on its own: agreed to now or, where nothing was asked (None), before."""
+        return self.offline and OFFLINE in (self.before if agreed is None else agreed)
 
     def standing(self) -> tuple[str, ...]:
         """The claims to release without asking: those agreed to before, and those a statute gives."""
@@ -79,6 +93,8 @@ class Agreement:
 def asked_claims(portal: Registration, request: AuthorizationRequest) -> tuple[RequestedClaim, ...]:
     """What this request may receive: asked for in it, and registered for the portal."""
     names = requested_names(request.scopes, request.claims)
+    if request.response_type == "id_token":  # no UserInfo follows
+        names = tuple(name for name in names if can_be_in(name, "id_token"))
     return tuple(portal.claim(name) for name in names if name in portal.claim_names)
 
 
@@ -90,6 +106,7 @@ def agreement(portal: Registration, request: AuthorizationRequest, subject_id: s
         before=frozenset(row.claims if row else ()),
         offered_before=frozenset(row.offered if row else ()),
         prompt_consent="consent" in request.prompt,
+        offline=OFFLINE in request.scopes,
     )
 
 
@@ -108,7 +125,7 @@ def give(
     session: Session, agreed: Agreement, claims: Collection[str], *, subject_id: str, client_id: str, at: int
 ) -> None:
     """Record a consent in the caller's transaction."""
-    consented = [claim.name for claim in agreed.to_ask]
+    consented = agreed.offered()
     session.add(
         Consent(
             subject_id=subject_id,

@@ -12,6 +12,9 @@ The token endpoint and UserInfo speak in Authlib's `OAuth2Error`s, settings in `
 that does not verify in `credentials.CredentialRejected`. No message carries input, a claim value or a token.
 """
 
+from dataclasses import dataclass
+from typing import Self
+
 
 class SinwonError(Exception):
     """`reason` names what happened (a key of the message catalogue); `detail` is for the operator's log."""
@@ -29,7 +32,14 @@ class PageError(SinwonError):
 
 
 class RequestError(PageError):
-    """An authorization or logout request whose redirect URI is not proven to be the portal's."""
+    """An authorization or logout request whose redirect URI is not proven to be the portal's.
+
+    `client_id` is set where the portal is known all the same: its own address may then be offered.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, client_id: str | None = None) -> None:
+        super().__init__(reason, detail)
+        self.client_id = client_id
 
 
 class LoginError(PageError):
@@ -40,10 +50,25 @@ class LoginError(PageError):
         self.status = status
 
 
+@dataclass(frozen=True)
+class ReplyTo:
+    """Where the answer to an authorization request goes, and how.
+
+    `response_mode` is one of `oidc.reply.RESPONSE_MODES`. With `device` (the digest of a device code, RFC 8628) there
+    is no redirect URI: the answer is fetched by whoever holds the code.
+    """
+
+    client_id: str
+    redirect_uri: str = ""
+    state: str | None = None
+    response_mode: str = "query"
+    device: str | None = None
+
+
 class AuthorizationError(SinwonError):
     """An OAuth error for the portal; `description` is fit for its eyes (ASCII, RFC 6749, section 4.1.2.1).
 
-    It may travel by redirect once `redirect_uri` is set, which is done only after that URI was found to be the
+    It may travel to the portal once `reply_to` is set, which is done only after its redirect URI was found to be the
     portal's own.
     """
 
@@ -51,9 +76,12 @@ class AuthorizationError(SinwonError):
         super().__init__(error, detail or description)
         self.error = error
         self.description = description
-        self.redirect_uri: str | None = None
-        self.state: str | None = None
-        self.client_id: str | None = None
+        self.reply_to: ReplyTo | None = None
+
+    def to(self, reply_to: ReplyTo) -> Self:
+        """The same error, with where it may go."""
+        self.reply_to = reply_to
+        return self
 
 
 class PresentationError(SinwonError):

@@ -1,6 +1,7 @@
 """The one way out: a guarded HTTP client (decision D17).
 
-An address to fetch from often comes from outside: a status list's from a credential, a logo's from a portal. So:
+An address to fetch from or to post to often comes from outside: a status list's from a credential, a logo's or a
+logout address from a portal. So:
 
 - https only, and only to public addresses. What an origin of `allow_origins` resolves to may be private,
   and its URL may be plain http; loopback in addition needs `allow_loopback`.
@@ -20,6 +21,7 @@ import time
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -37,6 +39,7 @@ MAX_CONNECTIONS = 16
 KEEPALIVE_S = 15.0
 USER_AGENT = b"sinwon"
 KEPT_HEADERS = frozenset({"age", "cache-control", "date", "etag", "expires", "last-modified"})
+MAX_ANSWER_BYTES = 4096
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
@@ -131,20 +134,72 @@ class GuardedClient:
 
         Raises FetchRefused and FetchFailed.
         """
+        with self._trip_to(url) as (target, trip):
+            return self._get(target, accept, trip)
+
+    def check(self, url: str) -> None:
+        """Say now what can be said of a URL that will be gone to later: names are not resolved.
+
+        Raises FetchRefused.
+        """
+        target, listed = self._judged(url)
+        try:
+            address = ip_address(target.host.strip("[]"))
+        except ValueError:
+            return
+        if not self._rules.permit(address, listed=listed):
+            raise FetchRefused("address not public")
+
+    def _judged(self, url: str) -> tuple["_Target", bool]:
+        """A URL of a scheme that one may go to, and whether its origin is listed. Raises FetchRefused."""
         target = _read_url(url)
         listed = target.origin in self._rules.allow_origins
         if target.scheme != "https" and not listed:
             raise FetchRefused("https only")
+        return target, listed
+
+    @contextmanager
+    def _trip_to(self, url: str) -> Iterator[tuple["_Target", "_Trip"]]:
+        """A URL that one may go to, and the time there is for it; what goes wrong on the way is named."""
+        target, listed = self._judged(url)
         trip = _Trip(time.monotonic() + self._timeout_s, listed)
         token = _trip.set(trip)
         try:
-            return self._get(target, accept, trip)
+            yield target, trip
         except (httpcore2.TimeoutException, TimeoutError) as error:
             raise FetchFailed("too slow") from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
             raise FetchFailed("network") from error
         finally:
             _trip.reset(token)
+
+    def post(self, url: str, body: bytes, content_type: str) -> int:
+        """Post to a URL; the status of the answer, whatever it is. A redirect is not followed.
+
+        The answer's body is not kept. Where it is longer than MAX_ANSWER_BYTES the connection is given up, the
+        status still counts.
+
+        Raises FetchRefused and FetchFailed; after FetchFailed the message may have arrived all the same.
+        """
+        headers = [
+            (b"Accept", b"*/*"),
+            (b"Content-Type", content_type.encode("ascii")),
+            (b"Content-Length", str(len(body)).encode("ascii")),
+            (b"User-Agent", USER_AGENT),
+        ]
+        with self._trip_to(url) as (target, trip):
+            headers.insert(0, target.host_header)
+            extensions = {"timeout": {"pool": trip.left_s()}}
+            with self._pool.stream(
+                "POST", target.url, headers=headers, content=body, extensions=extensions
+            ) as response:
+                received = 0
+                # What is read to its end leaves a connection that serves again.
+                for chunk in response.iter_stream():
+                    received += len(chunk)
+                    if received > MAX_ANSWER_BYTES:
+                        break
+                return response.status
 
     def close(self) -> None:
         """Close the connections."""
@@ -161,7 +216,7 @@ class GuardedClient:
 
     def _get(self, target: "_Target", accept: str, trip: "_Trip") -> Fetched:
         headers = [
-            (b"Host", target.origin.partition("://")[2].encode("ascii")),
+            target.host_header,
             (b"Accept", accept.encode("ascii")),
             (b"Accept-Encoding", b"gzip"),
             (b"User-Agent", USER_AGENT),
@@ -197,6 +252,10 @@ class _Target:
             port=self.port,
             target=self.path.encode("ascii"),
         )
+
+    @property
+    def host_header(self) -> tuple[bytes, bytes]:
+        return b"Host", self.origin.partition("://")[2].encode("ascii")
 
     @property
     def origin(self) -> str:

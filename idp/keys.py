@@ -12,12 +12,15 @@ take the place of `_open` and `_make`.
 Measured (joserfc 1.8, one core): a signature takes 0.04 ms with ES256 and 0.23 ms with RS256 or PS256 (2048 bits);
 opening an RSA key takes 30 ms, once per process.
 
+ES256 and RS256 keys exist from the start. An RSA key takes a while to make: one for PS256 is made when the first
+portal registers that algorithm (`ensure`), not while something is being signed.
+
 Spec: RFC 7517, RFC 7638 (kid), OpenID Connect Core 10.1.1 (rotation).
 """
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -33,6 +36,7 @@ from idp.seal import CannotOpen, derive, open_bytes, seal_bytes
 State = Literal["published", "active", "retiring", "gone"]
 PrivateKey = ECKey | RSAKey
 
+SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256")
 PUBLIC_MEMBERS = frozenset({"kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"})
 _ADVISORY_LOCK = 0x73696E6B657973  # "sinkeys"; PostgreSQL: one process at a time makes keys
 _RSA_BITS = 2048
@@ -164,6 +168,12 @@ class Keys:
         shown.sort(key=lambda known: (order[state(known, now)], known.alg, known.active_at))
         return {"keys": [_public(known.key) for known in shown]}
 
+    def next_kids(self) -> frozenset[str]:
+        """The keys that are published and do not sign yet."""
+        now = self._clock()
+        known = self._loaded(self._reload_s).values()
+        return frozenset(one.kid for one in known if state(one, now) == "published")
+
     def listing(self) -> list[Listed]:
         """Every key there ever was, the oldest first, with its state now."""
         now = self._clock()
@@ -186,25 +196,45 @@ class Keys:
 
     # Changing
 
-    def ensure(self) -> None:
-        """See to it that a key of each algorithm is active, making the first ones.
+    def ensure(self, algs: Collection[str] = ()) -> None:
+        """See to it that a key of each algorithm, ours and these, is active, making the first ones.
 
-        Processes may call it at once: one of them makes the keys. Raises WrongKeyEncryptionKey, which is the
-        moment to learn it.
+        Processes may call it at once: one of them makes the keys. Not to be called within a transaction that
+        writes. Raises WrongKeyEncryptionKey, which is the moment to learn it; NoSigningKey for an algorithm that
+        is not one of SIGNING_ALGORITHMS.
         """
-        if not self._usable(self._loaded(0).values(), self._clock()).issuperset(self.algs):
+        wanted = {*self.algs, *algs}
+        if not self._usable(self._loaded(0).values(), self._clock()).issuperset(wanted):
             with writing() as session:
                 rows, now = self._locked_rows(session)
-                for alg in sorted(set(self.algs) - self._usable(rows, now)):
+                for alg in sorted(wanted - self._usable(rows, now)):
                     self._add(session, alg, now, active_at=now)
         self._forget()
 
-    def rotate(self, alg: str, *, at_once: bool = False) -> str:
+    def rotate_old(self, every_s: int) -> list[str]:
+        """Bring in the next key of every algorithm whose key will have signed for `every_s` seconds when the next
+        one is due; their kids. Does nothing where the next key is on its way."""
+        now = self._clock()
+        old = {
+            listed.alg
+            for listed in self.listing()
+            if listed.state == "active" and _signs_long(listed, now, every_s, self._publish_s)
+        }
+        kids = []
+        for alg in sorted(old):
+            try:
+                kids.append(self.rotate(alg, every_s=every_s))
+            except RotationPending:  # its next key is on its way, or another process was quicker
+                continue
+        return kids
+
+    def rotate(self, alg: str, *, at_once: bool = False, every_s: int | None = None) -> str:
         """Bring in the next key; returns its kid.
 
         It is published now and active `publish_s` later, when the old one starts retiring. With `at_once` it
         (or the one already published) is active now, for portals that ask for an unknown kid at once; the
-        old one stays in the JWKS. A key that others may have copied is for `remove`.
+        old one stays in the JWKS. A key that others may have copied is for `remove`. With `every_s` nothing happens
+        to a key that has not signed for so long.
 
         Raises RotationPending and NoSigningKey.
         """
@@ -219,6 +249,10 @@ class Keys:
                 raise RotationPending(
                     f"The next {alg} key is already published; --at-once signs with it now."
                 )
+            if every_s is not None and not all(
+                _signs_long(row, now, every_s, self._publish_s) for row in active
+            ):
+                raise RotationPending(f"The {alg} key is young.")
             active_at = now if at_once else now + self._publish_s
             if following is None:
                 following = self._add(session, alg, now, active_at=active_at)
@@ -349,6 +383,11 @@ def _make(alg: str) -> PrivateKey:
     else:
         raise NoSigningKey
     return key
+
+
+def _signs_long(key: Times, now: int, every_s: int, publish_s: int) -> bool:
+    """Whether a key that is replaced now will have signed for `every_s` when it retires."""
+    return key.retiring_at is None and now + publish_s >= key.active_at + every_s
 
 
 def _public(key: PrivateKey) -> dict[str, Any]:

@@ -4,7 +4,8 @@ No column here holds a value from a holder's credential. A `Subject` is a random
 person is `HMAC(pepper, person key)` in `SubjectKey`. Times are whole seconds since the epoch.
 
 Whatever must not happen twice is decided here by a unique key, in the same transaction that records it:
-`Grant` for authorization codes, `Consumed` for finished logins and client assertions.
+`Grant` for codes, `RefreshToken` for their rotation, `Consumed` for finished logins, pushed requests and client
+assertions.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, CursorResult, ForeignKey, Index, Integer, String, delete, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CursorResult,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    delete,
+    event,
+    text,
+)
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -37,6 +50,8 @@ class Portal(Base):
     client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     enabled: Mapped[bool] = mapped_column(default=True)
     registration: Mapped[dict[str, Any]] = mapped_column(JSON)
+    registration_token_digest: Mapped[str | None] = mapped_column(String(64))
+    """Who holds this token may read and change the registration (RFC 7592); None: only an admin may."""
     updated_at: Mapped[int] = mapped_column(Seconds)
 
 
@@ -87,26 +102,131 @@ class SigningKey(Base):
 
 
 class Grant(Base):
-    """One redeemed authorization code. The primary key decides who redeemed it; `revoked_at` kills what
-    it bought (RFC 6749, section 4.1.2)."""
+    """One redeemed authorization code or device code. The primary key decides who redeemed it; `revoked_at` kills
+    everything it bought, refreshed tokens too (RFC 6749, section 4.1.2)."""
 
     __tablename__ = "grant"
     code_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     client_id: Mapped[str] = mapped_column(String(255))
     subject_id: Mapped[str] = mapped_column(String(43), index=True)
     session_id: Mapped[str] = mapped_column(String(43), index=True)
+    offline: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Granted beyond the session (`offline_access`, OpenID Connect Core 11): the session's end leaves it alone."""
     redeemed_at: Mapped[int] = mapped_column(Seconds)
     expires_at: Mapped[int] = mapped_column(Seconds, index=True)
     revoked_at: Mapped[int | None] = mapped_column(Seconds)
 
 
+class RefreshToken(Base):
+    """A refresh token. What it stands for is sealed under the token itself; `used_at` is set once by whoever rotates
+    it, and a second use revokes the grant (RFC 9700, section 4.14.2)."""
+
+    __tablename__ = "refresh_token"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    code_digest: Mapped[str] = mapped_column(ForeignKey("grant.code_digest", ondelete="CASCADE"), index=True)
+    client_id: Mapped[str] = mapped_column(String(255))
+    authorization: Mapped[dict[str, Any]] = mapped_column(JSON)
+    sealed: Mapped[str]
+    issued_at: Mapped[int] = mapped_column(Seconds)
+    expires_at: Mapped[int] = mapped_column(Seconds, index=True)
+    used_at: Mapped[int | None] = mapped_column(Seconds)
+
+
 class Consumed(Base):
-    """Something that may be used once and was: the digest of a finished login's id, of a client assertion's jti."""
+    """Something that may be used once and was: the digest of a finished login's id, of a client assertion's jti, of a
+    pushed request; and what may not be used again at all: a revoked access token, an ended session."""
 
     __tablename__ = "consumed"
     kind: Mapped[str] = mapped_column(String(24), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[int] = mapped_column(Seconds, index=True)
+
+
+class SignedIn(Base):
+    """A browser's session, so that its end can be told to the portals in it. Whether it lives, the Store knows."""
+
+    __tablename__ = "signed_in"
+    id: Mapped[str] = mapped_column(String(43), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(String(43), index=True)
+    started_at: Mapped[int] = mapped_column(Seconds)
+    ends_at: Mapped[int] = mapped_column(Seconds)
+    checked_at: Mapped[int] = mapped_column(Seconds, index=True)
+    ended_at: Mapped[int | None] = mapped_column(Seconds)
+    reason: Mapped[str | None] = mapped_column(String(32))
+
+
+class SessionPortal(Base):
+    """A portal that a session was used at, and how that portal knows it.
+
+    How it knows the person is not written down: a list of one person's pairwise subs would undo them.
+    """
+
+    __tablename__ = "session_portal"
+    session_id: Mapped[str] = mapped_column(ForeignKey("signed_in.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    sid: Mapped[str] = mapped_column(String(64))
+    since: Mapped[int] = mapped_column(Seconds)
+
+
+class LogoutNotice(Base):
+    """The outbox of OpenID Connect Back-Channel Logout: written with the end of a session, sent by the worker, kept
+    as the ledger of what each portal was told."""
+
+    __tablename__ = "logout_notice"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    client_id: Mapped[str] = mapped_column(String(255), index=True)
+    subject_id: Mapped[str] = mapped_column(String(43))
+    sid: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[int] = mapped_column(Seconds)
+    due_at: Mapped[int | None] = mapped_column(Seconds, index=True)
+    """When to send it next; None once it is delivered or given up."""
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    leased_until: Mapped[int | None] = mapped_column(Seconds)
+    delivered_at: Mapped[int | None] = mapped_column(Seconds)
+    last_problem: Mapped[str | None] = mapped_column(String(64))
+
+
+class Lease(Base):
+    """A periodic job that one worker at a time may run."""
+
+    __tablename__ = "lease"
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    until: Mapped[int] = mapped_column(Seconds)
+    done_at: Mapped[int | None] = mapped_column(Seconds)
+
+
+class KeyFetch(Base):
+    """A portal was seen to fetch a JWKS with this key in it."""
+
+    __tablename__ = "key_fetch"
+    kid: Mapped[str] = mapped_column(ForeignKey("signing_key.kid", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    at: Mapped[int] = mapped_column(Seconds)
+
+
+class InitialAccessToken(Base):
+    """An invitation to register a portal (RFC 7591, section 1.2), by its SHA-256."""
+
+    __tablename__ = "initial_access_token"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    note: Mapped[str] = mapped_column(String(255))
+    profile: Mapped[str] = mapped_column(String(16))
+    uses_left: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[int] = mapped_column(Seconds)
+    created_by: Mapped[str | None] = mapped_column(String(255))
+    expires_at: Mapped[int] = mapped_column(Seconds, index=True)
+
+
+class PortalLogo(Base):
+    """A portal's logo, fetched once and made anew as PNG (decision D23)."""
+
+    __tablename__ = "portal_logo"
+    client_id: Mapped[str] = mapped_column(
+        ForeignKey("portal.client_id", ondelete="CASCADE"), primary_key=True
+    )
+    png: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[str] = mapped_column(String(64))
 
 
 class AuditEvent(Base):
@@ -175,7 +295,7 @@ def sweep(session: Session, now: int) -> int:
     """
     return sum(
         cast("CursorResult[Any]", session.execute(delete(table).where(table.expires_at < now))).rowcount
-        for table in (Grant, Consumed)
+        for table in (RefreshToken, Grant, Consumed, InitialAccessToken)
     )
 
 

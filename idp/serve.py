@@ -10,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 
 from idp.app import close, create_app
 from idp.settings import Settings
+from idp.worker import WorkerThread
 
 _GRACEFUL_S = 20
 _KEEPALIVE_S = 30
@@ -22,6 +23,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: Settings, on_ready: Callable[[], None] | None = None) -> None:
         self._settings = settings
         self._on_ready = on_ready
+        self._worker_thread: WorkerThread | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -42,7 +44,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             # path a second spelling for whoever the proxy lets through.
             "forwarder_headers": "",
             "post_worker_init": self._ready,
-            "worker_exit": _leave,
+            "worker_exit": self._leave,
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -50,12 +52,16 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         return create_app(self._settings)
 
-    def _ready(self, _worker: Any) -> None:
+    def _ready(self, worker: Any) -> None:
+        if self._settings.uses_sqlite:  # no other process may do it (decision D21)
+            self._worker_thread = WorkerThread(worker.wsgi)
+            self._worker_thread.start()
         if self._on_ready is not None:
             self._on_ready()
 
-
-def _leave(_server: Any, worker: Any) -> None:
-    application = getattr(worker, "wsgi", None)
-    if isinstance(application, Flask):
-        close(application)
+    def _leave(self, _server: Any, worker: Any) -> None:
+        if self._worker_thread is not None:
+            self._worker_thread.stop()
+        application = getattr(worker, "wsgi", None)
+        if isinstance(application, Flask):
+            close(application)

@@ -3,6 +3,10 @@
 The record in the Store is found by the SHA-256 of the cookie, and what the wallet showed is sealed under it: a dump
 of the Store names nobody. A session ends after `session_idle_s` unused or `session_max_s` in all, and a new one has
 a new cookie.
+
+Two places know a session. The Store says whether it still lives: it counts the idle time, and emptied it has ended
+them all. A row (`models.SignedIn`, and a `SessionPortal` for each portal it was used at) outlives it, so that the
+end can be told to those portals: `idp.oidc.backchannel` does that. Nothing here ends a row.
 """
 
 from __future__ import annotations
@@ -10,10 +14,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from sqlalchemy import select
+from sqlalchemy.orm import Session as Database
 
 from idp import seal
 from idp.clock import Clock
+from idp.errors import LoginError
 from idp.login import Answer, Proof, Via
+from idp.models import SessionPortal, SignedIn
 from idp.settings import Settings
 from idp.store import Store
 
@@ -48,12 +56,32 @@ class Sessions:
         self._max_s = settings.lifetimes.session_max_s
         self._clock = clock
 
-    def start(self, subject_id: str, answer: Answer, proof: Proof) -> tuple[Session, str]:
-        """A new session, and the secret for its cookie."""
+    def start(
+        self,
+        database: Database,
+        subject_id: str,
+        answer: Answer,
+        proof: Proof,
+        *,
+        before: Session | None = None,
+    ) -> tuple[Session, str]:
+        """A new session, and the secret for its cookie. Its row is written in the caller's transaction.
+
+        `before` is the session that this browser had, taken out of the Store by `end`. The same person's goes on
+        under its `id`: the portals in it know it by the same `sid`. Whether it did is seen from the `id`; another
+        person's is the caller's to end.
+
+        The Store comes first: nobody ever sees the row of a session that does not live yet. If the transaction then
+        fails, the cookie reaches nobody.
+        """
         cookie = seal.random_token()
         now = self._clock()
+        row = None
+        if before is not None and before.subject_id == subject_id:
+            row = _locked(database, before.id)
+        goes_on = row is not None and row.ended_at is None
         session = Session(
-            id=seal.random_token(16),
+            id=before.id if before is not None and goes_on else seal.random_token(16),
             subject_id=subject_id,
             via=answer.via,
             presented_at=answer.presented_at,
@@ -64,7 +92,24 @@ class Sessions:
         )
         self._store.put(_key(cookie), _document(session), min(self._idle_s, self._max_s))
         self._store.put(_id_key(session.id), {"key": _key(cookie)}, self._max_s)
+        if row is not None and goes_on:
+            row.ends_at, row.checked_at = now + self._max_s, now
+            database.flush()
+        else:
+            self._record(database, session)
         return session, cookie
+
+    def _record(self, database: Database, session: Session) -> None:
+        database.add(
+            SignedIn(
+                id=session.id,
+                subject_id=session.subject_id,
+                started_at=session.started_at,
+                ends_at=session.started_at + self._max_s,
+                checked_at=self._clock(),
+            )
+        )
+        database.flush()
 
     def find(self, cookie: str | None) -> Session | None:
         """The live session of this browser; finding it counts as use."""
@@ -96,15 +141,39 @@ class Sessions:
         """The `sid` that portals of this sector see: like `sub`, it must not link a person across portals."""
         return seal.mac(seal.derive(session_id.encode("utf-8"), "sid"), sector)
 
-    def introduce(self, session_id: str, sector: str) -> None:
-        """From now on a portal of this sector may end the session by its `sid`."""
-        self._store.put(_sid_key(self.sid(session_id, sector)), {"id": session_id}, self._max_s)
+    def introduce(self, database: Database, session: Session, *, client_id: str, sector: str) -> None:
+        """From now on this portal is told when the session ends, and may end it by its `sid`.
+
+        Raises LoginError `login_expired` when the session ended while this sign-in was under way: whoever ended it
+        no longer tells this portal.
+        """
+        row = _locked(database, session.id)
+        if row is None:  # it began before sessions had rows
+            self._record(database, session)
+        elif row.ended_at is not None:
+            raise LoginError("login_expired", "the session has ended", status=410)
+        sid = self.sid(session.id, sector)
+        self._store.put(_sid_key(sid), {"id": session.id}, self._max_s)
+        if database.get(SessionPortal, (session.id, client_id)) is None:
+            database.add(
+                SessionPortal(session_id=session.id, client_id=client_id, sid=sid, since=self._clock())
+            )
+            database.flush()
+
+    def lives(self, session_id: str) -> bool:
+        """Whether a session can still answer a request. Asking does not count as use."""
+        pointer = self._store.get(_id_key(session_id))
+        return pointer is not None and self._store.get(str(pointer["key"])) is not None
+
+    def end_by_id(self, session_id: str) -> Session | None:
+        """End a session that is known by its id alone; the session it was, or None."""
+        pointer = self._store.take(_id_key(session_id))
+        return _read(self._store.take(str(pointer["key"]))) if pointer is not None else None
 
     def end_by_sid(self, sid: str) -> Session | None:
         """End a session by its `sid`: the browser's cookie is not always there to say which (a cross-site POST)."""
         known = self._store.take(_sid_key(sid)) if 0 < len(sid) <= 64 else None
-        pointer = self._store.take(_id_key(str(known["id"]))) if known is not None else None
-        return _read(self._store.take(str(pointer["key"]))) if pointer is not None else None
+        return self.end_by_id(str(known["id"])) if known is not None else None
 
 
 def _read(document: dict[str, Any] | None) -> Session | None:
@@ -113,6 +182,12 @@ def _read(document: dict[str, Any] | None) -> Session | None:
         return msgspec.convert(document, Session) if document is not None else None
     except msgspec.ValidationError:
         return None
+
+
+def _locked(database: Database, session_id: str) -> SignedIn | None:
+    """A session's row, kept from ending until the transaction is over. On SQLite the transaction does that."""
+    locked = select(SignedIn).where(SignedIn.id == session_id).with_for_update()
+    return database.scalar(locked, execution_options={"populate_existing": True})
 
 
 def _sid_key(sid: str) -> str:

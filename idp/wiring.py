@@ -12,11 +12,34 @@ from idp.credentials.status import StatusLists
 from idp.fetch import FetchError, GuardedClient
 from idp.keys import Keys
 from idp.login import Logins
+from idp.oidc import request_object
+from idp.oidc.access import AccessTokens
+from idp.oidc.authorize import AuthorizationRequests
+from idp.oidc.binding import Bindings
 from idp.oidc.client_auth import ClientAuthentication
 from idp.oidc.code import Codes
+from idp.oidc.conclusion import Conclusions
+from idp.oidc.device import Devices
+from idp.oidc.device_request import DeviceRequests
+from idp.oidc.dpop import Proofs
+from idp.oidc.expected_values import ExpectedValues
+from idp.oidc.front_channel import FrontChannel
 from idp.oidc.id_token import IdTokens
+from idp.oidc.introspection import Introspection
+from idp.oidc.key_use import KeyFetches
+from idp.oidc.mtls import ClientCertificates
+from idp.oidc.portal_keys import PortalKeys
+from idp.oidc.pushed import PushedRequests
+from idp.oidc.redemption import Redemptions
+from idp.oidc.refresh import RefreshTokens
+from idp.oidc.registration import Registrations
+from idp.oidc.reply import Replies
+from idp.oidc.request_object import RequestObjects
+from idp.oidc.revocation import Revocation
 from idp.oidc.server import TokenServer
+from idp.oidc.tokens import Tokens
 from idp.oidc.userinfo import UserInfo
+from idp.oidc.wrapping import Wrapping
 from idp.openid4vp.request import Requests, Signer
 from idp.openid4vp.response import Responses
 from idp.session import Sessions
@@ -25,6 +48,7 @@ from idp.store import Store, open_store
 from idp.subject import Subjects
 
 STATUS_LIST = "application/statuslist+jwt"
+JWKS = "application/jwk-set+json, application/json"
 
 
 @dataclass(frozen=True)
@@ -36,6 +60,8 @@ class House:
     store: Store
     outside: GuardedClient
     keys: Keys
+    key_fetches: KeyFetches
+    wrapping: Wrapping
     trust: TrustRegistry
     subjects: Subjects
     sessions: Sessions
@@ -43,9 +69,20 @@ class House:
     requests: Requests
     responses: Responses
     id_tokens: IdTokens
+    client_authentication: ClientAuthentication
+    bindings: Bindings
+    authorization_requests: AuthorizationRequests
+    pushed: PushedRequests
+    replies: Replies
     codes: Codes
+    front_channel: FrontChannel
+    device_requests: DeviceRequests
+    devices: Devices
     tokens: TokenServer
     userinfo: UserInfo
+    introspection: Introspection
+    revocation: Revocation
+    registrations: Registrations
 
     def close(self) -> None:
         self.outside.close()
@@ -58,6 +95,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     lifetimes = settings.lifetimes
     store = open_store(settings.store_url, clock)
     keys = Keys(kek, clock, lifetimes.key_publish_s, lifetimes.key_retire_s)
+    key_fetches = KeyFetches(store, keys, clock, seal.derive(kek, "jwks-seen"))
     outside = GuardedClient(
         allow_origins=settings.fetch.allow,
         allow_loopback=settings.mode != "production",
@@ -75,17 +113,77 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     responses = Responses(
         client_id=requests.client_id, trust=trust.snapshot, status=status_lists, clock=clock
     )
-    id_tokens = IdTokens(settings, keys, clock)
-    codes = Codes(
-        store=store, settings=settings, clock=clock, subjects=subjects, sessions=sessions, id_tokens=id_tokens
+    portal_keys = PortalKeys(lambda uri: outside.get(uri, accept=JWKS).body, clock)
+    wrapping = Wrapping(keys, portal_keys)
+    id_tokens = IdTokens(settings, keys, wrapping, clock)
+    replies = Replies(settings.issuer, wrapping, clock)
+    expected_values = ExpectedValues(settings.secrets.pepper.reveal())
+    certificates = ClientCertificates(settings, portal_keys, clock)
+    bases = [base for base in (settings.issuer, settings.server.mtls_base_url) if base]
+    bindings = Bindings(Proofs(store, clock, settings.issuer), certificates, bases, clock)
+    authentication = ClientAuthentication(
+        settings.issuer, f"{settings.issuer}/token", clock, portal_keys, certificates
     )
-    authentication = ClientAuthentication(settings.issuer, f"{settings.issuer}/token", clock)
+    request_objects = RequestObjects(
+        settings.issuer,
+        portal_keys,
+        clock,
+        lambda uri: outside.get(uri, accept=request_object.ACCEPT).body,
+        by_reference=settings.requests.by_reference,
+    )
+    pushed = PushedRequests(store, settings, clock)
+    authorization_requests = AuthorizationRequests(
+        id_tokens=id_tokens,
+        expected_values=expected_values,
+        request_objects=request_objects,
+        pushed=pushed,
+        clock=clock,
+        implicit=settings.requests.implicit,
+    )
+    tokens = Tokens(
+        store=store,
+        settings=settings,
+        clock=clock,
+        subjects=subjects,
+        sessions=sessions,
+        id_tokens=id_tokens,
+        expected_values=expected_values,
+    )
+    refresh_tokens = RefreshTokens(tokens, settings, clock)
+    conclusions = Conclusions(subjects, sessions, clock)
+    redemptions = Redemptions(refresh_tokens, settings, clock)
+    codes = Codes(
+        store=store,
+        settings=settings,
+        clock=clock,
+        conclusions=conclusions,
+        replies=replies,
+        tokens=tokens,
+        refresh_tokens=refresh_tokens,
+        redemptions=redemptions,
+    )
+    front_channel = FrontChannel(
+        settings=settings, conclusions=conclusions, replies=replies, tokens=tokens, clock=clock
+    )
+    devices = Devices(
+        store=store,
+        settings=settings,
+        clock=clock,
+        secret=seal.derive(kek, "user-code"),
+        conclusions=conclusions,
+        tokens=tokens,
+        refresh_tokens=refresh_tokens,
+        redemptions=redemptions,
+    )
+    access_tokens = AccessTokens(store, clock)
     return House(
         settings=settings,
         clock=clock,
         store=store,
         outside=outside,
         keys=keys,
+        key_fetches=key_fetches,
+        wrapping=wrapping,
         trust=trust,
         subjects=subjects,
         sessions=sessions,
@@ -94,6 +192,37 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         responses=responses,
         id_tokens=id_tokens,
         codes=codes,
-        tokens=TokenServer(codes, authentication),
-        userinfo=UserInfo(store, clock),
+        front_channel=front_channel,
+        device_requests=DeviceRequests(id_tokens=id_tokens, expected_values=expected_values, clock=clock),
+        devices=devices,
+        client_authentication=authentication,
+        bindings=bindings,
+        authorization_requests=authorization_requests,
+        pushed=pushed,
+        replies=replies,
+        tokens=TokenServer(
+            codes=codes,
+            refresh_tokens=refresh_tokens,
+            devices=devices,
+            client_authentication=authentication,
+            bindings=bindings,
+            key_fetches=key_fetches,
+        ),
+        userinfo=UserInfo(
+            access_tokens=access_tokens,
+            bindings=bindings,
+            expected_values=expected_values,
+            wrapping=wrapping,
+            issuer=settings.issuer,
+            clock=clock,
+        ),
+        introspection=Introspection(
+            access_tokens=access_tokens,
+            subjects=subjects,
+            wrapping=wrapping,
+            issuer=settings.issuer,
+            clock=clock,
+        ),
+        revocation=Revocation(access_tokens, clock),
+        registrations=Registrations(settings, outside, clock),
     )

@@ -163,6 +163,7 @@ class Holder:
     consent_form: list[tuple[str, str]] = field(default_factory=list)
     code: str = ""
     tokens: dict[str, Any] = field(default_factory=dict)
+    spent: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
 
     def issue(self) -> None:
@@ -275,6 +276,14 @@ class Holder:
         self._check(answer, 200, "redeem")
         self.tokens = json.loads(answer.body)
 
+    def refresh(self) -> None:
+        """Buy the next tokens; those of before stay in `spent`."""
+        form = {"grant_type": "refresh_token", "refresh_token": self.tokens["refresh_token"]}
+        headers = {**FORM, "Authorization": self.client.authorization}
+        answer = self.place.line.send("POST", "/token", urlencode(form), headers)
+        self._check(answer, 200, "refresh")
+        self.spent, self.tokens = self.tokens, json.loads(answer.body)
+
     def read(self) -> None:
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
         answer = self.place.line.send("GET", "/userinfo", None, headers)
@@ -288,6 +297,10 @@ class Holder:
         known = {f"cookie {name.partition('-')[0]}": value for name, value in self.cookies.items()}
         known |= {"code": self.code, "access token": self.tokens.get("access_token", "")}
         known |= {"ID token": self.tokens.get("id_token", ""), "PKCE verifier": self.verifier}
+        known |= {"refresh token": self.tokens.get("refresh_token", "")}
+        known |= {
+            f"spent {name}": str(self.spent.get(name, "")) for name in ("access_token", "refresh_token")
+        }
         response_codes = parse_qs(urlsplit(self.redirect_uri).query).get("response_code", [""])
         known["response code"] = response_codes[0]
         return {name: value for name, value in known.items() if value}

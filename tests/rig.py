@@ -16,7 +16,7 @@ import ssl
 import threading
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,7 @@ from idp.models import AuditEvent, db
 from idp.models import Portal as PortalRow
 from idp.settings import load
 from idp.wiring import House
+from tests.proving import Prover
 
 # Made once: reading the machine's certificates takes longer than a sign-in.
 _TLS = ssl.create_default_context()
@@ -117,11 +118,18 @@ class Rig:
         portal.client_id = client_id
         return portal
 
+    def nonce(self) -> str:
+        """A nonce for DPoP proofs, as a portal learns one: every answer to a request with a proof brings it."""
+        return str(self.http.post(f"{self.issuer}/token", headers={"DPoP": "?"}).headers["DPoP-Nonce"])
+
     def switch_portal(self, client_id: str, *, enabled: bool) -> None:
         """Switch a registered portal off, or on again."""
         with self.app.app_context():
             db.session.get_one(PortalRow, client_id).enabled = enabled
             db.session.commit()
+
+
+Proofs = Prover | Sequence[str] | None
 
 
 @dataclass
@@ -140,11 +148,17 @@ class Begun:
 
 @dataclass
 class Portal:
-    """One portal and one holder's browser."""
+    """One portal and one holder's browser.
+
+    With a `prover` every request of the back channel that may carry a DPoP proof carries one; `headers` go with each,
+    as a proxy adds them. `dpop` of a method replaces the portal's own: another key, or proofs as they are (() none).
+    """
 
     rig: Rig
     client_id: str
     browser: httpx2.Client = field(init=False)
+    prover: Prover | None = field(init=False, default=None)
+    headers: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.browser = self.rig.browser()
@@ -175,10 +189,30 @@ class Portal:
         parameters, verifier = self.parameters(**changes)
         url = f"{self.rig.issuer}/authorize"
         if method == "GET":
-            response = self.browser.get(f"{url}?{urlencode(parameters)}{query}")
+            response = self.browser.get(f"{url}?{urlencode(parameters, doseq=True)}{query}")
         else:
             response = self.browser.request(method, url + query, data=parameters)
         return Begun(response, parameters.get("state"), parameters.get("nonce"), verifier)
+
+    def push(self, *, dpop: Proofs = (), **changes: Any) -> httpx2.Response:
+        """Push a good request with some parameters or credentials changed (RFC 9126); without a proof unless told."""
+        return self._push(dpop=dpop, **changes)[0]
+
+    def _push(self, *, dpop: Proofs = (), **changes: Any) -> tuple[httpx2.Response, dict[str, Any], str]:
+        parameters, verifier = self.parameters(**changes)
+        return self.post("/par", dpop=dpop, **parameters), parameters, verifier
+
+    def open_pushed(self, request_uri: str, **beside: Any) -> httpx2.Response:
+        """Send the browser to /authorize with a reference."""
+        query = {"client_id": self.client_id, "request_uri": request_uri, **beside}
+        return self.browser.get(f"{self.rig.issuer}/authorize?{urlencode(query)}")
+
+    def begin_pushed(self, *, dpop: Proofs = (), **changes: Any) -> Begun:
+        """Push a request and send the browser with the reference."""
+        response, parameters, verifier = self._push(dpop=dpop, **changes)
+        assert response.status_code == 201, response.text
+        opened = self.open_pushed(response.json()["request_uri"])
+        return Begun(opened, parameters.get("state"), parameters.get("nonce"), verifier)
 
     # -- the sign-in page ----------------------------------------------------------------------------------
 
@@ -244,13 +278,14 @@ class Portal:
         return callback_parameters(self.agree(self.to_consent(begun, persona)))
 
     def code(self, persona: str = "hong", **changes: Any) -> tuple[str, Begun]:
-        """A fresh code, and what the portal remembers."""
-        begun = self.begin(**changes)
+        """A fresh code, and what the portal remembers. A `fapi2` portal pushes its request, as it must."""
+        begin = self.begin_pushed if self.registration.get("profile") == "fapi2" else self.begin
+        begun = begin(**changes)
         return self.callback(begun, persona)["code"], begun
 
     # -- the back channel ----------------------------------------------------------------------------------
 
-    def token(self, code: str, verifier: str, /, **changes: Any) -> httpx2.Response:
+    def token(self, code: str, verifier: str, /, *, dpop: Proofs = None, **changes: Any) -> httpx2.Response:
         """Redeem a code with this portal's own credentials; `changes` replace form fields (None leaves out)."""
         form: dict[str, Any] = {
             "grant_type": "authorization_code",
@@ -258,13 +293,7 @@ class Portal:
             "redirect_uri": self.redirect_uri,
             "code_verifier": verifier,
         }
-        credentials, authorization = self.credentials()
-        form = {**form, **credentials, **changes}
-        return self.rig.http.post(
-            f"{self.rig.issuer}/token",
-            data={name: value for name, value in form.items() if value is not None},
-            headers={"Authorization": authorization} if authorization else {},
-        )
+        return self.post("/token", dpop=dpop, **{**form, **changes})
 
     def credentials(self) -> tuple[dict[str, str], str | None]:
         """Form fields and Authorization header by which this portal proves itself."""
@@ -274,7 +303,7 @@ class Portal:
                 "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 "client_assertion": self.assertion(),
             }, None
-        if method == "none":
+        if method in {"none", "tls_client_auth", "self_signed_tls_client_auth"}:
             return {"client_id": self.client_id}, None
         secret = self.rig.prepared.portal_secret(self.secrets_of)
         if method == "client_secret_post":
@@ -296,12 +325,57 @@ class Portal:
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         signing = key or ECKey.import_key(self.rig.prepared.portal_key(self.secrets_of))
-        return jwt.encode({"alg": "ES256", **(header or {})}, claims, signing)
+        full = {"alg": "ES256", **(header or {})}
+        return jwt.encode(full, claims, signing, algorithms=[full["alg"]])
 
-    def userinfo(self, access_token: str) -> httpx2.Response:
-        return self.rig.http.get(
-            f"{self.rig.issuer}/userinfo", headers={"Authorization": f"Bearer {access_token}"}
+    def post(self, path: str, /, *, dpop: Proofs = None, **form: Any) -> httpx2.Response:
+        """A form to an endpoint of the back channel, with this portal's own credentials (None leaves a field out)."""
+        credentials, authorization = self.credentials()
+        given = {**credentials, **form}
+        headers = [("Authorization", authorization)] if authorization else []
+        return self.rig.http.post(
+            self.rig.issuer + path,
+            data={name: value for name, value in given.items() if value is not None},
+            headers=[*headers, *self.headers.items(), *self._proofs(dpop, path, "POST")],
         )
+
+    def proof(
+        self,
+        path: str,
+        method: str = "POST",
+        *,
+        by: Prover | None = None,
+        access_token: str | None = None,
+        **changes: Any,
+    ) -> str:
+        """A good DPoP proof for a request to us, by the portal's key or another, with some of it changed."""
+        prover = by or self.prover
+        assert prover is not None, "a proof needs a key"
+        good = {"at": self.rig.clock(), "nonce": self.rig.nonce(), "access_token": access_token}
+        return prover.proof(self.rig.issuer + path, method, **{**good, **changes})
+
+    def _proofs(
+        self, dpop: Proofs, path: str, method: str, access_token: str | None = None
+    ) -> list[tuple[str, str]]:
+        chosen = self.prover if dpop is None else dpop
+        if chosen is None:
+            return []
+        if isinstance(chosen, Prover):
+            chosen = [self.proof(path, method, by=chosen, access_token=access_token)]
+        return [("DPoP", proof) for proof in chosen]
+
+    def refresh(self, refresh_token: str, /, **changes: Any) -> httpx2.Response:
+        """Use a refresh token."""
+        return self.post("/token", grant_type="refresh_token", refresh_token=refresh_token, **changes)
+
+    def userinfo(
+        self, access_token: str, /, *, dpop: Proofs = None, scheme: str | None = None, method: str = "GET"
+    ) -> httpx2.Response:
+        """What UserInfo says; with a proof by the DPoP scheme, unless told otherwise."""
+        proofs = self._proofs(dpop, "/userinfo", method, access_token)
+        used = scheme or ("DPoP" if proofs else "Bearer")
+        headers = [("Authorization", f"{used} {access_token}"), *self.headers.items(), *proofs]
+        return self.rig.http.request(method, f"{self.rig.issuer}/userinfo", headers=headers)
 
     def id_token_claims(self, id_token: str) -> dict[str, Any]:
         """The claims of an ID token whose signature verifies with the published keys."""
@@ -359,8 +433,10 @@ def served(app: Flask, listening: socket.socket) -> Iterator[None]:
 
 
 @contextmanager
-def started(directory: Path, overrides: Mapping[str, Any] | None = None) -> Iterator[Rig]:
-    """A provider and its guests, with data in `directory`."""
+def started(
+    directory: Path, overrides: Mapping[str, Any] | None = None, *, allow: Sequence[str] = ()
+) -> Iterator[Rig]:
+    """A provider and its guests, with data in `directory`; it may fetch from the guests and from `allow`."""
     clock = Clock()
     with closing(_socket()) as own, closing(_socket()) as other:
         issuer = f"http://127.0.0.1:{own.getsockname()[1]}"
@@ -384,7 +460,7 @@ def started(directory: Path, overrides: Mapping[str, Any] | None = None) -> Iter
                 "wallet.certificate_file": str(prepared.request_signer_certificates),
                 "wallet.private_key_file": str(prepared.request_signer_key),
                 "wallet.link": prepared.wallet_link,
-                "fetch.allow": [here],
+                "fetch.allow": [here, *allow],
                 "holder.logins_per_minute_per_ip": 100_000,
                 **(overrides or {}),
             },

@@ -1,5 +1,6 @@
 """The command line: every problem named, nothing half done."""
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -177,7 +178,7 @@ def test_the_demo_signs_in_at_every_portal(deployment: Deployment) -> None:
     deployment.environ.pop("IDP_CONFIG")
     done = deployment.idp("demo", "--check")
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4
+    assert len(done.stdout.splitlines()) == 6
     assert done.stderr == ""
 
 
@@ -206,3 +207,157 @@ def test_what_expired_is_swept_and_nothing_else(deployment: Deployment) -> None:
     assert done.stdout == "Deleted 1 rows.\n", done.stderr
     with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
         assert database.execute("SELECT digest FROM consumed").fetchall() == [("b" * 64,)]
+
+
+def test_an_invitation_is_shown_once_and_kept_as_a_digest(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    made = deployment.idp("portals", "invite", "--uses", "2", "--profile", "fapi2", "--note", "for the bank")
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.strip()
+    assert len(token) >= 43
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+        [row] = database.execute("SELECT * FROM initial_access_token").fetchall()
+        [event] = database.execute("SELECT name, actor FROM audit_event").fetchall()
+    assert hashlib.sha256(token.encode()).hexdigest() in row
+    assert {"fapi2", 2, "for the bank"} <= set(row)
+    assert token not in row
+    assert event[0] == "portal.invited"
+    assert event[1].startswith("command line")
+
+
+@pytest.mark.parametrize(
+    "option", [("--expires", "0"), ("--uses", "0"), ("--profile", "x"), ("--note", "a\nb")]
+)
+def test_an_invitation_has_bounds(deployment: Deployment, option: tuple[str, str]) -> None:
+    deployment.idp("migrate")
+    refused = deployment.idp("portals", "invite", *option)
+    assert refused.returncode != 0
+    assert option[0] in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_portal_is_disabled_enabled_and_removed(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    deployment.idp("portals", "apply", str(deployment.prepared.portals_file))
+    seen = []
+    for command in ("disable", "enable", "remove"):
+        done = deployment.idp("portals", command, "gov24")
+        assert done.returncode == 0, done.stderr
+        with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+            seen.append(database.execute("SELECT enabled FROM portal WHERE client_id = 'gov24'").fetchone())
+            events = database.execute("SELECT name FROM audit_event ORDER BY id DESC LIMIT 3").fetchall()
+    assert seen == [(0,), (1,), None]
+    assert [name for (name,) in reversed(events)] == ["portal.disabled", "portal.enabled", "portal.removed"]
+
+
+@pytest.mark.parametrize("command", ["disable", "enable", "remove"])
+def test_a_portal_that_is_not_there_is_said_so(deployment: Deployment, command: str) -> None:
+    deployment.idp("migrate")
+    done = deployment.idp("portals", command, "nobody")
+    assert done.returncode == 1
+    assert "nobody" in done.stderr
+
+
+# -- sessions, logout notices, keys that portals know --------------------------------------------------------------
+
+
+NOTICES = """INSERT INTO logout_notice
+    (id, client_id, subject_id, sid, created_at, due_at, attempts, delivered_at, last_problem)
+    VALUES (?, ?, 'subject', 'sid', 1, ?, ?, ?, ?)"""
+
+
+def test_logout_notices_are_listed_and_sent_again(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+        rows = [
+            (1, "gov24", None, 1, 5, None),
+            (2, "gov24", None, 28, None, "status 503"),
+            (3, "efamily", 9, 1, None, "too slow"),
+        ]
+        database.executemany(NOTICES, rows)
+    listed = deployment.idp("logout-notices", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert [line.split("  ")[:3] for line in listed.stdout.splitlines()] == [
+        ["3", "efamily", "waiting"],
+        ["2", "gov24", "given up"],
+        ["1", "gov24", "delivered"],
+    ]
+    assert "status 503" in listed.stdout
+    assert "subject" not in listed.stdout
+    failed = deployment.idp("logout-notices", "list", "--failed", "--portal", "gov24").stdout
+    assert [line.split()[0] for line in failed.splitlines()] == ["2"]
+    assert "2 notices" in deployment.idp("logout-notices", "replay", "1", "2").stdout
+    assert "1 notices" in deployment.idp("logout-notices", "replay", "--portal", "efamily").stdout
+    waiting = deployment.idp("logout-notices", "list").stdout
+    assert waiting.count("waiting") == 3
+
+
+def test_a_replay_names_what_it_is_of(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    refused = deployment.idp("logout-notices", "replay")
+    assert refused.returncode == 1
+    assert "--portal" in refused.stderr
+
+
+def test_a_persons_sessions_are_ended(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+        rows = [("one", "kim", None), ("two", "kim", 5), ("three", "lee", None)]
+        database.executemany(
+            "INSERT INTO signed_in (id, subject_id, started_at, ends_at, checked_at, ended_at)"
+            " VALUES (?, ?, 1, 2, 1, ?)",
+            rows,
+        )
+    done = deployment.idp("sessions", "end", "--subject", "kim")
+    assert (done.stdout, done.stderr) == ("Ended 1 sessions.\n", "")
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+        ended = database.execute("SELECT id FROM signed_in WHERE reason = 'admin'").fetchall()
+        events = database.execute("SELECT name, actor, reason FROM audit_event").fetchall()
+    assert ended == [("one",)]
+    [(name, actor, reason)] = events
+    assert (name, reason) == ("session.ended", "admin")
+    assert actor.startswith("command line")
+
+
+def test_the_next_keys_line_says_which_portals_know_it(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    deployment.idp("portals", "apply", str(deployment.prepared.portals_file))
+    deployment.idp("keys", "rotate", "ES256", "--at-once")
+    following = deployment.idp("keys", "rotate", "ES256").stdout.split()[-1]
+    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+        database.execute("INSERT INTO key_fetch (kid, client_id, at) VALUES (?, 'gov24', 1)", (following,))
+        (n_portals,) = database.execute("SELECT count(*) FROM portal").fetchone()
+    plain = deployment.idp("keys", "list").stdout.splitlines()
+    [line] = [line for line in plain if following in line]
+    assert line.endswith(f"fetched by 1 of {n_portals} portals")
+    assert [line for line in plain if "fetched" in line] == [line]
+    named = deployment.idp("keys", "list", "--portals").stdout
+    assert "efamily" in named
+    assert "gov24" not in named
+
+
+def test_a_key_for_a_further_algorithm_is_made_by_hand_too(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    done = deployment.idp("keys", "rotate", "PS256")
+    assert done.returncode == 0, done.stderr
+    assert deployment.idp("keys", "list").stdout.count(" PS256 ") == 2
+
+
+def test_on_sqlite_there_is_no_worker_to_start(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    refused = deployment.idp("worker")
+    assert refused.returncode == 1
+    assert "idp serve" in refused.stderr
+
+
+def test_a_portal_brings_the_key_that_its_algorithm_needs(deployment: Deployment) -> None:
+    deployment.idp("migrate")
+    text = deployment.prepared.portals_file.read_text("utf-8")
+    applied = deployment.directory / "ps256.toml"
+    applied.write_text(
+        text.replace('alg = "ES256"', 'alg = "PS256"', 1),
+        "utf-8",
+    )
+    done = deployment.idp("portals", "apply", str(applied))
+    assert done.returncode == 0, done.stderr
+    assert deployment.idp("keys", "list").stdout.count(" PS256  active") == 1

@@ -16,6 +16,7 @@ from idp.events import Event
 from idp.oidc import verified_claims
 from idp.oidc.authorize import ACR_LEVELS
 from idp.oidc.client_auth import ASSERTION_ALGORITHMS
+from idp.oidc.expected_values import ExpectedValues
 from idp.settings import SettingsError, load
 from idp.views.messages import _PRESENTATION, MESSAGES, problem_for
 
@@ -169,5 +170,9 @@ def test_the_example_answer_is_what_the_example_request_gets() -> None:
     asked, answer = (json.loads(block) for block in blocks("docs/claims.md", "json"))
     entry = asked["userinfo"]["verified_claims"]
     verified_at = int(datetime.fromisoformat(answer["verification"]["time"]).timestamp())
-    said = verified_claims.answer(entry, answer["verification"], answer["claims"], now=verified_at)
+    expected = ExpectedValues(b"p" * 32)
+    kept = verified_claims.read(entry, "userinfo", expected)
+    said = verified_claims.answer(
+        kept, answer["verification"], answer["claims"], expected=expected, now=verified_at
+    )
     assert said == answer

@@ -63,6 +63,7 @@ class Site:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.answer: Answer = answer()
         self.requests: list[tuple[str, Message]] = []
+        self.bodies: list[bytes] = []
         self.connections: list[tuple[str, int]] = []
         self.server_names: list[str | None] = []
         site = self
@@ -76,6 +77,10 @@ class Site:
                     site.answer(self)
                 except OSError:  # the client has had enough
                     self.close_connection = True
+
+            def do_POST(self) -> None:
+                site.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 """Tests print nothing."""
@@ -636,3 +641,63 @@ def test_an_error_says_nothing_of_where_it_went_or_what_came(
         fetch(guarded, f"{origin}/secret-path")
     for word in ("127.0.0.1", "secret-path", "hong-gildong"):
         assert word not in str(error.value)
+
+
+# -- posting ---------------------------------------------------------------------------------------------------
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_a_post_carries_its_body_and_brings_back_the_status(site: Site, origin: str) -> None:
+    with client(origin) as guarded:
+        assert guarded.post(f"{origin}/told", b"a=1&b=2", FORM) == 200
+    assert site.requests[0][0] == "/told"
+    assert site.bodies == [b"a=1&b=2"]
+    assert site.sent("Content-Type") == [FORM]
+    assert site.sent("Content-Length") == ["7"]
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 302, 303, 307, 308, 400, 401, 404, 500, 503])
+def test_a_posts_status_is_told_whatever_it_is_and_no_redirect_is_followed(
+    site: Site, origin: str, status: int
+) -> None:
+    site.answer = answer(b"", status, Location=f"{origin}/elsewhere")
+    with client(origin) as guarded:
+        assert guarded.post(f"{origin}/told", b"x", FORM) == status
+    assert [path for path, _headers in site.requests] == ["/told"]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 4096, 4097, 1_000_000])
+def test_of_a_posts_answer_little_is_read(site: Site, origin: str, n_bytes: int) -> None:
+    site.answer = answer(b"x" * n_bytes)
+    with client(origin) as guarded:
+        assert guarded.post(f"{origin}/told", b"x", FORM) == 200
+        site.answer = answer()
+        assert guarded.post(f"{origin}/told", b"x", FORM) == 200
+
+
+def test_an_endless_answer_to_a_post_is_cut_off(site: Site, origin: str) -> None:
+    site.answer = chunked(b"x" * 1000 for _ in iter(int, 1))
+    with client(origin) as guarded:
+        assert guarded.post(f"{origin}/told", b"x", FORM) == 200
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com/", "https://127.0.0.1/", "https://user@example.com/", "file:///etc/passwd", ""],
+)
+def test_a_post_goes_only_where_a_get_may_go(url: str) -> None:
+    with client() as guarded, pytest.raises(FetchRefused):
+        guarded.post(url, b"x", FORM)
+
+
+def test_a_post_to_somebody_slow_ends(site: Site, origin: str) -> None:
+    done = threading.Event()
+    site.answer = lambda _request: void(done.wait(5))
+    with client(origin, timeout_s=0.3) as guarded, pytest.raises(FetchFailed, match="too slow"):
+        guarded.post(f"{origin}/told", b"x", FORM)
+    done.set()
+
+
+def void(_value: object) -> None:
+    """For a callable that returns nothing."""

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "idp"
 FLOORS = [
     {
         "settings",
+        "addresses",
         "errors",
         "events",
         "clock",

@@ -495,3 +495,69 @@ def test_reading_keys_leaves_the_caller_s_transaction_alone(keys: Keys, clock: M
         session.execute(update(SigningKey).values(alg="ES256"))
         assert fresh.sign_jwt("JWT", {}, "ES256")
         assert session.in_transaction()
+
+
+# By themselves
+
+
+EVERY_S = 10 * PUBLISH_S
+
+
+def test_a_key_is_replaced_so_that_it_signs_no_longer_than_it_should(keys: Keys, clock: MovingClock) -> None:
+    (first,) = kids(keys)
+    clock.pass_(EVERY_S - PUBLISH_S - 1)
+    assert keys.rotate_old(EVERY_S) == []
+    clock.pass_(1)
+    (second,) = keys.rotate_old(EVERY_S)
+    assert keys.rotate_old(EVERY_S) == []
+    assert keys.next_kids() == {second}
+    clock.pass_(PUBLISH_S - 1)
+    assert keys.signing_key("ES256").kid == first
+    clock.pass_(1)
+    assert keys.signing_key("ES256").kid == second
+    assert keys.next_kids() == frozenset()
+    assert keys.rotate_old(EVERY_S) == []
+
+
+def test_an_operators_rotation_counts(keys: Keys, clock: MovingClock) -> None:
+    clock.pass_(EVERY_S)
+    keys.rotate("ES256")
+    assert keys.rotate_old(EVERY_S) == []
+    clock.pass_(PUBLISH_S)
+    assert keys.rotate_old(EVERY_S) == []
+
+
+def test_a_key_that_another_process_has_just_replaced_is_not_replaced_again(
+    keys: Keys, clock: MovingClock
+) -> None:
+    clock.pass_(EVERY_S)
+    another_process(clock).rotate("ES256", at_once=True)
+    with pytest.raises(RotationPending):
+        keys.rotate("ES256", every_s=EVERY_S)
+    assert states(keys) == ["retiring", "active"]
+
+
+def test_a_rotation_shorter_than_the_announcement_follows_at_once(keys: Keys, clock: MovingClock) -> None:
+    for _ in range(3):
+        assert len(keys.rotate_old(1)) == 1
+        assert keys.rotate_old(1) == []
+        clock.pass_(PUBLISH_S)
+
+
+def test_a_key_of_a_further_algorithm_is_made_when_it_is_needed(keys: Keys) -> None:
+    with pytest.raises(NoSigningKey):
+        keys.signing_key("PS256")
+    keys.ensure(["PS256"])
+    keys.ensure(["PS256"])
+    assert [listed.alg for listed in keys.listing()].count("PS256") == 1
+    token = keys.sign_jwt("JWT", {"sub": "someone"}, "PS256")
+    assert jwt.decode(token, KeySet.import_key_set(keys.jwks()), algorithms=["PS256"]).claims == {
+        "sub": "someone"
+    }
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256", "ES512", ""])
+def test_no_key_is_made_for_an_algorithm_that_is_not_ours(keys: Keys, alg: str) -> None:
+    with pytest.raises(NoSigningKey):
+        keys.ensure([alg])
+    assert [listed.alg for listed in keys.listing()] == ["ES256"]

@@ -35,7 +35,12 @@ def test_a_good_registration_is_accepted() -> None:
         ({"client_id": "a b"}, "client_id"),
         ({"client_id": "포털"}, "client_id"),
         ({"client_id": "a" * 256}, "client_id"),
-        ({"profile": "fapi2"}, "fapi2"),
+        ({"profile": "fapi2"}, "private_key_jwt"),
+        ({"profile": "fapi2"}, "dpop_bound_access_tokens"),
+        ({"profile": "fapi2", "require_pkce": False}, "PKCE"),
+        ({"profile": "fapi2", "id_token_signed_response_alg": "RS256"}, "ES256 or PS256"),
+        ({"profile": "fapi2", "token_endpoint_auth_signing_alg": "RS256"}, "must not be RS256"),
+        ({"profile": "fapi2", "request_uris": ["https://rp.example/r"]}, "pushed"),
         ({"profile": "fapi3"}, "profile"),
         ({"name": {"ko": "포털"}}, "name.en"),
         ({"retention": {}}, "retention.ko"),
@@ -56,7 +61,52 @@ def test_a_good_registration_is_accepted() -> None:
         ({"jwks": {"keys": [{"kty": "EC", "d": "x"}]}}, "private"),
         ({"jwks": {"keys": [{"kty": "oct", "k": "x"}]}}, "private"),
         ({"token_endpoint_auth_method": "none", "require_pkce": False}, "PKCE"),
-        ({"token_endpoint_auth_method": "tls_client_auth"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "client_secret_jwt"}, "token_endpoint_auth_method"),
+        ({"token_endpoint_auth_method": "tls_client_auth"}, "exactly one of"),
+        ({"tls_client_auth_san_dns": "rp.example"}, "tls_client_auth"),
+        (
+            {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "no name"},
+            "RFC 4514",
+        ),
+        ({"jwks": {"keys": []}, "jwks_uri": "https://rp.example/jwks"}, "exclude each other"),
+        ({"jwks": {"keys": ["x"]}}, "JWK Set"),
+        ({"jwks_uri": "http://rp.example/jwks"}, "jwks_uri"),
+        ({"grant_types": ["implicit"]}, "implicit"),
+        ({"response_types": ["code", "id_token"]}, "needs implicit"),
+        ({"response_types": ["token"], "grant_types": ["implicit"]}, "token is not offered"),
+        ({"response_types": ["code id_token"]}, "not offered"),
+        (
+            {"response_types": ["id_token"], "grant_types": ["implicit"], "profile": "fapi2"},
+            "not part of profile fapi2",
+        ),
+        (
+            {
+                "response_types": ["id_token token"],
+                "grant_types": ["implicit"],
+                "dpop_bound_access_tokens": True,
+            },
+            "cannot be bound",
+        ),
+        (
+            {"response_types": ["id_token"], "grant_types": ["implicit"], "redirect_uris": []},
+            "redirect_uris is empty",
+        ),
+        ({"grant_types": ["refresh_token"]}, "needs a grant that begins"),
+        ({"grant_types": []}, "grant_types is empty"),
+        ({"scopes": ["openid", "offline_access"]}, "offline_access needs refresh_token"),
+        ({"request_object_signing_alg": "none"}, "request_object_signing_alg"),
+        ({"request_object_encryption_alg": "RSA-OAEP-256"}, "not offered"),
+        ({"id_token_encrypted_response_alg": "RSA1_5"}, "id_token_encrypted_response_alg"),
+        ({"userinfo_encrypted_response_enc": "A256GCM"}, "userinfo_encrypted_response_alg is missing"),
+        ({"authorization_encrypted_response_alg": "ECDH-ES"}, "a key to encrypt to"),
+        ({"require_signed_request_object": True}, "require_signed_request_object"),
+        ({"resources": ["/api"]}, "absolute URI"),
+        ({"serves_resources": ["https://api.example/#x"]}, "fragment"),
+        ({"default_max_age": -1}, "default_max_age"),
+        (
+            {"dpop_bound_access_tokens": True, "tls_client_certificate_bound_access_tokens": True},
+            "not by both",
+        ),
         ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),
         ({"scopes": ["profile"]}, "openid"),
         ({"scopes": ["openid", "everything"]}, "everything"),
@@ -131,3 +181,22 @@ def test_a_secret_is_known_by_its_digest_and_two_may_overlap() -> None:
     assert portal.has_secret("new")
     for wrong in ("", "neu", "비밀", "\udcff"):
         assert not portal.has_secret(wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "offered"),
+    [
+        ({}, True),
+        ({"profile": "fapi2"}, False),
+        ({"profile": "fapi2", "cross_device": True}, True),
+        ({"cross_device": False}, False),
+    ],
+    ids=str,
+)
+def test_a_fapi2_portal_has_to_ask_for_qr_codes(changes: dict[str, Any], offered: bool) -> None:
+    strict = {
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks_uri": "https://rp.example/jwks",
+        "dpop_bound_access_tokens": True,
+    }
+    assert registration(**(strict | changes)).cross_device is offered

@@ -468,6 +468,8 @@ def test_a_value_that_cannot_be_read_does_not_bring_problems_of_its_default(depl
         ({"IDP_FETCH__ALLOW": "https://0.0.0.0"}, "IDP_FETCH__ALLOW"),
         ({"IDP_FETCH__ALLOW": "https://2130706433"}, "IDP_FETCH__ALLOW"),
         ({"IDP_FETCH__ALLOW": "http://intranet.example"}, "IDP_FETCH__ALLOW"),
+        ({"IDP_REGISTRATION__OPEN": "true"}, "IDP_REGISTRATION__OPEN"),
+        ({"IDP_REQUESTS__IMPLICIT": "true"}, "IDP_REQUESTS__IMPLICIT"),
         ({"IDP_SECRETS__PEPPER": "00" * 32}, "IDP_SECRETS__PEPPER"),
         ({"IDP_SECRETS__PEPPER": bytes(range(32)).hex()}, "IDP_SECRETS__PEPPER"),
         (
@@ -521,3 +523,29 @@ def test_the_demo_stays_on_this_machine(deployment: Deployment, environ: dict[st
 def test_a_url_without_credentials_is_shown_whole() -> None:
     assert repr(Url("sqlite:///var/sinwon.db")) == "'sqlite:///var/sinwon.db'"
     assert repr(Url("")) == "''"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"IDP_LIFETIMES__KEY_PUBLISH_S": "419"}, "IDP_LIFETIMES__KEY_PUBLISH_S"),
+        ({"IDP_LIFETIMES__KEY_PUBLISH_S": "420"}, None),
+        ({"IDP_LIFETIMES__KEY_RETIRE_S": "419"}, "IDP_LIFETIMES__KEY_RETIRE_S"),
+        ({"IDP_LIFETIMES__KEY_RETIRE_S": "420"}, None),
+        (
+            {"IDP_LIFETIMES__KEY_RETIRE_S": "3600", "IDP_LIFETIMES__ACCESS_TOKEN_TTL_S": "3500"},
+            "IDP_LIFETIMES__KEY_RETIRE_S",
+        ),
+        ({"IDP_LIFETIMES__KEY_ROTATE_S": "86399"}, "IDP_LIFETIMES__KEY_ROTATE_S"),
+        ({"IDP_LIFETIMES__KEY_ROTATE_S": "86400"}, None),
+        ({"IDP_LIFETIMES__KEY_ROTATE_S": "0"}, None),
+    ],
+)
+def test_in_production_a_key_stands_in_the_key_set_longer_than_that_is_cached(
+    deployment: Deployment, environ: dict[str, str], named: str | None
+) -> None:
+    if named is None:
+        deployment.load(**environ)
+        return
+    [problem] = deployment.problems(**environ)
+    assert problem.startswith(f"{named}: ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +30,7 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
             problems += error.problems
     ids = [registration.client_id for registration in registrations]
     problems += [f"{client_id} is there twice" for client_id in sorted(set(ids)) if ids.count(client_id) > 1]
+    problems += _served_twice(registrations)
     if problems:
         raise portals.RegistrationError(problems)
     changed = []
@@ -54,6 +55,17 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
             record(session, Event.PORTAL_APPLIED, at=now, client_id=registration.client_id)
             changed.append(registration.client_id)
     return changed
+
+
+def _served_twice(registrations: Sequence[portals.Registration]) -> Iterator[str]:
+    """A resource (RFC 8707) has one server: its tokens name a person as that one knows them."""
+    served: dict[str, str] = {}
+    for registration in registrations:
+        for resource in registration.serves_resources:
+            known = portals.serving(resource)
+            other = served.setdefault(resource, known.client_id if known else registration.client_id)
+            if other != registration.client_id:
+                yield f"{registration.client_id}: serves_resources: {resource} is served by {other}"
 
 
 def _registered(row: Portal) -> portals.Registration:

@@ -36,9 +36,7 @@ class QuietHandler(WSGIRequestHandler):
 def main() -> int:
     """Serve until told to stop."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     here = f"http://{arguments.host}:{arguments.port}"
     if arguments.issuer:
         prepared = seeds.prepare(
@@ -55,6 +53,13 @@ def main() -> int:
     server = make_server(arguments.host, arguments.port, app, threaded=True, request_handler=QuietHandler)
     server.serve_forever()
     return 0
+
+
+def end_with_parent() -> None:
+    """End this process when it is told to, and when the one that started it is gone."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
 
 
 def _arguments() -> argparse.Namespace:

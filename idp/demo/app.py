@@ -1,14 +1,18 @@
-"""All guests in one Flask application, for one port: portals at `/`, `/wallet/`, `/authority/`."""
+"""All guests in one Flask application, for one port: portals at `/`, `/counter/`, `/wallet/`, `/authority/`."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from idp.demo import authority, pages, portals, texts, wallet_pages
+from idp.demo import authority, counter_pages, pages, portals, texts, wallet_pages
 from idp.demo.authority import Authority
+from idp.demo.counter import Counter
+from idp.demo.device_flow import GRANT, DeviceClient
 from idp.demo.personas import PERSONAS, Persona
+from idp.demo.relying import Provider
 from idp.demo.seeds import Prepared
 from idp.demo.wallet import Wallet
 
@@ -18,27 +22,32 @@ MAX_BODY_BYTES = 262_144
 def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Flask:
     """The guests' application.
 
-    In `app.extensions` are `demo_authority`, `demo_wallet`, and `demo_close`, which ends open connections.
+    In `app.extensions` are `demo_authority`, `demo_wallet`, `demo_counter`, and `demo_close`, which ends open
+    connections.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     issuing = Authority(prepared)
     wallet = Wallet(issuing, personas, prepared.access_ca)
-    known_portals = portals.build(prepared)
+    provider = Provider(prepared.issuer)
+    known_portals = portals.build(prepared, provider)
+    counter = Counter(DeviceClient(_counter_registration(prepared), prepared, provider))
 
     def close() -> None:
         wallet.close()
-        portals.close(known_portals)
+        counter.close()
+        provider.http.close()
 
-    app.extensions.update(demo_authority=issuing, demo_wallet=wallet, demo_close=close)
+    app.extensions.update(demo_authority=issuing, demo_wallet=wallet, demo_close=close, demo_counter=counter)
     pages.install(app)
     app.register_blueprint(wallet_pages.blueprint(wallet))
     app.register_blueprint(authority.blueprint(issuing))
+    app.register_blueprint(counter_pages.blueprint(counter))
     app.register_blueprint(portals.blueprint(known_portals))
 
     @app.get("/")
     def start() -> Response:
-        return pages.show("start.html", portals=list(known_portals.values()))
+        return pages.show("start.html", portals=list(known_portals.values()), counter=counter)
 
     @app.errorhandler(HTTPException)
     def failed(error: HTTPException) -> Response:
@@ -52,3 +61,7 @@ def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Fl
         return {"status": "ok"}
 
     return app
+
+
+def _counter_registration(prepared: Prepared) -> dict[str, Any]:
+    return next(item for item in prepared.portals() if GRANT in item.get("grant_types", ()))

@@ -8,6 +8,7 @@ What it relies on in the provider's pages, and nothing else:
   digits;
 - consent page, when there is one: `<form id="consent">`; boxes that must be ticked are `required`; the button
   that agrees has `id="agree"`, or else is the form's first;
+- page of a device code: `<form id="decide">` with a button `decision=confirm`;
 - every other step is a redirect.
 
 Pages are read with `html.parser`; no script is run.
@@ -15,6 +16,7 @@ Pages are read with `html.parser`; no script is run.
 
 import re
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from idp.demo.personas import PERSONAS
 
 TIMEOUT_S = 30
 MAX_REDIRECTS = 15
+_LOOK_AGAIN_S = 0.25
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"}
 # Made once: reading the machine's certificates takes longer than a sign-in.
 _TLS = ssl.create_default_context()
@@ -202,6 +205,39 @@ def sign_in_across_devices(
         return _consent_and_read(browser, page)
 
 
+def visit_counter(
+    counter_url: str, persona: str = PERSONAS[0].id, *, fault: str = "", language: str = "ko"
+) -> SignInResult:
+    """Be identified at a counter: an officer's browser, and the visitor's phone. `counter_url` is the officer's page.
+
+    The ticket stays open; what the officer then sees is the result. Raises StepFailed.
+    """
+    with Browser(language) as desk, Browser(language) as phone:
+        page = desk.submit(desk.open(counter_url, "counter"), "call", "calling a visitor")
+        scanned = required(page, "qr", "QR code at the counter").attributes.get("data-link", "")
+        shown = phone.open(scanned, "code on the phone")
+        shown = phone.submit(shown, "decide", "confirming the code", decision="confirm")
+        shown = phone.follow(shown, "wallet-link", "wallet")
+        shown = _answer(phone, shown, persona, fault, "back from the wallet")
+        if shown.find("consent"):
+            phone.submit(shown, "consent", "consent")
+        return _decided(desk, page.url)
+
+
+def _decided(desk: Browser, ticket_url: str) -> SignInResult:
+    """What the officer sees once the counter has asked again."""
+    until = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < until:
+        page = desk.open(ticket_url, "ticket")
+        if person := page.find("person"):
+            return SignInResult(_claims_in(person), page)
+        if outcome := page.find("outcome"):
+            error = page.find("error-code")
+            raise StepFailed("ticket", outcome.text.strip(), error.text.strip() if error else None)
+        time.sleep(_LOOK_AGAIN_S)
+    raise StepFailed("ticket", "the counter heard nothing in time")
+
+
 def sign_out(browser: Browser, page: Page) -> Page:
     """Sign out from a portal's result page, at the provider too."""
     return browser.submit(page, "logout", "signing out")
@@ -225,12 +261,15 @@ def _consent_and_read(browser: Browser, page: Page) -> SignInResult:
     if error:
         raise StepFailed("portal's result", "the portal shows an error", error.text.strip())
     result = required(page, "result", "portal's result")
-    shown = {
+    return SignInResult(_claims_in(result), page)
+
+
+def _claims_in(element: Element) -> dict[str, str]:
+    return {
         item.attributes["data-claim"]: item.text.strip()
-        for item in result.below()
+        for item in element.below()
         if "data-claim" in item.attributes
     }
-    return SignInResult(shown, page)
 
 
 def required(page: Page, identifier: str, step: str) -> Element:

@@ -47,8 +47,8 @@ class Stage:
         directory = directory.absolute()
         if reset and (directory / "demo.json").is_file():
             shutil.rmtree(directory)
-        own = _free_port(port)
-        guests = _free_port(own + 1 if port else 0)
+        own = free_port(port)
+        guests = free_port(own + 1 if port else 0)
         here = f"http://{HOST}:{guests}"
         prepared = seeds.prepare(
             directory,
@@ -156,10 +156,12 @@ def run_check(directory: Path) -> dict[str, str]:
         if process.stdout is None or not (line := process.stdout.readline()):
             raise NotReady("the demonstration ended before it was ready")
         portals = json.loads(line)["portals"]
-        return {
+        shown = {
             portal: ", ".join(check.sign_in(f"{portals}{portal}/").claims)
-            for portal in ("gov24", "g4k", "apostille", "efamily")
+            for portal in ("gov24", "g4k", "apostille", "efamily", "bank")
         }
+        shown["counter"] = ", ".join(check.visit_counter(f"{portals}counter/").claims)
+        return shown
     finally:
         process.terminate()
         process.communicate()
@@ -177,7 +179,7 @@ def wait_for(url: str) -> None:
     raise NotReady(url)
 
 
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
     """The port itself if it is free, else the next free one; 0 takes any."""
     for port in range(wanted, min(wanted + _PORTS_TO_TRY, 65536)) if wanted else (0,):
         with socket.socket() as probe:

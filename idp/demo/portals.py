@@ -1,4 +1,4 @@
-"""The four portals: pages around `relying.Client`. Each lives under its own path with its own cookie.
+"""The portals: pages around a `CodeClient`. Each lives under its own path with its own cookie.
 
 State is kept in memory and is gone when the process ends. Nothing about a person is in a cookie or a URL:
 even the ID token travels to the provider’s logout in a form, since URLs end up in logs.
@@ -9,12 +9,15 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import Blueprint, abort, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from idp.demo import pages
-from idp.demo.relying import Client, Pending, Provider, SignedIn, SignInFailed, same
+from idp.demo.code_flow import CodeClient, Pending
+from idp.demo.fapi import FapiClient
+from idp.demo.relying import Provider, SignedIn, SignInFailed, same
 from idp.demo.seeds import Prepared
 
 SESSION_LIFE_S = 3_600
@@ -37,7 +40,7 @@ class PortalSession:
 class Portal:
     """A portal and the browsers it knows. Safe for threads."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: CodeClient) -> None:
         self.client = client
         self.id = client.id
         self.name: dict[str, str] = client.registration["name"]
@@ -95,17 +98,15 @@ class Portal:
             self._sessions.pop(key or "", None)
 
 
-def build(prepared: Prepared) -> dict[str, Portal]:
-    """Every portal of the seed file, by its client_id, in its order."""
-    provider = Provider(prepared.issuer)
-    registrations = prepared.portals()
-    return {item["client_id"]: Portal(Client(item, prepared, provider)) for item in registrations}
+def build(prepared: Prepared, provider: Provider) -> dict[str, Portal]:
+    """Every portal of the seed file that sends browsers, by its client_id, in its order."""
+    registrations = [item for item in prepared.portals() if item.get("redirect_uris")]
+    return {item["client_id"]: Portal(_client(item, prepared, provider)) for item in registrations}
 
 
-def close(portals: dict[str, Portal]) -> None:
-    """End open connections to the provider."""
-    for portal in portals.values():
-        portal.client.provider.http.close()
+def _client(registration: dict[str, Any], prepared: Prepared, provider: Provider) -> CodeClient:
+    kind = FapiClient if registration.get("profile") == "fapi2" else CodeClient
+    return kind(registration, prepared, provider)
 
 
 def blueprint(portals: dict[str, Portal]) -> Blueprint:
@@ -139,10 +140,11 @@ def blueprint(portals: dict[str, Portal]) -> Blueprint:
     def callback() -> Response:
         key = _cookie(g.portal)
         try:
-            pending = g.portal.take_pending(key, request.args.get("state", ""))
             if any(len(values) > 1 for _, values in request.args.lists()):
                 raise SignInFailed("bad_response", "a parameter is repeated")
-            signed_in = g.portal.client.finish(request.args, pending)
+            answer = g.portal.client.read_answer(request.args)
+            pending = g.portal.take_pending(key, answer.get("state", ""))
+            signed_in = g.portal.client.finish(answer, pending)
         except SignInFailed as failure:
             return _failed(g.portal, failure)
         fresh = g.portal.sign_in(key, signed_in)

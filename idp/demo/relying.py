@@ -1,7 +1,9 @@
-"""A portal's side of OpenID Connect, from the specifications: discovery, code flow, ID token, UserInfo.
+"""What every relying party here shares: discovery, keys, client authentication, ID token, UserInfo.
 
-OIDC Core 1.0 3.1, Discovery 1.0, RFC 7636 (S256), RFC 9207 (`iss`), RFC 7523 (`private_key_jwt`),
-Identity Assurance 1.0 (`verified_claims`), RP-Initiated Logout 1.0. Every check raises SignInFailed.
+How a sign-in runs is one module a flow: `code_flow` (OpenID Connect's), `fapi` (FAPI 2.0), `device_flow` (RFC 8628).
+
+Spec: Discovery 1.0; OIDC Core 1.0, sections 3.1.3.7, 5.3 and 9; RFC 7523 (`private_key_jwt`); Identity Assurance 1.0
+(`verified_claims`). Every check raises SignInFailed.
 """
 
 import hmac
@@ -10,10 +12,10 @@ import secrets
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 import httpx2
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,7 +29,7 @@ from idp.demo.seeds import Prepared, signing_jwk
 TIMEOUT_S = 15
 ASSERTION_LIFE_S = 60
 TRUST_FRAMEWORK = "kr_mobile_id"
-_SKEW_S = 60
+SKEW_S = 60
 _METADATA_LIFE_S = 300
 _REQUIRED_METADATA = (
     "authorization_endpoint",
@@ -48,16 +50,6 @@ class SignInFailed(Exception):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
-
-
-@dataclass(frozen=True)
-class Pending:
-    """What a portal remembers between sending a browser away and its return."""
-
-    state: str
-    nonce: str
-    code_verifier: str
-    started_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -101,37 +93,52 @@ class Provider:
                 self._metadata, self._fetched_at = document, time.monotonic()
             return self._metadata
 
-    def key(self, kid: str) -> dict[str, Any]:
-        """The provider's key of that id; the key set is fetched again when the id is new."""
-        jwks_uri = self.metadata()["jwks_uri"]
+    def endpoint(self, name: str) -> str:
+        """An endpoint's URL by its name in discovery, for what not every provider offers. Raises SignInFailed."""
+        url = self.metadata().get(name)
+        if not isinstance(url, str):
+            raise SignInFailed("bad_metadata", f"discovery has no {name}")
+        return url
+
+    def key(self, kid: str) -> dict[str, Any] | None:
+        """The provider's key of that id, or None; the key set is fetched again when the id is new."""
+        jwks_uri = self.endpoint("jwks_uri")
         with self._lock:
             if kid not in self._keys:
                 keys = self._get_json(jwks_uri).get("keys")
                 usable = [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
                 self._keys = {str(key.get("kid")): key for key in usable}
-            if kid not in self._keys:
-                raise SignInFailed("bad_id_token", "signed with a key that the provider does not publish")
-            return self._keys[kid]
+            return self._keys.get(kid)
 
-    def _get_json(self, url: str) -> dict[str, Any]:
+    def send(
+        self,
+        method: str,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """One request, whatever its status. Raises SignInFailed when there is no answer."""
+        wanted = {"Accept": "application/json", **(headers or {})}
         try:
-            return read_json(self.http.get(url, headers={"Accept": "application/json"}))
+            return self.http.request(method, url, data=dict(form) if form else None, headers=wanted)
         except httpx2.HTTPError as error:
             raise SignInFailed("provider_unreachable", "the provider does not answer") from error
 
+    def _get_json(self, url: str) -> dict[str, Any]:
+        return read_json(self.send("GET", url))
+
 
 class Client:
-    """One portal as an OpenID Connect client, made from its registration."""
+    """One relying party, made from its registration: who it is, what it asks for, what it believes."""
 
     def __init__(self, registration: Mapping[str, Any], prepared: Prepared, provider: Provider) -> None:
         self.id = str(registration["client_id"])
         self.registration = registration
         self.provider = provider
-        self.redirect_uri = str(registration["redirect_uris"][0])
-        self.post_logout_redirect_uri = str(registration["post_logout_redirect_uris"][0])
+        self.scope = " ".join(registration["scopes"])
         self._method = str(registration["token_endpoint_auth_method"])
         strong = registration.get("required_acr") == "secure"
-        self._acr_values = [f"{prepared.issuer}/acr/secure"] if strong else []
+        self.acr_values = [f"{prepared.issuer}/acr/secure"] if strong else []
         self._secret = ""
         self._key: ec.EllipticCurvePrivateKey | None = None
         if self._method == "private_key_jwt":
@@ -139,69 +146,52 @@ class Client:
         else:
             self._secret = prepared.portal_secret(self.id)
 
-    def begin(self, language: str) -> tuple[str, Pending]:
-        """Where to send the browser, and what to remember until it returns."""
-        pending = Pending(
-            state=secrets.token_urlsafe(24),
-            nonce=secrets.token_urlsafe(24),
-            code_verifier=secrets.token_urlsafe(48),
-        )
-        parameters = {
-            "response_type": "code",
-            "client_id": self.id,
-            "redirect_uri": self.redirect_uri,
-            "scope": " ".join(self.registration["scopes"]),
-            "state": pending.state,
-            "nonce": pending.nonce,
-            "code_challenge": jose.sha256(pending.code_verifier.encode("ascii")),
-            "code_challenge_method": "S256",
-            "claims": json.dumps(self.claims_parameter(), separators=(",", ":")),
-            "ui_locales": language,
-        }
-        if self._acr_values:
-            parameters["acr_values"] = " ".join(self._acr_values)
-        return f"{self.provider.metadata()['authorization_endpoint']}?{urlencode(parameters)}", pending
-
     def claims_parameter(self) -> dict[str, Any]:
-        """OIDC Core 5.5 with Identity Assurance 6: this portal's own claims, verified, in both places."""
+        """OIDC Core 5.5 with Identity Assurance 6: this portal's own claims, verified, in both places.
+
+        A photograph is too large for an ID token; UserInfo alone carries it.
+        """
         claims = {item["name"]: None for item in self.registration["claims"]}
+        small = {name: None for name in claims if name != "picture"}
         verification = {"trust_framework": {"value": TRUST_FRAMEWORK}, "assurance_level": None, "time": None}
         evidence = [{"type": {"value": "electronic_record"}, "record": None, "check_details": None}]
         in_userinfo = {**verification, "verification_process": None, "evidence": evidence}
-        in_id_token: dict[str, Any] = {"verified_claims": {"verification": verification, "claims": claims}}
-        if self._acr_values:
-            in_id_token["acr"] = {"essential": True, "values": self._acr_values}
+        in_id_token: dict[str, Any] = {"verified_claims": {"verification": verification, "claims": small}}
+        if self.acr_values:
+            in_id_token["acr"] = {"essential": True, "values": self.acr_values}
         return {
             "id_token": in_id_token,
             "userinfo": {"verified_claims": {"verification": in_userinfo, "claims": claims}},
         }
 
-    def finish(self, parameters: Mapping[str, str], pending: Pending) -> SignedIn:
-        """Turn the browser's return into a sign-in. `parameters` is the query; its state is checked already.
+    def check_tokens(
+        self,
+        tokens: Mapping[str, Any],
+        *,
+        nonce: str | None,
+        token_type: str,
+        ask: Callable[[str], dict[str, Any]] | None = None,
+    ) -> SignedIn:
+        """Turn a token response into a sign-in: the ID token is checked, UserInfo asked for what it tells.
 
-        Raises SignInFailed.
+        `nonce` is None where a flow has none (RFC 8628). `ask` asks UserInfo with an access token; without it
+        the token is a bearer token. Raises SignInFailed.
         """
-        if parameters.get("iss") != self.provider.issuer:
-            raise SignInFailed("bad_response", "iss is missing or another provider's (RFC 9207)")
-        if "error" in parameters:
-            raise SignInFailed(parameters["error"], "the provider answered with an error")
-        if not parameters.get("code"):
-            raise SignInFailed("bad_response", "no code came back")
-        tokens = self._redeem(parameters["code"], pending)
         id_token, access_token = tokens.get("id_token"), tokens.get("access_token")
         if not isinstance(id_token, str) or not isinstance(access_token, str):
             raise SignInFailed("bad_response", "a token is missing")
-        if str(tokens.get("token_type", "")).lower() != "bearer":
-            raise SignInFailed("bad_response", "the access token is of an unknown type")
-        claims = self.check_id_token(id_token, nonce=pending.nonce, access_token=access_token)
-        userinfo = self._userinfo(access_token)
+        if str(tokens.get("token_type", "")).lower() != token_type.lower():
+            raise SignInFailed("bad_response", "the access token is of another type than agreed")
+        claims = self.check_id_token(id_token, nonce=nonce, access_token=access_token)
+        userinfo = (ask or self.userinfo)(access_token)
         if userinfo.get("sub") != claims["sub"]:
             raise SignInFailed("bad_userinfo", "UserInfo speaks of somebody else")
         return SignedIn(id_token, claims, userinfo)
 
-    def check_id_token(self, id_token: str, *, nonce: str, access_token: str) -> dict[str, Any]:
+    def check_id_token(self, id_token: str, *, nonce: str | None, access_token: str) -> dict[str, Any]:
         """The claims of an ID token that passes OIDC Core 3.1.3.7. Raises SignInFailed."""
-        claims = self._verified_payload(id_token)
+        algorithm = str(self.registration.get("id_token_signed_response_alg", "RS256"))
+        claims = self.verified_payload(id_token, algorithm, "bad_id_token")
         now = int(time.time())
         audience = claims.get("aud")
         for passed, complaint in (
@@ -209,55 +199,59 @@ class Client:
             (audience in (self.id, [self.id]), "aud is not this portal alone"),
             (claims.get("azp", self.id) == self.id, "azp is another portal"),
             (isinstance(claims.get("sub"), str) and 0 < len(claims["sub"]) <= 255, "sub is missing"),
-            (_is_time(claims.get("exp")) and claims["exp"] > now - _SKEW_S, "it has expired"),
-            (_is_time(claims.get("iat")) and abs(now - claims["iat"]) <= 300, "iat is not of now"),
+            (is_time(claims.get("exp")) and claims["exp"] > now - SKEW_S, "it has expired"),
+            (is_time(claims.get("iat")) and abs(now - claims["iat"]) <= 300, "iat is not of now"),
             (claims.get("nonce") == nonce, "nonce is another sign-in's"),
             (claims.get("at_hash") == _half_hash(access_token), "at_hash is not the access token's"),
         ):
             if not passed:
                 raise SignInFailed("bad_id_token", complaint)
-        if self._acr_values and claims.get("acr") not in self._acr_values:
+        if self.acr_values and claims.get("acr") not in self.acr_values:
             raise SignInFailed("unmet_authentication_requirements", "acr is lower than this portal needs")
         return claims
 
-    def logout_form(self, signed_in: SignedIn, state: str) -> dict[str, str]:
-        """What to post to the provider to end its session too (RP-Initiated Logout 1.0, section 2)."""
-        return {
-            "id_token_hint": signed_in.id_token,
-            "client_id": self.id,
-            "post_logout_redirect_uri": self.post_logout_redirect_uri,
-            "state": state,
-        }
+    def userinfo(self, access_token: str) -> dict[str, Any]:
+        """What UserInfo tells for a bearer token (OIDC Core 5.3). Raises SignInFailed."""
+        url = self.provider.endpoint("userinfo_endpoint")
+        return read_json(self.provider.send("GET", url, headers={"Authorization": f"Bearer {access_token}"}))
 
-    def _redeem(self, code: str, pending: Pending) -> dict[str, Any]:
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": self.redirect_uri,
-            "code_verifier": pending.code_verifier,
-        }
-        headers = {"Accept": "application/json"}
-        self._authenticate(form, headers)
-        url = self.provider.metadata()["token_endpoint"]
-        try:
-            response = self.provider.http.post(url, data=form, headers=headers)
-        except httpx2.HTTPError as error:
-            raise SignInFailed("provider_unreachable", "the token endpoint does not answer") from error
-        return read_json(response)
-
-    def _authenticate(self, form: dict[str, str], headers: dict[str, str]) -> None:
-        """Add this portal's client authentication (OIDC Core 9) to a token request."""
+    def post(self, endpoint: str, form: Mapping[str, str], **headers: str) -> httpx2.Response:
+        """Post a form as this client to an endpoint by its name in discovery, authenticated (OIDC Core 9)."""
+        url = self.provider.endpoint(endpoint)
+        sent = dict(form)
         if self._method == "client_secret_basic":
             pair = f"{quote_plus(self.id)}:{quote_plus(self._secret)}"
             headers["Authorization"] = "Basic " + b64encode(pair.encode("utf-8")).decode("ascii")
         elif self._method == "client_secret_post":
-            form.update(client_id=self.id, client_secret=self._secret)
+            sent.update(client_id=self.id, client_secret=self._secret)
         else:
-            form.update(
+            sent.update(
                 client_id=self.id,
                 client_assertion_type="urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 client_assertion=self._assertion(),
             )
+        return self.provider.send("POST", url, sent, headers)
+
+    def verified_payload(self, token: str, algorithm: str, complaint: str) -> dict[str, Any]:
+        """The claims of a JWT that the provider signed with exactly this algorithm; nothing else is checked.
+
+        Raises SignInFailed with `complaint` as its code.
+        """
+        try:
+            header, _ = jose.read_unverified(token)
+            if header.get("alg") != algorithm:
+                raise SignInFailed(complaint, "alg is not the registered one")
+            published = self.provider.key(str(header.get("kid")))
+            if published is None:
+                raise SignInFailed(complaint, "signed with a key that the provider does not publish")
+            payload = json.loads(
+                jws.deserialize_compact(token, import_key(published), algorithms=[algorithm]).payload
+            )
+        except (JoseError, jose.BadJws, ValueError) as error:
+            raise SignInFailed(complaint, "its signature does not verify") from error
+        if not isinstance(payload, dict):
+            raise SignInFailed(complaint, "it is no JSON object")
+        return payload
 
     def _assertion(self) -> str:
         if self._key is None:
@@ -266,6 +260,7 @@ class Client:
         claims = {
             "iss": self.id,
             "sub": self.id,
+            # The issuer and nothing else: FAPI 2.0 wants it so, and it fits every endpoint.
             "aud": self.provider.issuer,
             "jti": secrets.token_urlsafe(24),
             "iat": now,
@@ -273,39 +268,16 @@ class Client:
         }
         return jose.sign({"typ": "JWT", "kid": signing_jwk(self._key.public_key())["kid"]}, claims, self._key)
 
-    def _verified_payload(self, id_token: str) -> dict[str, Any]:
-        algorithm = str(self.registration.get("id_token_signed_response_alg", "RS256"))
-        try:
-            header, _ = jose.read_unverified(id_token)
-            if header.get("alg") != algorithm:
-                raise SignInFailed("bad_id_token", "alg is not the registered one")
-            key = import_key(self.provider.key(str(header.get("kid"))))
-            payload = json.loads(jws.deserialize_compact(id_token, key, algorithms=[algorithm]).payload)
-        except (JoseError, jose.BadJws, ValueError) as error:
-            raise SignInFailed("bad_id_token", "its signature does not verify") from error
-        if not isinstance(payload, dict):
-            raise SignInFailed("bad_id_token", "it is no JSON object")
-        return payload
 
-    def _userinfo(self, access_token: str) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json"}
-        try:
-            return read_json(
-                self.provider.http.get(self.provider.metadata()["userinfo_endpoint"], headers=headers)
-            )
-        except httpx2.HTTPError as error:
-            raise SignInFailed("provider_unreachable", "UserInfo does not answer") from error
-
-
-def read_json(response: httpx2.Response) -> dict[str, Any]:
-    """The JSON object of a 200 response; an OAuth error in it becomes the code of SignInFailed."""
+def read_json(response: httpx2.Response, status: int = 200) -> dict[str, Any]:
+    """The JSON object of a response with that status; an OAuth error becomes the code of SignInFailed."""
     try:
         body = response.json()
     except ValueError as error:
         raise SignInFailed("bad_response", f"status {response.status_code}, no JSON") from error
     if not isinstance(body, dict):
         raise SignInFailed("bad_response", "no JSON object")
-    if response.status_code != 200:
+    if response.status_code != status:
         raise SignInFailed(str(body.get("error", "bad_response")), f"status {response.status_code}")
     return body
 
@@ -320,7 +292,8 @@ def _framework(item: dict[str, Any]) -> object:
     return verification.get("trust_framework") if isinstance(verification, dict) else None
 
 
-def _is_time(value: object) -> bool:
+def is_time(value: object) -> bool:
+    """Whether a claim is a NumericDate; true and false are no numbers here."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -24,8 +24,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # start page
     "start_title": ("신원 시연", "Sinwon demonstration"),
     "start_lead": (
-        "모바일 신분증으로 네 곳의 포털에 로그인해 보세요.",
-        "Sign in to four portals by showing a mobile credential.",
+        "모바일 신분증으로 포털에 로그인하고 영사 창구를 이용해 보세요.",
+        "Sign in to portals, and be served at a consular counter, by showing a mobile credential.",
     ),
     "start_how": (
         "포털을 고르고 로그인을 누르면 신원 로그인 화면이 열립니다. 휴대전화가 없어도 됩니다. "
@@ -110,6 +110,103 @@ TEXTS: dict[str, tuple[str, str]] = {
         "로그인 응답을 확인하지 못해 로그인하지 않았습니다.",
         "The answer of the sign-in service did not check out, so you were not signed in.",
     ),
+    "connection": ("연결 방식", "How it is connected"),
+    # counter
+    "counter_tile": (
+        "담당자 화면: 방문자가 휴대전화로 본인을 확인합니다",
+        "The officer’s screen: visitors identify themselves with their phones",
+    ),
+    "counter_lead": (
+        "담당자 화면입니다. 방문자는 자기 휴대전화로 로그인하고, 담당자는 사진과 얼굴을 대조합니다.",
+        "This is the officer’s screen. Visitors sign in on their own phones; the officer compares photo and face.",
+    ),
+    "counter_step_call": (
+        "업무를 고르고 ‘다음 방문자’를 누릅니다.",
+        "Choose the matter and press “Next visitor”.",
+    ),
+    "counter_step_scan": (
+        "방문자가 QR 코드를 찍거나 주소를 열어 코드를 확인하고 증명서를 보입니다.",
+        "The visitor scans the QR code, or opens the address, checks the code and shows a certificate.",
+    ),
+    "counter_step_compare": (
+        "화면에 나온 사진과 방문자의 얼굴을 대조하고 마칩니다. 정보는 바로 지워집니다.",
+        "Compare the photo on the screen with the visitor’s face and finish. The data is deleted at once.",
+    ),
+    "visitors": ("방문자", "Visitors"),
+    "nobody_waits": ("기다리는 방문자가 없습니다.", "Nobody is waiting."),
+    "matter": ("업무", "Matter"),
+    "matter_passport": ("여권", "Passport"),
+    "matter_notary": ("공증", "Notarial act"),
+    "matter_family": ("가족관계 증명", "Family relations certificate"),
+    "matter_registration": ("재외국민 등록", "Overseas registration"),
+    "call_visitor": ("다음 방문자", "Next visitor"),
+    "ticket_number": ("{number}번 방문자", "Visitor {number}"),
+    "ticket_news": ("{number}번 방문자: {state}.", "Visitor {number}: {state}."),
+    "state_waiting": ("기다리는 중", "waiting"),
+    "state_confirmed": ("대조할 차례", "compare now"),
+    "state_denied": ("거절됨", "refused"),
+    "state_expired": ("시간 지남", "timed out"),
+    "state_failed": ("오류", "problem"),
+    "state_finished": ("완료", "done"),
+    "state_mismatch": ("본인 아님", "not the holder"),
+    "state_cleared": ("지워짐", "deleted"),
+    "left": ("남음", "left"),
+    "qr_alt": (
+        "방문자가 휴대전화로 찍을 QR 코드. 같은 주소와 코드가 옆에 글로 있습니다.",
+        "QR code for the visitor’s phone. The same address and code stand beside it as text.",
+    ),
+    "scan_or_open": (
+        "휴대전화로 QR 코드를 찍거나 이 주소를 여세요.",
+        "Scan the QR code with your phone, or open this address.",
+    ),
+    "code_to_type": ("코드", "Code"),
+    "code_must_match": (
+        "휴대전화에 나온 코드가 이 코드와 같을 때만 진행하세요.",
+        "Go on only when your phone shows this same code.",
+    ),
+    "screen_changes": (
+        "방문자가 마치면 화면이 바뀝니다.",
+        "This screen changes when the visitor is done.",
+    ),
+    "reload": ("새로 고침", "Reload"),
+    "compare_faces": (
+        "사진과 방문자의 얼굴을 대조해 주세요.",
+        "Compare the photo with the visitor’s face.",
+    ),
+    "photo_alt": ("증명서의 사진", "Photo from the certificate"),
+    "no_photo": ("사진이 전달되지 않았습니다.", "No photo was released."),
+    "faces_match": ("본인이 맞음, 완료", "Same person: finish"),
+    "faces_differ": ("본인이 아님", "Not the same person"),
+    "gone_in": ("이 정보가 지워질 때까지", "This information is deleted in"),
+    "cancel_ticket": ("취소하고 지우기", "Cancel and delete"),
+    "drop_person": ("판단 없이 지우기", "Delete without deciding"),
+    "clear_ticket": ("목록에서 지우기", "Remove from the list"),
+    "outcome_denied": (
+        "방문자가 거절했습니다. 아무 정보도 전달되지 않았습니다.",
+        "The visitor refused. Nothing was released.",
+    ),
+    "outcome_expired": (
+        "시간 안에 확인하지 않아 코드가 끝났습니다. 방문자를 다시 불러 주세요.",
+        "The code ran out before anything was confirmed. Please call the visitor again.",
+    ),
+    "outcome_failed": (
+        "확인하지 못했습니다. 방문자를 다시 불러 주세요.",
+        "It could not be confirmed. Please call the visitor again.",
+    ),
+    "outcome_finished": (
+        "본인 확인을 마쳤습니다. 방문자의 정보는 지워졌습니다.",
+        "The visitor was identified. The visitor’s data is deleted.",
+    ),
+    "outcome_mismatch": (
+        "사진과 얼굴이 달라 마쳤습니다. 방문자의 정보는 지워졌습니다.",
+        "Ended, since photo and face differ. The visitor’s data is deleted.",
+    ),
+    "outcome_cleared": (
+        "확인했으나 5분이 지나 방문자의 정보를 지웠습니다.",
+        "Confirmed, but the visitor’s data was deleted after five minutes.",
+    ),
+    "no_code_title": ("코드를 받지 못했습니다", "No code could be had"),
+    "back_to_counter": ("창구 화면으로", "To the counter"),
     # wallet
     "wallet_title": ("시연용 지갑", "Demonstration wallet"),
     "people": ("지갑 속 사람들", "People in this wallet"),

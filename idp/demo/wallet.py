@@ -4,6 +4,7 @@ The errors it can make are the ones a verifier must notice: see `Fault`.
 """
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterable
@@ -83,13 +84,22 @@ class _WithPortrait(jwe.JWERegistry):
 class Wallet:
     """One wallet for all personas. Safe to use from several threads."""
 
-    def __init__(self, authority: Authority, personas: Iterable[Persona], access_ca: Path) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        personas: Iterable[Persona],
+        access_ca: Path,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.personas = {persona.id: persona for persona in personas}
         self._authority = authority
         self._trusted = x509.load_pem_x509_certificate(access_ca.read_bytes())
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
-        self._http = httpx2.Client(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        self._http = httpx2.Client(
+            timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=tls or True
+        )
 
     def close(self) -> None:
         """End open connections."""

@@ -397,22 +397,22 @@ class Logins:
             return None
         return Finished(login, login.answer, proof)
 
-    def remember(self, login: Login, location: str) -> None:
-        """Keep where the finished login went, sealed to its browser: a double click must not lose the code."""
-        sealed = seal.to_browser(login.browser_key, location.encode("utf-8"), _purpose(login))
+    def remember(self, login: Login, outgoing: bytes) -> None:
+        """Keep how the finished login went back, sealed to its browser: a double click must not lose the code."""
+        sealed = seal.to_browser(login.browser_key, outgoing, _purpose(login))
         finished = _finished(login, self._clock() + self._times.code_ttl_s, sealed)
         self._store.put(_key(login.id), _document(finished), _REMEMBERED_S)
 
-    def location(self, login: Login, cookie: str) -> str:
-        """Where a finished login went.
+    def outgoing(self, login: Login, cookie: str) -> bytes:
+        """How a finished login went back: what `remember` kept.
 
         Raises LoginEnded once the code in it is stale, StillBeingMade until it is there.
         """
         if self._clock() >= login.expires_at:
             raise LoginEnded("login_finished", login)
-        if login.sealed_location is None:
+        if login.sealed_outgoing is None:
             raise StillBeingMade
-        return seal.open_with_browser(cookie, login.sealed_location, _purpose(login)).decode("utf-8")
+        return seal.open_with_browser(cookie, login.sealed_outgoing, _purpose(login))
 
     def cancel(self, login: Login, event: Event = Event.LOGIN_CANCELLED) -> None:
         """End the login without a code."""
@@ -491,7 +491,7 @@ def _ready(current: Login) -> Login:
     )
 
 
-def _finished(login: Login, code_expires_at: int, sealed_location: str | None) -> Login:
+def _finished(login: Login, code_expires_at: int, sealed_outgoing: str | None) -> Login:
     """What remains of a login that was taken."""
     return msgspec.structs.replace(
         login,
@@ -500,7 +500,7 @@ def _finished(login: Login, code_expires_at: int, sealed_location: str | None) -
         asks=(),
         answer=None,
         consented=None,
-        sealed_location=sealed_location,
+        sealed_outgoing=sealed_outgoing,
     )
 
 

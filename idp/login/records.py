@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from idp.errors import LoginError
+from idp.errors import LoginError, ReplyTo
 
 Via = Literal["link", "qr", "session"]
 
@@ -17,8 +17,10 @@ class AuthorizationRequest(msgspec.Struct, frozen=True):
     """What a portal asked, checked. Kept with the login; holds nothing about the holder."""
 
     client_id: str
-    redirect_uri: str
     scopes: tuple[str, ...]
+    redirect_uri: str = ""
+    response_type: str = "code"
+    response_mode: str = "query"
     state: str | None = None
     nonce: str | None = None
     code_challenge: str | None = None
@@ -28,7 +30,20 @@ class AuthorizationRequest(msgspec.Struct, frozen=True):
     max_age_s: int | None = None
     prompt: tuple[str, ...] = ()
     ui_locales: tuple[str, ...] = ()
+    claims_locales: tuple[str, ...] = ()
     expected_sub: str | None = None
+    resources: tuple[str, ...] = ()
+    dpop_jkt: str | None = None
+    asked_at: int = 0
+    """When it came: what is asked to be recent is measured up to there (Identity Assurance 1.0, section 5.5.2)."""
+    pushed: str | None = None
+    """The digest of the `request_uri` it came by (RFC 9126), which buys one code."""
+    device: str | None = None
+    """The digest of the device code it belongs to (RFC 8628); then there is no redirect URI."""
+
+    @property
+    def reply_to(self) -> ReplyTo:
+        return ReplyTo(self.client_id, self.redirect_uri, self.state, self.response_mode, self.device)
 
 
 class State(StrEnum):
@@ -89,7 +104,7 @@ class Login(msgspec.Struct, frozen=True):
     problem: Problem | None = None
     consented: tuple[str, ...] | None = None
     lang: str | None = None
-    sealed_location: str | None = None
+    sealed_outgoing: str | None = None
 
     def ask(self, ask_id: str) -> Ask | None:
         return next((ask for ask in self.asks if ask.id == ask_id), None)

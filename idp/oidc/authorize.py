@@ -1,10 +1,11 @@
 """Reading an authorization request: a visible, ordered list of small checks.
 
-Until the redirect URI is proven to be the portal's, an error is a page (`RequestError`). After that it is a
-redirect (`AuthorizationError`).
+A request comes in the query, in a request object (RFC 9101), or was pushed before (RFC 9126) and is only opened here.
+Until the redirect URI is proven to be the portal's, an error is a page (`RequestError`). After that it goes to the
+portal (`AuthorizationError`).
 
-Spec: OpenID Connect Core 1.0, sections 3.1.2.1, 3.1.2.2, 5.5; RFC 6749, sections 3.1, 4.1.2.1; RFC 7636, section 4.3;
-RFC 9700, section 2.1.
+Spec: OpenID Connect Core 1.0, sections 3.1.2.1, 3.1.2.2, 5.5, 6; RFC 6749, sections 3.1, 4.1.2.1; RFC 7636, section
+4.3; RFC 8707, section 2; RFC 9396, section 5; RFC 9449, section 10; RFC 9700, section 2.1.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
-from idp import portals, strict_json
-from idp.claims import CLAIMS, SCOPES, as_list
-from idp.consent import asked_claims
-from idp.errors import AuthorizationError, RequestError
+from idp import portals
+from idp.claims import CLAIMS, SCOPES
+from idp.clock import Clock
+from idp.consent import OFFLINE, asked_claims
+from idp.errors import AuthorizationError, ReplyTo, RequestError
 from idp.login import AuthorizationRequest, Proof
+from idp.oidc import claims_request, front_channel
+from idp.oidc.expected_values import ExpectedValues
 from idp.oidc.id_token import IdTokens
-from idp.portals import Registration
+from idp.oidc.pushed import PREFIX, PushedRequests
+from idp.oidc.reply import RESPONSE_MODES
+from idp.oidc.request_object import RequestObjects, merge
+from idp.portals import AUTHORIZATION_CODE, REFRESH_TOKEN, Registration
 from idp.session import Session
 
 Parameters = Mapping[str, Sequence[str]]
@@ -29,12 +35,14 @@ Parameters = Mapping[str, Sequence[str]]
 MAX_STATE = 4096
 MAX_NONCE = 1024
 MAX_SCOPE = 1024
-MAX_CLAIMS_BYTES = 16_384
 MAX_LOCALES = 256
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 ACR_LEVELS = ("general", "secure")
-_CLAIMS_WITH_VALUES = frozenset({"acr", "sub", "verified_claims"})
+_MAX_ACR_VALUES = 10
+_MAX_RESOURCES = 8
+_REPEATABLE = frozenset({"resource"})  # RFC 8707, section 2
 _S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+_THUMBPRINT = _S256_CHALLENGE
 _SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+\Z")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
 _MAX_AGE = re.compile(r"[0-9]{1,9}\Z")
@@ -45,9 +53,11 @@ class Reading:
     """A request while it is being read; `made` collects what has been checked."""
 
     parameters: Parameters
-    issuer: str
     id_tokens: IdTokens
+    expected_values: ExpectedValues
     portal: Registration | None = None
+    signed: bool = False
+    implicit: bool = False
     made: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,31 +66,134 @@ class Reading:
             raise RequestError("bad_request", "read before client_id")
         return self.portal
 
+    @property
+    def reply_to(self) -> ReplyTo:
+        """Where an error goes, as far as is known: `redirect_uri` has been checked."""
+        return ReplyTo(
+            self.client.client_id,
+            self.made["redirect_uri"],
+            self.made.get("state"),
+            self.made.get("response_mode", "fragment" if self.in_front else "query"),
+        )
+
+    @property
+    def in_front(self) -> str | None:
+        """The response type, where tokens are asked for through the browser and this is offered to the portal."""
+        if not self.implicit or self.client.is_fapi2:
+            return None
+        return front_channel.response_type(self.one("response_type"))
+
     def one(self, name: str) -> str | None:
         """The value of a parameter; an empty one counts as left out (RFC 6749, section 3.1)."""
         values = self.parameters.get(name, ())
         return (values[0] or None) if values else None
 
 
-def read(
-    parameters: Parameters, *, issuer: str, id_tokens: IdTokens
-) -> tuple[Registration, AuthorizationRequest]:
-    """The portal and its checked request.
+Check = Callable[[Reading], None]
 
-    Raises RequestError (a page), AuthorizationError with `redirect_uri` and `state` set (a redirect).
-    """
-    reading = Reading(parameters, issuer, id_tokens)
-    for check in BEFORE_REDIRECT:
-        check(reading)
-    try:
-        for check in CHECKS:
+
+class AuthorizationRequests:
+    """Reads authorization requests, from browsers and from the back channel."""
+
+    def __init__(
+        self,
+        *,
+        id_tokens: IdTokens,
+        expected_values: ExpectedValues,
+        request_objects: RequestObjects,
+        pushed: PushedRequests,
+        clock: Clock,
+        implicit: bool,
+    ) -> None:
+        self._id_tokens = id_tokens
+        self._expected_values = expected_values
+        self._request_objects = request_objects
+        self._pushed = pushed
+        self._clock = clock
+        self._implicit = implicit
+
+    def read(self, parameters: Parameters) -> tuple[Registration, AuthorizationRequest]:
+        """The portal and its checked request, as a browser brought it.
+
+        Raises RequestError (a page), AuthorizationError with `reply_to` set (told to the portal).
+        """
+        reading = self._reading(parameters)
+        _client(reading)
+        request_uri = reading.one("request_uri")
+        if request_uri is not None and request_uri.startswith(PREFIX):
+            if len(parameters["request_uri"]) > 1:
+                raise RequestError("bad_request", "request_uri repeated")
+            return reading.client, self._opened(reading.client, request_uri)
+        if reading.one("request") is not None or request_uri is not None:
+            reading.parameters = self._unwrapped(reading)
+            reading.signed = True
+        checks = (*HOW_TO_ANSWER, _grant_type, _must_be_pushed, *CHECKS)
+        return reading.client, self._checked(reading, BEFORE_REDIRECT, checks)
+
+    def read_pushed(self, parameters: Parameters, portal: Registration) -> AuthorizationRequest:
+        """The checked request of a portal that has proven itself, from the form of RFC 9126, section 2.1.
+
+        Raises AuthorizationError, RequestError: both are told as JSON.
+        """
+        reading = self._reading(parameters)
+        reading.portal = portal
+        reading.made["client_id"] = portal.client_id
+        if reading.one("request_uri") is not None:
+            raise AuthorizationError("invalid_request", "request_uri cannot be pushed")
+        if (request := reading.one("request")) is not None:
+            if len(parameters["request"]) > 1:
+                raise AuthorizationError("invalid_request", "request is there more than once")
+            inside = self._request_objects.read(request, portal, client_id=portal.client_id)
+            reading.parameters = merge(parameters, inside, portal, pushed=True)
+        elif portal.require_signed_request_object:
+            raise AuthorizationError("invalid_request", "this client signs its requests: request is missing")
+        return self._checked(reading, (_redirect_uri,), (*HOW_TO_ANSWER, _grant_type, *CHECKS))
+
+    def _reading(self, parameters: Parameters) -> Reading:
+        return Reading(parameters, self._id_tokens, self._expected_values, implicit=self._implicit)
+
+    def _checked(
+        self, reading: Reading, before: Sequence[Check], checks: Sequence[Check]
+    ) -> AuthorizationRequest:
+        for check in before:
             check(reading)
-    except AuthorizationError as error:
-        error.redirect_uri = reading.made["redirect_uri"]
-        error.state = reading.made.get("state")
-        error.client_id = reading.client.client_id
-        raise
-    return reading.client, AuthorizationRequest(**reading.made)
+        try:
+            for check in checks:
+                check(reading)
+        except AuthorizationError as error:
+            raise error.to(reading.reply_to) from error.__cause__
+        return AuthorizationRequest(**reading.made, asked_at=self._clock())
+
+    def _opened(self, portal: Registration, request_uri: str) -> AuthorizationRequest:
+        """Of what stands beside a `request_uri` of ours only `client_id` counts (RFC 9126, section 4)."""
+        request = self._pushed.open(request_uri, portal.client_id)
+        if not portal.has_redirect_uri(request.redirect_uri):
+            raise RequestError("bad_request", "redirect_uri no longer registered")
+        return request
+
+    def _unwrapped(self, reading: Reading) -> dict[str, list[str]]:
+        """The parameters that count, of those outside a request object and those inside."""
+        outside = reading.parameters
+        try:
+            for name in ("request", "request_uri"):
+                if len(outside.get(name, ())) > 1:
+                    raise AuthorizationError("invalid_request", f"{name} is there more than once")
+            by_value, by_reference = reading.one("request"), reading.one("request_uri")
+            if by_value is not None and by_reference is not None:
+                raise AuthorizationError("invalid_request", "request and request_uri exclude each other")
+            request = by_value or self._request_objects.fetch(by_reference or "", reading.client)
+            inside = self._request_objects.read(
+                request, reading.client, client_id=reading.client.client_id, referred=by_value is None
+            )
+            return merge(outside, inside, reading.client)
+        except AuthorizationError as error:
+            _redirect_uri(reading)  # what stands outside may say where to tell it
+            try:
+                for check in HOW_TO_ANSWER:
+                    check(reading)
+            except AuthorizationError as other:
+                raise other.to(reading.reply_to) from error
+            raise error.to(reading.reply_to) from error.__cause__
 
 
 def _client(reading: Reading) -> None:
@@ -112,27 +225,46 @@ def _state(reading: Reading) -> None:
 
 
 def _no_repeats(reading: Reading) -> None:
-    if any(len(values) > 1 for values in reading.parameters.values()):
+    if any(len(values) > 1 for name, values in reading.parameters.items() if name not in _REPEATABLE):
         raise AuthorizationError("invalid_request", "a parameter is there more than once")
 
 
-def _no_request_object(reading: Reading) -> None:
-    for name in ("request", "request_uri", "registration"):
-        if reading.one(name) is not None:
-            raise AuthorizationError(f"{name}_not_supported", f"{name} is not supported")
+def _must_be_pushed(reading: Reading) -> None:
+    if reading.client.must_push:
+        raise AuthorizationError("invalid_request", "this client pushes its requests (RFC 9126)")
+    if reading.client.require_signed_request_object and not reading.signed:
+        raise AuthorizationError("invalid_request", "this client signs its requests: request is missing")
+
+
+def _grant_type(reading: Reading) -> None:
+    if (wanted := reading.in_front) is not None:
+        front_channel.check_client(reading.client, wanted)
+    elif reading.one("response_type") and AUTHORIZATION_CODE not in reading.client.grant_types:
+        raise AuthorizationError("unauthorized_client", "the code flow is not registered for this client")
+
+
+def _not_offered(reading: Reading) -> None:
+    if reading.one("registration") is not None:
+        raise AuthorizationError("registration_not_supported", "registration is not supported")
+    if reading.one("authorization_details") is not None:
+        raise AuthorizationError("invalid_authorization_details", "no type of it is known here (RFC 9396)")
 
 
 def _response_type(reading: Reading) -> None:
     response_type = reading.one("response_type")
     if response_type is None:
         raise AuthorizationError("invalid_request", "response_type is missing")
-    if response_type != "code":
+    reading.made["response_type"] = reading.in_front or response_type
+    if reading.in_front is None and response_type != "code":
         raise AuthorizationError("unsupported_response_type", "only response_type=code is supported")
 
 
 def _response_mode(reading: Reading) -> None:
-    if reading.one("response_mode") not in {None, "query"}:
-        raise AuthorizationError("invalid_request", "only response_mode=query is supported")
+    mode = reading.one("response_mode")
+    modes = front_channel.RESPONSE_MODES if reading.in_front else RESPONSE_MODES
+    if mode is not None and mode not in modes:
+        raise AuthorizationError("invalid_request", f"response_mode must be one of {', '.join(modes)}")
+    reading.made["response_mode"] = mode or modes[0]
 
 
 def _scope(reading: Reading) -> None:
@@ -148,10 +280,14 @@ def _scope(reading: Reading) -> None:
     known = [scope for scope in scopes if scope in SCOPES]  # others are ignored, Core 3.1.2.1
     if set(known) - set(reading.client.scopes):
         raise AuthorizationError("invalid_scope", "a scope is not registered for this client")
+    if reading.in_front or REFRESH_TOKEN not in reading.client.grant_types:  # then it is ignored, Core 11
+        known = [scope for scope in known if scope != OFFLINE]
     reading.made["scopes"] = tuple(known)
 
 
 def _pkce(reading: Reading) -> None:
+    if reading.in_front:  # there is no code to protect
+        return
     challenge = reading.one("code_challenge")
     method = reading.one("code_challenge_method")
     if challenge is None:
@@ -186,6 +322,7 @@ def _prompt(reading: Reading) -> None:
 def _max_age(reading: Reading) -> None:
     text = reading.one("max_age")
     if text is None:
+        reading.made["max_age_s"] = reading.client.default_max_age
         return
     if not _MAX_AGE.match(text):
         raise AuthorizationError("invalid_request", "max_age must be a number of seconds")
@@ -194,58 +331,14 @@ def _max_age(reading: Reading) -> None:
 
 def _claims(reading: Reading) -> None:
     text = reading.one("claims")
-    if text is None:
-        return
-    try:
-        claims = strict_json.loads_object(text, max_bytes=MAX_CLAIMS_BYTES)
-    except ValueError as error:
-        raise AuthorizationError("invalid_request", "claims is not a JSON object", str(error)) from error
-    for place in ("id_token", "userinfo"):
-        if not _is_claims_request(claims.get(place)):
-            raise AuthorizationError("invalid_request", f"claims.{place} must hold null or objects")
-    reading.made["claims"] = {
-        place: _needed(claims[place] or {}) for place in ("id_token", "userinfo") if place in claims
-    }
-
-
-def _needed(members: Mapping[str, Any]) -> dict[str, Any]:
-    """What is acted upon. The rest is not kept: a portal may have put a person's name there, as what it expects."""
-    return {
-        name: member if name in _CLAIMS_WITH_VALUES else None
-        for name, member in members.items()
-        if name in CLAIMS or name in _CLAIMS_WITH_VALUES
-    }
-
-
-def _is_claims_request(members: object) -> bool:
-    if members is None:
-        return True
-    if not isinstance(members, dict):
-        return False
-    for name, member in members.items():
-        if name == "verified_claims":
-            if not as_list(member) or not all(_is_verified_request(entry) for entry in as_list(member)):
-                return False
-        elif member is not None and not isinstance(member, dict):
-            return False
-    return True
-
-
-def _is_verified_request(entry: object) -> bool:
-    """OpenID Identity Assurance 1.0, section 5: both members are objects, and `claims` asks for something."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("verification"), dict):
-        return False
-    claims = entry.get("claims")
-    return (
-        isinstance(claims, dict)
-        and bool(claims)
-        and all(member is None or isinstance(member, dict) for member in claims.values())
-    )
+    if text is not None:
+        reading.made["claims"] = claims_request.read(text, reading.expected_values)
 
 
 def _acr(reading: Reading) -> None:
     """`acr_values` is a wish (Core 3.1.2.1); an essential `acr` in `claims` is a condition (Core 5.5.1.1)."""
-    values = tuple((reading.one("acr_values") or "").split())[:10]
+    values = tuple((reading.one("acr_values") or "").split())[:_MAX_ACR_VALUES]
+    values = values or reading.client.default_acr_values
     asked = (reading.made.get("claims", {}).get("id_token") or {}).get("acr") or {}
     wanted = asked.get("values") or ([asked["value"]] if "value" in asked else [])
     if not isinstance(wanted, list) or not all(isinstance(value, str) for value in wanted):
@@ -256,9 +349,24 @@ def _acr(reading: Reading) -> None:
         reading.made["acr_values"] = values or tuple(wanted)
 
 
-def _ui_locales(reading: Reading) -> None:
-    text = (reading.one("ui_locales") or "")[:MAX_LOCALES]
-    reading.made["ui_locales"] = tuple(locale for locale in text.split() if _LOCALE.match(locale))
+def _locales(reading: Reading) -> None:
+    for name in ("ui_locales", "claims_locales"):
+        text = (reading.one(name) or "")[:MAX_LOCALES]
+        reading.made[name] = tuple(locale for locale in text.split() if _LOCALE.match(locale))
+
+
+def _resources(reading: Reading) -> None:
+    asked = tuple(dict.fromkeys(value for value in reading.parameters.get("resource", ()) if value))
+    if len(asked) > _MAX_RESOURCES or set(asked) - set(reading.client.resources):
+        raise AuthorizationError("invalid_target", "a resource is not registered for this client")
+    reading.made["resources"] = asked
+
+
+def _dpop_key(reading: Reading) -> None:
+    jkt = reading.one("dpop_jkt")
+    if jkt is not None and not _THUMBPRINT.match(jkt):
+        raise AuthorizationError("invalid_request", "dpop_jkt must be a SHA-256 thumbprint in base64url")
+    reading.made["dpop_jkt"] = jkt
 
 
 def _expected_sub(reading: Reading) -> None:
@@ -276,16 +384,20 @@ def _expected_sub(reading: Reading) -> None:
     reading.made["expected_sub"] = expected
 
 
-Check = Callable[[Reading], None]
+def _in_front(reading: Reading) -> None:
+    if reading.in_front:
+        front_channel.check(reading.made)
+
 
 BEFORE_REDIRECT: tuple[Check, ...] = (_client, _redirect_uri)
 
+HOW_TO_ANSWER: tuple[Check, ...] = (_state, _response_mode)
+"""First, since every answer, also of an error, goes back with the one by the other."""
+
 CHECKS: tuple[Check, ...] = (
-    _state,
     _no_repeats,
-    _no_request_object,
+    _not_offered,
     _response_type,
-    _response_mode,
     _scope,
     _pkce,
     _nonce,
@@ -293,8 +405,11 @@ CHECKS: tuple[Check, ...] = (
     _max_age,
     _claims,
     _acr,
-    _ui_locales,
+    _locales,
+    _resources,
+    _dpop_key,
     _expected_sub,
+    _in_front,
 )
 """`display`, `login_hint` and unknown parameters are accepted and mean nothing here (Core 3.1.2.1)."""
 
@@ -325,7 +440,9 @@ def session_serves(
     # max_age=0 is prompt=login (Core 3.1.2.1), also within the second of the last sign-in.
     if request.max_age_s == 0 or (request.max_age_s and now - session.presented_at > request.max_age_s):
         return False
-    if request.max_age_s == 0:  # the same as prompt=login, also within the second
+    # Too old for `verified_claims`: made anew, where anybody may be asked (Identity Assurance 1.0, section 5.5.2).
+    wanted_s = claims_request.wanted_age_s(request.claims)
+    if wanted_s is not None and "none" not in request.prompt and now - session.presented_at > wanted_s:
         return False
     if not acr_reached(portal, request, session.acr, issuer):
         return False
@@ -339,21 +456,4 @@ def session_serves(
         CLAIMS[claim.name].value(proof.claims) is not None
         for claim in asked_claims(portal, request)
         if claim.required
-    )
-
-
-def redirect(uri: str, issuer: str, **parameters: str | None) -> str:
-    """The portal's redirect URI with response parameters added, `iss` among them (RFC 9207)."""
-    given = {**parameters, "iss": issuer}
-    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items() if value is not None)
-    separator = "&" if "?" in uri else "?"
-    return f"{uri}{separator}{query}"
-
-
-def error_redirect(error: AuthorizationError, issuer: str) -> str:
-    """Where an AuthorizationError goes (RFC 6749, section 4.1.2.1)."""
-    if error.redirect_uri is None:
-        raise RequestError("bad_request", "an error without a proven redirect_uri")
-    return redirect(
-        error.redirect_uri, issuer, error=error.error, error_description=error.description, state=error.state
     )

@@ -1,38 +1,51 @@
 """How a portal proves at the back channel that it is who it says.
 
-`METHODS` maps the names of `token_endpoint_auth_methods_supported` to functions in the shape of Authlib's registry:
-`(query_client, request) -> Client | None`, None meaning "this method was not used". A method that was used and
-failed raises InvalidClientError (401). Metadata reads `METHODS`, so discovery cannot lie.
+`ClientAuthentication.authenticate` finds the portal behind a request to any endpoint of the back channel, by exactly
+one method, the one it registered. `methods` maps the names of `token_endpoint_auth_methods_supported` to functions
+`request -> Client | None`, None meaning "this method was not used". A method that was used and failed raises
+ClientRefused (401). Metadata reads `methods`, so discovery cannot lie.
 
-Spec: OpenID Connect Core 1.0, section 9; RFC 6749, section 2.3; RFC 7521, 7523.
+What an assertion may look like depends on the portal's profile (decision D2).
+
+Spec: OpenID Connect Core 1.0, section 9; RFC 6749, section 2.3; RFC 7521, 7523, 8705; FAPI 2.0 Security Profile,
+section 5.3.2.1.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy.exc import IntegrityError
 
 from idp import portals, seal, strict_json
 from idp.clock import Clock
 from idp.events import Event, record_alone
 from idp.models import Consumed, writing
+from idp.oidc.mtls import CertificateRefused, ClientCertificates, Headers
+from idp.oidc.portal_keys import PortalKeys, signed_payload
 from idp.portals import Registration
+from idp.portals.rules import SIGNING_ALGORITHMS, STRONG_ALGORITHMS
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256")
+ASSERTION_ALGORITHMS = SIGNING_ALGORITHMS
 _MAX_ASSERTION = 16_384
-_MAX_LIFETIME_S = 600
+_MAX_LIFETIME_S = {"standard": 3600, "fapi2": 600}  # an hour is what widely used client libraries take
 _LEEWAY_S = 10
-_MIN_RSA_BITS = 2048
+
+
+class Request(Protocol):
+    """What is asked of a request: a form whose parameters are there once, and headers without case."""
+
+    @property
+    def form(self) -> Mapping[str, str]: ...
+    @property
+    def headers(self) -> Headers: ...
 
 
 class Client(ClientMixin):  # type: ignore[misc]
@@ -49,7 +62,10 @@ class Client(ClientMixin):  # type: ignore[misc]
         return self.registration.token_endpoint_auth_method == method
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == "authorization_code"
+        return grant_type in self.registration.grant_types
+
+
+Method = Callable[[Request], Client | None]
 
 
 def query_client(client_id: str) -> Client | None:
@@ -75,22 +91,52 @@ class ClientRefused(InvalidClientError):  # type: ignore[misc]
 
 
 class ClientAuthentication:
-    """The methods, bound to the clock and to the audiences an assertion may name."""
+    """The methods, bound to the clock, to portals' keys and to the audiences an assertion may name.
 
-    def __init__(self, issuer: str, token_endpoint: str, clock: Clock) -> None:
+    `certificates` is None where TLS brings none. Needs the application context.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        token_endpoint: str,
+        clock: Clock,
+        portal_keys: PortalKeys,
+        certificates: ClientCertificates | None = None,
+    ) -> None:
         self._issuer = issuer
-        self._token_endpoint = token_endpoint
+        # RFC 9126, section 2: the address of the pushed requests is an audience too.
+        self._audiences = (issuer, token_endpoint, f"{issuer}/par")
         self._clock = clock
-        self.methods: Mapping[str, Callable[[Any, Any], Client | None]] = {
+        self._portal_keys = portal_keys
+        # `none` comes last: whoever only names himself is a public client, unless TLS brought his certificate.
+        self.methods: Mapping[str, Method] = {
             "client_secret_basic": self.client_secret_basic,
             "client_secret_post": self.client_secret_post,
             "private_key_jwt": self.private_key_jwt,
+            **self._certificate_methods(certificates),
             "none": self.none,
         }
 
+    def authenticate(self, request: Request) -> Client:
+        """The portal behind a request, by exactly one method, its own (RFC 6749, section 2.3).
+
+        Raises InvalidRequestError when more than one method is used or one is used by half, ClientRefused (401)
+        when it fails or when there is none.
+        """
+        form = request.form
+        used = ["Authorization" in request.headers, "client_secret" in form, "client_assertion" in form]
+        if sum(used) > 1:
+            raise InvalidRequestError("More than one way of client authentication.")
+        for method in self.methods.values():
+            client = method(request)
+            if client is not None:
+                return client
+        raise ClientRefused("Client authentication failed.")
+
     # -- shared secrets --------------------------------------------------------------------------------------
 
-    def client_secret_basic(self, query: Any, request: Any) -> Client | None:
+    def client_secret_basic(self, request: Request) -> Client | None:
         """RFC 6749, section 2.3.1: both halves are form-encoded before they are joined."""
         header = request.headers.get("Authorization", "")
         scheme, _, credentials = header.partition(" ")
@@ -106,39 +152,66 @@ class ClientAuthentication:
         client_id, secret = unquote_plus(client_id), unquote_plus(secret)
         if request.form.get("client_id", client_id) != client_id:
             raise refused("client_id_mismatch", client_id, self._clock())
-        return self._with_secret(query, client_id, secret, "client_secret_basic")
+        return self._with_secret(client_id, secret, "client_secret_basic")
 
-    def client_secret_post(self, query: Any, request: Any) -> Client | None:
+    def client_secret_post(self, request: Request) -> Client | None:
         secret = request.form.get("client_secret")
         if secret is None:
             return None
-        return self._with_secret(query, request.form.get("client_id", ""), secret, "client_secret_post")
+        return self._with_secret(request.form.get("client_id", ""), secret, "client_secret_post")
 
-    def _with_secret(self, query: Any, client_id: str, secret: str, method: str) -> Client:
-        client: Client | None = query(client_id)
-        if client is None:
-            raise refused("unknown", client_id, self._clock())
-        if client.registration.token_endpoint_auth_method != method:
-            raise refused("method_not_registered", client_id, self._clock())
+    def _with_secret(self, client_id: str, secret: str, method: str) -> Client:
+        client = self._registered(client_id, method)
         if not client.registration.has_secret(secret):
             raise refused("wrong_secret", client_id, self._clock())
         return client
 
+    def _registered(self, client_id: str, method: str) -> Client:
+        """The portal of this id, if this is the method it registered."""
+        client = query_client(client_id)
+        if client is None:
+            raise refused("unknown", client_id, self._clock())
+        if client.registration.token_endpoint_auth_method != method:
+            raise refused("method_not_registered", client_id, self._clock())
+        return client
+
     # -- no secret -------------------------------------------------------------------------------------------
 
-    def none(self, query: Any, request: Any) -> Client | None:
+    def none(self, request: Request) -> Client | None:
         """A public client names itself; PKCE is what binds its code."""
         client_id = request.form.get("client_id")
         if client_id is None:
             return None
-        client: Client | None = query(client_id)
+        client = query_client(client_id)
         if client is None or client.registration.token_endpoint_auth_method != "none":
             raise refused("no_credentials", client_id, self._clock())
         return client
 
+    # -- a certificate ---------------------------------------------------------------------------------------
+
+    def _certificate_methods(self, certificates: ClientCertificates | None) -> dict[str, Method]:
+        if certificates is None:
+            return {}
+        return {name: partial(self._by_certificate, name, certificates) for name in certificates.methods}
+
+    def _by_certificate(self, name: str, certificates: ClientCertificates, request: Request) -> Client | None:
+        """RFC 8705, section 2: the portal names itself, the certificate proves it."""
+        client_id = request.form.get("client_id")
+        client = query_client(client_id) if client_id is not None else None
+        if client is None or client.registration.token_endpoint_auth_method != name:
+            return None
+        try:
+            certificate = certificates.presented(request.headers)
+            if certificate is None:
+                raise refused("no_certificate", client_id, self._clock())
+            certificates.check(certificate, client.registration)
+        except CertificateRefused as error:
+            raise refused("certificate_refused", client_id, self._clock()) from error
+        return client
+
     # -- a signed assertion ----------------------------------------------------------------------------------
 
-    def private_key_jwt(self, query: Any, request: Any) -> Client | None:
+    def private_key_jwt(self, request: Request) -> Client | None:
         """RFC 7523, section 3. The key comes from the registration, never from the assertion's header."""
         assertion = request.form.get("client_assertion")
         if assertion is None and request.form.get("client_assertion_type") is None:
@@ -148,32 +221,39 @@ class ClientAuthentication:
         claimed = _unverified_client_id(assertion)
         if request.form.get("client_id", claimed) != claimed:
             raise refused("client_id_mismatch", claimed, self._clock())
-        client: Client | None = query(claimed)
-        if client is None:
-            raise refused("unknown", claimed, self._clock())
-        if client.registration.token_endpoint_auth_method != "private_key_jwt":
-            raise refused("method_not_registered", claimed, self._clock())
+        client = self._registered(claimed, "private_key_jwt")
         try:
-            claims = _verified_claims(assertion, client.registration)
-            jti, expires_at = self._checked(claims, claimed)
-        except (JoseError, ValueError, TypeError) as error:
+            claims = self._verified_claims(assertion, client.registration)
+            jti, expires_at = self._checked(claims, client.registration)
+        except (ValueError, TypeError) as error:
             raise refused("assertion_refused", claimed, self._clock()) from error
         self._consume(claimed, jti, expires_at)
         return client
 
-    def _checked(self, claims: Mapping[str, Any], client_id: str) -> tuple[str, int]:
+    def _verified_claims(self, assertion: str, registration: Registration) -> dict[str, Any]:
+        """The claims of an assertion signed by one of the portal's keys. Raises ValueError."""
+        parts = assertion.split(".")
+        for part in parts:
+            seal.unb64(part)  # one spelling only
+        header = strict_json.loads_object(seal.unb64(parts[0]))
+        alg, kid = header.get("alg"), header.get("kid")
+        if not isinstance(alg, str) or alg not in _algorithms(registration):
+            raise ValueError("alg")
+        if "crit" in header or "b64" in header:
+            raise ValueError("header")
+        keys = self._portal_keys.verifying(registration, alg=alg, kid=kid)
+        return strict_json.loads_object(signed_payload(assertion, keys, alg=alg))
+
+    def _checked(self, claims: Mapping[str, Any], registration: Registration) -> tuple[str, int]:
         """jti and expiry of an assertion whose claims hold. Raises ValueError."""
         now = self._clock()
+        client_id = registration.client_id
         if claims.get("iss") != client_id or claims.get("sub") != client_id:
             raise ValueError("iss and sub must be the client_id")
-        audiences = claims.get("aud")
-        audiences = audiences if isinstance(audiences, list) else [audiences]
-        if not audiences or any(
-            audience not in (self._issuer, self._token_endpoint) for audience in audiences
-        ):
-            raise ValueError("aud")  # an audience that is not us means that it was made for somebody else
+        self._check_audience(claims.get("aud"), registration)
         expires_at = _numeric_date(claims, "exp")
-        if expires_at is None or not now - _LEEWAY_S < expires_at <= now + _MAX_LIFETIME_S + _LEEWAY_S:
+        latest = now + _MAX_LIFETIME_S[registration.profile] + _LEEWAY_S
+        if expires_at is None or not now - _LEEWAY_S < expires_at <= latest:
             raise ValueError("exp")
         for name in ("nbf", "iat"):
             moment = _numeric_date(claims, name)
@@ -184,6 +264,17 @@ class ClientAuthentication:
             raise ValueError("jti")
         return jti, expires_at + _LEEWAY_S
 
+    def _check_audience(self, audience: Any, registration: Registration) -> None:
+        if registration.is_fapi2:
+            # Neither an array nor an endpoint: an assertion that somebody else's server might take too could be
+            # passed on by it (FAPI 2.0 Security Profile, section 5.3.2.1).
+            if audience != self._issuer:
+                raise ValueError("aud")
+            return
+        audiences = audience if isinstance(audience, list) else [audience]
+        if not audiences or any(named not in self._audiences for named in audiences):
+            raise ValueError("aud")  # an audience that is not us means that it was made for somebody else
+
     def _consume(self, client_id: str, jti: str, expires_at: int) -> None:
         digest = seal.digest(f"{len(client_id)}:{client_id}{jti}")
         try:
@@ -193,9 +284,11 @@ class ClientAuthentication:
             raise refused("assertion_replayed", client_id, self._clock()) from error
 
 
-class _Registry(jws.JWSRegistry):
-    max_header_length = 8192
-    max_payload_length = 8192
+def _algorithms(registration: Registration) -> tuple[str, ...]:
+    """What this portal may sign an assertion with: its profile's algorithms, or the one it registered of them."""
+    allowed = STRONG_ALGORITHMS if registration.is_fapi2 else ASSERTION_ALGORITHMS
+    registered = registration.token_endpoint_auth_signing_alg
+    return allowed if registered is None else tuple(alg for alg in allowed if alg == registered)
 
 
 def _unverified_client_id(assertion: str) -> str:
@@ -208,41 +301,6 @@ def _unverified_client_id(assertion: str) -> str:
         return ""
     sub = claims.get("sub")
     return sub if isinstance(sub, str) else ""
-
-
-def _verified_claims(assertion: str, registration: Registration) -> dict[str, Any]:
-    """The claims of an assertion signed by one of the portal's keys. Raises JoseError or ValueError."""
-    parts = assertion.split(".")
-    for part in parts:
-        seal.unb64(part)  # one spelling only
-    header = strict_json.loads_object(seal.unb64(parts[0]))
-    alg, kid = header.get("alg"), header.get("kid")
-    if alg not in ASSERTION_ALGORITHMS or "crit" in header:
-        raise ValueError("header")
-    registry = _Registry(algorithms=[alg], strict_check_header=False)
-    for key in _keys(registration, alg, kid):
-        try:
-            token = jws.deserialize_compact(assertion, key, registry=registry)
-        except JoseError:
-            continue
-        return strict_json.loads_object(token.payload)
-    raise ValueError("no registered key verifies it")
-
-
-def _keys(registration: Registration, alg: str, kid: object) -> list[ECKey | RSAKey]:
-    """The registered keys that fit, those of this `kid` alone when one is named."""
-    found: list[ECKey | RSAKey] = []
-    for jwk in (registration.jwks or {}).get("keys", ()):
-        fits_kid = kid is None or jwk.get("kid") == kid
-        if not fits_kid or jwk.get("use", "sig") != "sig" or jwk.get("alg", alg) != alg:
-            continue
-        if alg == "ES256" and jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
-            found.append(ECKey.import_key(jwk))
-        elif alg != "ES256" and jwk.get("kty") == "RSA":
-            key = RSAKey.import_key(jwk)
-            if key.raw_value.key_size >= _MIN_RSA_BITS:
-                found.append(key)
-    return found[:8]
 
 
 def _numeric_date(claims: Mapping[str, Any], name: str) -> int | None:

@@ -1,7 +1,7 @@
-"""The ID token: who signed in, signed by exactly one key.
+"""The ID token: who signed in, signed by exactly one key; and JWT access tokens, by the same keys.
 
 Protocol claims go in last, so that no claim of a credential can ever stand in their place; a claim with a reserved
-name is an error of ours. Spec: OpenID Connect Core 1.0, sections 2 and 3.1.3.6; RFC 7519.
+name is an error of ours. Spec: OpenID Connect Core 1.0, sections 2 and 3.1.3.6; RFC 7519; RFC 9068, section 2.
 """
 
 from __future__ import annotations
@@ -16,29 +16,48 @@ from joserfc.errors import JoseError
 from idp import seal, strict_json
 from idp.clock import Clock
 from idp.keys import Keys, UnknownKey
+from idp.oidc.records import Token
+from idp.oidc.wrapping import Wrapping
+from idp.portals import Registration
 from idp.settings import Settings
 
 RESERVED = frozenset({
     "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash",
     "acr", "amr", "auth_time", "azp", "sid", "events",
 })  # fmt: skip
-_ALGORITHMS = ("ES256", "RS256")
+SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256")
+_ACCESS_TOKEN_ALGORITHM = "RS256"  # what every resource server must know (RFC 9068, section 2.1)
+_FAPI2_ACCESS_TOKEN_ALGORITHM = "ES256"  # FAPI 2.0 Security Profile, section 5.4.1
 _MAX_HINT = 16_384
+_TYP = "JWT"
 
 
 class IdTokens:
     """Mints ID tokens, and recognises its own."""
 
-    def __init__(self, settings: Settings, keys: Keys, clock: Clock) -> None:
+    def __init__(self, settings: Settings, keys: Keys, wrapping: Wrapping, clock: Clock) -> None:
         self._issuer = settings.issuer
         self._ttl_s = settings.lifetimes.id_token_ttl_s
         self._keys = keys
+        self._wrapping = wrapping
         self._clock = clock
 
+    def check(self, portal: Registration) -> None:
+        """That an ID token for this portal can be made, before anything is spent. Raises NoUsableKey, NoSigningKey."""
+        self._keys.signing_key(portal.id_token_signed_response_alg)
+        self._wrapping.check(portal, portal.id_token_encrypted_response_alg)
+
     def mint(
-        self, protocol: Mapping[str, Any], holder_claims: Mapping[str, Any], *, alg: str, access_token: str
+        self,
+        protocol: Mapping[str, Any],
+        holder_claims: Mapping[str, Any],
+        *,
+        portal: Registration,
+        access_token: str | None,
     ) -> str:
-        """A signed ID token. `protocol` holds sub, aud, auth_time, acr, amr, sid, nonce.
+        """An ID token as this portal registered it: signed, and encrypted where it asked for that.
+
+        `protocol` holds sub, aud, auth_time, acr, amr, sid, nonce. `access_token` None: none comes along.
 
         Raises ValueError when a holder's claim has a reserved name.
         """
@@ -51,9 +70,39 @@ class IdTokens:
             "iss": self._issuer,
             "iat": now,
             "exp": now + self._ttl_s,
-            "at_hash": at_hash(access_token),
         }
-        return self._keys.sign_jwt("JWT", claims, alg)
+        if access_token is not None:
+            claims["at_hash"] = at_hash(access_token)
+        return self._wrapping.jwt(
+            claims,
+            typ=_TYP,
+            registration=portal,
+            alg=portal.id_token_signed_response_alg,
+            encryption_alg=portal.id_token_encrypted_response_alg,
+            encryption_enc=portal.id_token_encrypted_response_enc,
+        )
+
+    def sign_access_token(self, token: Token, *, jti: str, fapi2: bool) -> str:
+        """The JWT form of an access token for a resource server (RFC 9068, section 2.2).
+
+        `fapi2`: whether the portal or the server is held to FAPI 2.0.
+        """
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "sub": token.sub,
+            "aud": token.audience,
+            "exp": token.expires_at,
+            "iat": token.issued_at,
+            "jti": jti,
+            "client_id": token.client_id,
+            "scope": " ".join(token.scopes),
+            "auth_time": token.auth_time,
+            "acr": token.acr,
+        }
+        if token.cnf is not None:
+            claims["cnf"] = token.cnf
+        alg = _FAPI2_ACCESS_TOKEN_ALGORITHM if fapi2 else _ACCESS_TOKEN_ALGORITHM
+        return self._keys.sign_jwt("at+jwt", claims, alg)
 
     def subject_of_hint(self, hint: str, client_id: str) -> str | None:
         """The `sub` of an ID token of ours for this client, expired or not; None for anything else."""
@@ -69,7 +118,8 @@ class IdTokens:
             return None
         try:
             header = strict_json.loads_object(seal.unb64(hint.split(".", 1)[0]))
-            if header.get("alg") not in _ALGORITHMS:
+            # What else we sign says who somebody is too: logout tokens, access tokens, UserInfo (RFC 8725, 3.11).
+            if header.get("alg") not in SIGNING_ALGORITHMS or header.get("typ") != _TYP:
                 return None
             key = self._keys.verification_key(str(header.get("kid")))
             token = jws.deserialize_compact(hint, key, registry=_Registry(algorithms=[header["alg"]]))

@@ -6,41 +6,100 @@ authentication. Grants are classes whose two methods read top to bottom; no hook
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Request, TokenEndpointMixin
-from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidGrantError, InvalidRequestError
+from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError, UnauthorizedClientError
 from flask import Request, Response
+from flask import request as http
 
-from idp.oidc.client_auth import Client, ClientAuthentication, ClientRefused, query_client
+from idp.addresses import neighbourhood
+from idp.oidc.binding import Bindings
+from idp.oidc.client_auth import Client, ClientAuthentication, query_client
 from idp.oidc.code import Codes
+from idp.oidc.device import Devices
+from idp.oidc.key_use import KeyFetches
+from idp.oidc.refresh import RefreshTokens
+from idp.oidc.tokens import InvalidTargetError, Order
+from idp.portals import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
 
 _MAX_PARAMETER = 16_384
 _FORM = "application/x-www-form-urlencoded"
+PATH = "/token"
 
 
-class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
-    """`grant_type=authorization_code` (RFC 6749, section 4.1.3)."""
+class InvalidAuthorizationDetailsError(OAuth2Error):  # type: ignore[misc]
+    """RFC 9396, section 5: no type of authorization details is known here."""
 
-    GRANT_TYPE = "authorization_code"
+    error = "invalid_authorization_details"
+
+
+class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
+    """What every grant does first: the portal proves itself, its grant type is registered, its key is known."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS: Sequence[str] = ()
 
     def validate_token_request(self) -> None:
         client: Client = self.server.authenticate(self.request)
         self.request.client = client
-        code = self.request.form.get("code")
-        if not code:
-            raise InvalidRequestError("code is missing.")
-        if len(code) > 256 or not code.isascii():
-            raise InvalidGrantError("The code is not valid for this request.")
+        if not client.check_grant_type(self.GRANT_TYPE):
+            raise UnauthorizedClientError("This grant type is not registered for this client.")
+        if self.request.form.get("authorization_details"):
+            raise InvalidAuthorizationDetailsError("No type of authorization_details is known here.")
+
+    def order(self) -> Order:
+        """What this request asks for beyond its grant. Raises InvalidTargetError, DpopRefused."""
+        form = http.form
+        resources = [resource for resource in form.getlist("resource") if resource]
+        if len(resources) > 1:
+            raise InvalidTargetError("A token is for one resource: ask once for each.")
+        scopes = tuple(dict.fromkeys((form.get("scope") or "").split()))
+        cnf = self.server.bindings.confirmation(self.request.client.registration, http.headers, path=PATH)
+        return Order(scopes or None, resources[0] if resources else None, cnf)
+
+
+class AuthorizationCodeGrant(Grant):
+    """`grant_type=authorization_code` (RFC 6749, section 4.1.3). A `scope` here is not part of it."""
+
+    GRANT_TYPE = AUTHORIZATION_CODE
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         form = self.request.form
+        code = _bearer_value(form.get("code"), "code")
+        order = self.order()
         tokens = self.server.codes.redeem(
             self.request.client.registration,
-            form["code"],
+            code,
+            Order(None, order.resource, order.cnf),
             redirect_uri=form.get("redirect_uri"),
             code_verifier=form.get("code_verifier"),
+        )
+        return 200, tokens, self.TOKEN_RESPONSE_HEADER
+
+
+class RefreshTokenGrant(Grant):
+    """`grant_type=refresh_token` (RFC 6749, section 6)."""
+
+    GRANT_TYPE = REFRESH_TOKEN
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        token = _bearer_value(self.request.form.get("refresh_token"), "refresh_token")
+        tokens = self.server.refresh_tokens.redeem(self.request.client.registration, token, self.order())
+        return 200, tokens, self.TOKEN_RESPONSE_HEADER
+
+
+class DeviceCodeGrant(Grant):
+    """`grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628, section 3.4)."""
+
+    GRANT_TYPE = DEVICE_CODE
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        device_code = _bearer_value(self.request.form.get("device_code"), "device_code")
+        order = self.order()
+        tokens = self.server.devices.redeem(
+            self.request.client.registration, device_code, Order(None, order.resource, order.cnf)
         )
         return 200, tokens, self.TOKEN_RESPONSE_HEADER
 
@@ -48,42 +107,48 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
 class TokenServer(AuthorizationServer):  # type: ignore[misc]
     """The token endpoint."""
 
-    def __init__(self, codes: Codes, client_authentication: ClientAuthentication) -> None:
+    def __init__(
+        self,
+        *,
+        codes: Codes,
+        refresh_tokens: RefreshTokens,
+        devices: Devices,
+        client_authentication: ClientAuthentication,
+        bindings: Bindings,
+        key_fetches: KeyFetches,
+    ) -> None:
         super().__init__(query_client=query_client)
         self.codes = codes
-        self.methods = tuple(client_authentication.methods)
-        for name, method in client_authentication.methods.items():
-            self.register_client_auth_method(name, method)
-        self.register_grant(AuthorizationCodeGrant)
+        self.refresh_tokens = refresh_tokens
+        self.devices = devices
+        self.client_authentication = client_authentication
+        self.bindings = bindings
+        self.key_fetches = key_fetches
+        for grant in (AuthorizationCodeGrant, RefreshTokenGrant, DeviceCodeGrant):
+            self.register_grant(grant)
 
     @property
     def grant_types(self) -> tuple[str, ...]:
         return tuple(grant.GRANT_TYPE for grant, _ in self._token_grants)
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(self.client_authentication.methods)
+
     def respond(self, request: Request) -> Response:
         """The response to a token request; every refusal is JSON with the right code."""
         try:
             check_form(request)
+            if not request.form.get("grant_type"):
+                raise InvalidRequestError("grant_type is missing.")
         except OAuth2Error as error:
             return self._sealed(self.handle_error_response(None, error))
         return self._sealed(self.create_token_response())
 
     def authenticate(self, request: OAuth2Request) -> Client:
-        """The portal behind a request, by exactly one method (RFC 6749, section 2.3)."""
-        form = request.form
-        used = [
-            "Authorization" in request.headers,
-            "client_secret" in form,
-            "client_assertion" in form,
-        ]
-        if sum(used) > 1:
-            raise InvalidRequestError("More than one way of client authentication.")
-        try:
-            client: Client = self.authenticate_client(request, list(self.methods))
-        except ClientRefused:
-            raise
-        except InvalidClientError as error:  # Authlib's own, when no method was used at all
-            raise ClientRefused("Client authentication failed.") from error
+        """The portal behind a request, by exactly one method."""
+        client = self.client_authentication.authenticate(request)
+        self.key_fetches.proven(client.client_id, neighbourhood(http.remote_addr or ""))
         return client
 
     def get_error_uri(self, request: Any, error: Any) -> None:
@@ -99,16 +164,26 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         return response
 
 
+def _bearer_value(value: str | None, name: str) -> str:
+    """A code or token as it was sent. What cannot be one of ours is refused before anything is looked up."""
+    if not value:
+        raise InvalidRequestError(f"{name} is missing.")
+    if len(value) > 256 or not value.isascii():
+        raise InvalidGrantError("The grant is not valid for this request.")
+    return value
+
+
 def check_form(request: Request) -> None:
-    """A form, nothing in the query, each parameter at most once and of bounded size (RFC 6749, section 3.2)."""
+    """A form, nothing in the query, each parameter at most once and of bounded size (RFC 6749, section 3.2).
+
+    `resource` alone may be there several times (RFC 8707, section 2.2).
+    """
     if request.args:
         raise InvalidRequestError("Parameters belong in the body.")
     if request.mimetype != _FORM:
         raise InvalidRequestError(f"The body must be {_FORM}.")
-    for _name, values in request.form.lists():
-        if len(values) > 1:
+    for name, values in request.form.lists():
+        if len(values) > 1 and name != "resource":
             raise InvalidRequestError("A parameter is there more than once.")
-        if len(values[0]) > _MAX_PARAMETER:
+        if name != "request" and any(len(value) > _MAX_PARAMETER for value in values):
             raise InvalidRequestError("A parameter is too long.")
-    if not request.form.get("grant_type"):
-        raise InvalidRequestError("grant_type is missing.")

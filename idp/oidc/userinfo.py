@@ -1,10 +1,11 @@
 """UserInfo: the claims that the portal's access token opens.
 
-Spec: OpenID Connect Core 1.0, section 5.3; RFC 6750.
+Spec: OpenID Connect Core 1.0, section 5.3; RFC 6750; RFC 8705, section 3; RFC 9449, section 7.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,13 +13,22 @@ import msgspec
 from idp import portals, seal
 from idp.clock import Clock
 from idp.events import Event, record_alone
-from idp.oidc import verified_claims
-from idp.oidc.code import TOKEN_PURPOSE, Released, Token, is_revoked, token_key
-from idp.store import Store
+from idp.oidc import claims_request
+from idp.oidc.access import AccessTokens
+from idp.oidc.binding import Bindings, Headers
+from idp.oidc.dpop import DPOP_ALGORITHMS
+from idp.oidc.expected_values import ExpectedValues
+from idp.oidc.records import Released, Token
+from idp.oidc.tokens import TOKEN_PURPOSE
+from idp.oidc.wrapping import Wrapping
+from idp.portals import Registration
+
+PATH = "/userinfo"
+_UNKNOWN = "The access token is unknown, expired or revoked."
 
 
 class TokenRefused(Exception):
-    """A bearer token that opens nothing; `error` is for `WWW-Authenticate` (RFC 6750, section 3.1)."""
+    """A token that opens nothing; `error` is for `WWW-Authenticate` (RFC 6750, section 3.1)."""
 
     def __init__(self, error: str, description: str, status: int) -> None:
         super().__init__(error)
@@ -27,32 +37,105 @@ class TokenRefused(Exception):
         self.status = status
 
 
+@dataclass(frozen=True)
+class Presented:
+    """A request to UserInfo: the token, the scheme it came by ("bearer" or "dpop"), and what may prove its key."""
+
+    access_token: str
+    scheme: str
+    method: str
+    headers: Headers
+
+
 class UserInfo:
     """Answers with what was released to the portal, and with nothing it did not ask for here."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
+    def __init__(
+        self,
+        *,
+        access_tokens: AccessTokens,
+        bindings: Bindings,
+        expected_values: ExpectedValues,
+        wrapping: Wrapping,
+        issuer: str,
+        clock: Clock,
+    ) -> None:
+        self._access_tokens = access_tokens
+        self._bindings = bindings
+        self._expected_values = expected_values
+        self._wrapping = wrapping
+        self._issuer = issuer
         self._clock = clock
 
-    def answer(self, access_token: str) -> dict[str, Any]:
-        """The claims for a token. Raises TokenRefused `invalid_token`."""
-        document = self._store.get(token_key(access_token)) if 0 < len(access_token) <= 256 else None
-        try:
-            token = msgspec.convert(document, Token) if document is not None else None
-        except msgspec.ValidationError:
-            token = None
-        if token is None or is_revoked(token.code_digest) or portals.find(token.client_id) is None:
-            raise TokenRefused("invalid_token", "The access token is unknown, expired or revoked.", 401)
-        opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)
-        released = msgspec.json.decode(opened, type=Released)
+    def answer(self, presented: Presented) -> dict[str, Any] | str:
+        """The claims for a token; as a JWT (a str) for a portal that registered one.
+
+        Raises TokenRefused, DpopRefused, InvalidRequestError.
+        """
+        token = self._access_tokens.find(presented.access_token)
+        portal = portals.find(token.client_id) if token is not None else None
+        if token is None or portal is None or token.audience is not None:
+            raise TokenRefused("invalid_token", _UNKNOWN, 401)
+        self._check_key(token, presented)
+        if "openid" not in token.scopes:
+            raise TokenRefused("insufficient_scope", "The scope openid was not granted.", 403)
+        claims = self._claims(token, presented.access_token)
         # The access log of 안전성 확보조치: whose data was read, by whom, when.
         record_alone(
             Event.USERINFO_READ, at=self._clock(), client_id=token.client_id, subject_id=token.subject_id
         )
-        claims = {name: released.claims[name] for name in token.names if name in released.claims}
-        said = verified_claims.answer(
-            token.asked.get("verified_claims"), released.verification, released.claims, now=self._clock()
+        return self._in_form(portal, claims)
+
+    def _check_key(self, token: Token, presented: Presented) -> None:
+        """A bound token is used with its key, and by the scheme of its kind (RFC 9449, section 7.1)."""
+        cnf = token.cnf or {}
+        if (presented.scheme == "dpop") != ("jkt" in cnf):
+            raise TokenRefused("invalid_token", "The token is not used by its own scheme.", 401)
+        if cnf and not self._bindings.proves(
+            cnf,
+            presented.headers,
+            path=PATH,
+            method=presented.method,
+            access_token=presented.access_token,
+        ):
+            raise TokenRefused("invalid_token", "The token is bound to another key.", 401)
+
+    def _claims(self, token: Token, access_token: str) -> dict[str, Any]:
+        opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)
+        released = msgspec.json.decode(opened, type=Released)
+        said = claims_request.answer(
+            "userinfo",
+            token.claims,
+            scopes=token.scopes,
+            locales=token.claims_locales,
+            released=released.claims,
+            verification=released.verification,
+            expected=self._expected_values,
+            now=token.asked_at,
         )
-        if said is not None:
-            claims["verified_claims"] = said
-        return {**claims, "sub": token.sub}
+        return {**said, "sub": token.sub}
+
+    def _in_form(self, portal: Registration, claims: dict[str, Any]) -> dict[str, Any] | str:
+        """As JSON, or as the JWT that the portal registered (Core 5.3.2)."""
+        alg, encryption_alg = portal.userinfo_signed_response_alg, portal.userinfo_encrypted_response_alg
+        if alg is None and encryption_alg is None:
+            return claims
+        return self._wrapping.jwt(
+            {**claims, "iss": self._issuer, "aud": portal.client_id, "iat": self._clock()},
+            typ="JWT",
+            registration=portal,
+            # One that is encrypted and not said to be signed is signed all the same, by the ID token's key.
+            alg=alg or portal.id_token_signed_response_alg,
+            encryption_alg=encryption_alg,
+            encryption_enc=portal.userinfo_encrypted_response_enc,
+        )
+
+    def challenge(self, refused: TokenRefused) -> str:
+        """`WWW-Authenticate` for a refusal: both schemes are offered."""
+        error = (
+            f', error="{refused.error}", error_description="{refused.description}"' if refused.error else ""
+        )
+        return (
+            f'Bearer realm="{self._issuer}"{error}, DPoP realm="{self._issuer}", '
+            f'algs="{" ".join(DPOP_ALGORITHMS)}"{error}'
+        )

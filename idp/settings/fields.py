@@ -64,6 +64,9 @@ class Server(Section, frozen=True, kw_only=True):
     trusted_proxies: Annotated[int, Meta(ge=0, le=8)] = 0
     max_body_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216)] = 1_048_576
     max_form_bytes: Annotated[int, Meta(ge=4_096, le=1_048_576)] = 65_536
+    client_certificate_header: str = ""
+    client_certificate_authorities_file: str = ""
+    mtls_base_url: str = ""
 
 
 class Database(Section, frozen=True, kw_only=True):
@@ -99,6 +102,12 @@ class Lifetimes(Section, frozen=True, kw_only=True):
     session_max_s: Annotated[int, Meta(ge=1, le=86400)] = 28800
     key_publish_s: Seconds = 86400
     key_retire_s: Seconds = 86400
+    key_rotate_s: Annotated[int, Meta(ge=0, le=10 * 366 * 86400)] = 90 * 86400
+    pushed_request_ttl_s: Annotated[int, Meta(ge=5, le=600)] = 60
+    device_code_ttl_s: Annotated[int, Meta(ge=60, le=1800)] = 600
+    device_interval_s: Annotated[int, Meta(ge=1, le=60)] = 5
+    refresh_token_ttl_s: Seconds = 28800
+    offline_refresh_token_ttl_s: Seconds = 30 * 86400
 
 
 class Wallet(Section, frozen=True, kw_only=True):
@@ -117,6 +126,30 @@ class Fetch(Section, frozen=True, kw_only=True):
     allow: tuple[str, ...] = ()
     timeout_s: Annotated[float, Meta(ge=0.1, le=30)] = 3.0
     max_bytes: Annotated[int, Meta(ge=1024, le=67_108_864)] = 2_000_000
+
+
+class Requests(Section, frozen=True, kw_only=True):
+    """What authorization requests may do. `by_reference`: fetch request objects from registered `request_uris`.
+
+    `implicit`: ask for tokens through the browser; a test bed's setting, refused in production.
+    """
+
+    by_reference: bool = False
+    implicit: bool = False
+
+
+class Registration(Section, frozen=True, kw_only=True):
+    """Dynamic registration. `open`: without an invitation; a test bed's setting, refused in production.
+
+    `scopes` are all that a portal can register by itself. Each of `software_statement_files` is a JWK Set whose extra
+    member `issuer` says whose keys they are.
+    """
+
+    open: bool = False
+    require_pkce: bool = True
+    scopes: tuple[str, ...] = ("openid", "profile")
+    software_statement_files: tuple[str, ...] = ()
+    per_minute_per_ip: Annotated[int, Meta(ge=1, le=100_000)] = 30
 
 
 class Holder(Section, frozen=True, kw_only=True):
@@ -144,6 +177,8 @@ class Settings(Section, frozen=True, kw_only=True):
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     wallet: Wallet
     fetch: Fetch = field(default_factory=Fetch)
+    requests: Requests = field(default_factory=Requests)
+    registration: Registration = field(default_factory=Registration)
     holder: Holder = field(default_factory=Holder)
     languages: Languages = field(default_factory=Languages)
 

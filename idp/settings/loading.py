@@ -14,7 +14,7 @@ from msgspec.structs import FieldInfo
 
 from idp.seal import unb64
 from idp.settings import rules
-from idp.settings.fields import Secret, Section, Settings, Url
+from idp.settings.fields import Lifetimes, Secret, Section, Settings, Url
 from idp.settings.rules import NotAcceptable, is_loopback, is_this_machine
 
 
@@ -65,6 +65,9 @@ _SECTIONS = sorted({name.partition(".")[0] for name in TYPES if "." in name})
 _RULES: dict[str, Callable[[Any], Any]] = {
     "issuer": rules.issuer,
     "server.bind": rules.listener,
+    "server.client_certificate_header": rules.header_name,
+    "server.client_certificate_authorities_file": rules.optional(rules.readable_file),
+    "server.mtls_base_url": rules.optional(rules.issuer),
     "database.url": rules.database,
     "store.url": rules.store,
     "secrets.key_encryption_key": lambda secret: _of_length(secret, 32, 32),
@@ -73,6 +76,8 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "wallet.private_key_file": rules.readable_file,
     "wallet.link": rules.link,
     "fetch.allow": rules.origins,
+    "registration.scopes": rules.scopes,
+    "registration.software_statement_files": rules.readable_files,
 }
 _SECRET_FILE_MAX_BYTES = 4096
 
@@ -267,6 +272,9 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     if settings.server.workers > 1 and settings.uses_sqlite:
         names = ("server.workers", "database.url", "store.url")
         yield names, "more than one process needs PostgreSQL: an SQLite file serves one"
+    if settings.server.client_certificate_header and not settings.server.trusted_proxies:
+        header = ("server.client_certificate_header", "server.trusted_proxies")
+        yield header, "whoever reaches us directly could send it: needs server.trusted_proxies"
     if settings.secrets.key_encryption_key == settings.secrets.pepper:
         yield ("secrets.pepper", "secrets.key_encryption_key"), "must differ from secrets.key_encryption_key"
     for low, high in (
@@ -275,6 +283,7 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         ("session_idle_s", "session_max_s"),
         ("id_token_ttl_s", "key_retire_s"),
         ("access_token_ttl_s", "key_retire_s"),
+        ("refresh_token_ttl_s", "offline_refresh_token_ttl_s"),
     ):
         if getattr(lifetimes, low) > getattr(lifetimes, high):
             yield (f"lifetimes.{high}", f"lifetimes.{low}"), f"must be at least lifetimes.{low}"
@@ -300,7 +309,31 @@ def _demo_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
         yield ("wallet.link", "mode"), "plain http is for a loopback wallet"
 
 
+def _key_times(lifetimes: Lifetimes) -> Iterator[tuple[tuple[str, ...], str]]:
+    """A key set that was fetched just before a change must do until it is fetched again."""
+    least_s = rules.JWKS_MAX_AGE_S + rules.KEY_MARGIN_S
+    if lifetimes.key_publish_s < least_s:
+        why = f"mode production needs at least {least_s}: portals keep the JWKS for {rules.JWKS_MAX_AGE_S} s"
+        yield ("lifetimes.key_publish_s", "mode"), why
+    least_s = max(lifetimes.id_token_ttl_s, lifetimes.access_token_ttl_s) + rules.KEY_MARGIN_S
+    if lifetimes.key_retire_s < least_s:
+        yield (
+            ("lifetimes.key_retire_s", "mode"),
+            f"mode production needs at least {least_s}, for tokens to expire",
+        )
+    if 0 < lifetimes.key_rotate_s < lifetimes.key_publish_s:
+        yield (
+            ("lifetimes.key_rotate_s", "lifetimes.key_publish_s"),
+            "must be at least lifetimes.key_publish_s, or 0",
+        )
+
+
 def _production_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    yield from _key_times(settings.lifetimes)
+    if settings.registration.open:
+        yield ("registration.open", "mode"), "mode production registers by invitation only"
+    if settings.requests.implicit:
+        yield ("requests.implicit", "mode"), "mode production sends no tokens through browsers"
     if not settings.secure_cookies:
         yield ("issuer", "mode"), "mode production needs https"
     elif settings.is_loopback:

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,6 +15,11 @@ _STORE_SCHEMES = {"redis", "rediss"} | {
 }
 _UNSAFE_LINK_SCHEMES = {"javascript", "data", "vbscript", "file", "blob", "about"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+JWKS_MAX_AGE_S = 300
+"""How long others may keep our key set."""
+KEY_MARGIN_S = 120
+"""A process's picture of the keys is a minute old at most, and clocks differ."""
 
 
 class NotAcceptable(ValueError):
@@ -79,6 +85,17 @@ def issuer(value: str) -> str:
     origin(value)
     if value.startswith("http://") and not is_loopback(urlsplit(value).hostname or ""):
         raise NotAcceptable("expected https")
+    return value
+
+
+def optional(rule: Callable[[str], str]) -> Callable[[str], str]:
+    """The rule, for a setting that may be left empty."""
+    return lambda value: rule(value) if value else value
+
+
+def header_name(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", value):
+        raise NotAcceptable("expected the name of an HTTP header, or nothing")
     return value
 
 
@@ -153,3 +170,19 @@ def readable_file(value: str) -> str:
         raise NotAcceptable(f"the file cannot be read: {error.strerror}") from None
     except ValueError:
         raise NotAcceptable("expected the path of a file") from None
+
+
+def scopes(values: tuple[str, ...]) -> tuple[str, ...]:
+    """What a portal may ask for; which of them there are is known upstairs."""
+    if "openid" not in values or not all(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", value) for value in values):
+        raise NotAcceptable("expected names of scopes, openid among them")
+    return values
+
+
+def readable_files(values: tuple[str, ...]) -> tuple[str, ...]:
+    for number, value in enumerate(values, 1):
+        try:
+            readable_file(value)
+        except NotAcceptable as error:
+            raise NotAcceptable(f"entry {number}: {error}") from None
+    return values

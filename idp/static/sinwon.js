@@ -8,6 +8,8 @@
   });
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 
+  document.querySelector("form[data-send-at-once]")?.requestSubmit();
+
   const main = document.querySelector("main[data-status]");
   if (!main) return;
   const { state, events, status, page, seconds } = main.dataset;

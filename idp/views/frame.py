@@ -21,10 +21,21 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp import portals
 from idp.clock import iso
-from idp.errors import AuthorizationError, LoginError, PageError, PresentationError, Unavailable
+from idp.errors import (
+    AuthorizationError,
+    LoginError,
+    PageError,
+    PresentationError,
+    ReplyTo,
+    RequestError,
+    Unavailable,
+)
 from idp.events import Event, Origin, origin, record_alone
+from idp.keys import NoSigningKey
 from idp.login import Login, LoginEnded
-from idp.oidc.authorize import error_redirect
+from idp.oidc.portal_keys import NoUsableKey
+from idp.oidc.registration import logo_url
+from idp.oidc.reply import Outgoing
 from idp.openid4vp.question import NoCredentialType
 from idp.portals import Registration
 from idp.views import language
@@ -45,6 +56,8 @@ _STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
 _DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, NoConnectionLeft)
+# Of ours, for an algorithm that was registered a moment ago; of the portal's, to encrypt its answer to.
+_KEY_MISSING = (NoSigningKey, NoUsableKey)
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
 
@@ -64,7 +77,7 @@ class Frame:
         app.register_error_handler(AuthorizationError, self._authorization_error)
         app.register_error_handler(PresentationError, self._presentation_error)
         app.register_error_handler(Unavailable, self._unavailable)
-        for kind in _DATABASE_DOWN:
+        for kind in (*_DATABASE_DOWN, *_KEY_MISSING):
             app.register_error_handler(kind, self._unavailable)
         app.register_error_handler(NoCredentialType, self._unavailable)
         app.register_error_handler(HTTPException, self._http_error)
@@ -169,7 +182,7 @@ class Frame:
         *,
         status: int,
         portal: Registration | None = None,
-        return_url: str | None = None,
+        return_to: Outgoing | None = None,
         retry_url: str | None = None,
     ) -> Response:
         """A sentence of what happened, one of what to do, and a code to read to a help desk."""
@@ -183,7 +196,8 @@ class Frame:
             code=message.code,
             time_iso=iso(self.house.clock()),
             portal=self.portal(portal) if portal else None,
-            return_url=return_url,
+            return_url=return_to.location if return_to and not return_to.is_form else None,
+            return_form=return_to if return_to and return_to.is_form else None,
             retry_url=retry_url,
         )
 
@@ -196,6 +210,7 @@ class Frame:
             "policy_uri": registration.policy_uri,
             "tos_uri": registration.tos_uri,
             "client_uri": registration.client_uri,
+            "logo": logo_url(registration),
         }
 
     def _languages(self, lang: str) -> list[dict[str, Any]]:
@@ -235,36 +250,57 @@ class Frame:
             return self.ended(error.login, error.reason, status=error.status)
         if error.reason == "other_browser":
             return self.page("other_browser.html", status=error.status, portal=None)
-        return self.error_page(error.reason, status=error.status)
+        portal = portals.find(error.client_id or "") if isinstance(error, RequestError) else None
+        return self.error_page(
+            error.reason,
+            status=error.status,
+            portal=portal,
+            return_to=_front_door(portal, self.settings.issuer) if portal else None,
+        )
 
     def ended(self, login: Login, reason: str, *, status: int) -> Response:
         """A login that is over, with the way back to its portal."""
         self.speak_for(login)
+        way_back = self.way_back(login, "the sign-in was not completed")
         return self.error_page(
             reason,
             status=status,
             portal=portals.find(login.request.client_id),
-            return_url=self.way_back(login, "the sign-in was not completed"),
+            return_to=way_back if login.request.device is None else None,
         )
 
-    def way_back(self, login: Login, description: str) -> str | None:
-        """Where the portal hears that a login came to nothing; None when that address is no longer the portal's."""
-        asked = login.request
-        if not _is_registered(asked.client_id, asked.redirect_uri):
+    def way_back(self, login: Login, description: str) -> Outgoing | None:
+        """How the portal hears that a login came to nothing; None when that address is no longer the portal's."""
+        to = login.request.reply_to
+        if not _is_registered(to):
             return None
         oauth_error = login.problem.oauth_error if login.problem else "access_denied"
-        error = AuthorizationError(oauth_error, description)
-        error.redirect_uri, error.state = asked.redirect_uri, asked.state
-        return error_redirect(error, self.settings.issuer)
+        return self._told(AuthorizationError(oauth_error, description).to(to))
+
+    def _told(self, error: AuthorizationError) -> Outgoing:
+        """Where an error goes. A device hears it when it asks again, and there is a page of ours for the holder."""
+        if error.reply_to is not None and error.reply_to.device is not None:
+            self.house.devices.refuse(error.reply_to.device, error.error)
+        return self.house.replies.error(error)
+
+    def send(self, outgoing: Outgoing) -> Response:
+        """An answer to the portal through this browser: a redirect, or a form that posts itself."""
+        if not outgoing.is_form:
+            return see_other(outgoing.location)
+        return self.page("form_post.html", action=outgoing.uri, parameters=outgoing.parameters)
 
     def _authorization_error(self, error: AuthorizationError) -> Response:
+        reply_to = error.reply_to
         record_alone(
-            Event.LOGIN_REFUSED, at=self.house.clock(), client_id=error.client_id, reason=error.error
+            Event.LOGIN_REFUSED,
+            at=self.house.clock(),
+            client_id=reply_to.client_id if reply_to else None,
+            reason=error.error,
         )
         log.info("%s %s", g.correlation_id, error)
-        if not _is_registered(error.client_id, error.redirect_uri):
+        if not _is_registered(reply_to):
             return self.error_page("bad_request", status=400)
-        return see_other(error_redirect(error, self.settings.issuer))
+        return self.send(self._told(error))
 
     def _presentation_error(self, error: PresentationError) -> Response:
         log.info("%s %s", g.correlation_id, error)
@@ -279,8 +315,8 @@ class Frame:
 
     def _http_error(self, error: HTTPException) -> Response:
         cause = getattr(error, "original_exception", None)
-        # The audit of another error could not be written.
-        if isinstance(cause, (*_DATABASE_DOWN, Unavailable)):
+        # The audit of another error could not be written, or its answer not signed or encrypted.
+        if isinstance(cause, (*_DATABASE_DOWN, *_KEY_MISSING, Unavailable)):
             return self._unavailable(cause)
         status = error.code or 500
         if status >= 500:
@@ -297,7 +333,20 @@ class Frame:
 
     def _failed(self, reason: str, oauth_error: str, status: int) -> Response:
         """JSON for machines, a page for people."""
-        for_machines = request.path.startswith(("/token", "/userinfo", "/wallet/re", "/jwks", "/.well-known"))
+        for_machines = request.path.startswith(
+            (
+                "/token",
+                "/par",
+                "/introspect",
+                "/revoke",
+                "/device_authorization",
+                "/userinfo",
+                "/wallet/re",
+                "/jwks",
+                "/.well-known",
+                "/register",
+            )
+        )
         if for_machines:
             response = jsonify(error=oauth_error, correlation_id=g.correlation_id)
             response.status_code = status
@@ -308,10 +357,19 @@ class Frame:
         return response
 
 
-def _is_registered(client_id: str | None, redirect_uri: str | None) -> bool:
-    """Asked at the moment of the redirect: a registration may have changed since the login began."""
-    portal = portals.find(client_id or "")
-    return portal is not None and redirect_uri is not None and portal.has_redirect_uri(redirect_uri)
+def _is_registered(reply_to: ReplyTo | None) -> bool:
+    """Asked at the moment of the answer: a registration may have changed since the login began."""
+    portal = portals.find(reply_to.client_id) if reply_to is not None else None
+    if portal is None or reply_to is None:
+        return False
+    return reply_to.device is not None or portal.has_redirect_uri(reply_to.redirect_uri)
+
+
+def _front_door(portal: Registration, issuer: str) -> Outgoing | None:
+    """Where a sign-in can be begun anew (OpenID Connect Core 4), or at least the portal's own address."""
+    if portal.initiate_login_uri is not None:
+        return Outgoing(portal.initiate_login_uri, {"iss": issuer})
+    return Outgoing(portal.client_uri, {}) if portal.client_uri is not None else None
 
 
 def wallet_error(error: PresentationError, redirect_uri: str | None = None) -> Response:

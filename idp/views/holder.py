@@ -178,10 +178,10 @@ class HolderDoor:
         if login.state is State.FINISHED:
             raise LoginEnded("login_finished", login)
         self.house.logins.cancel(login, event)
-        location = self.frame.way_back(login, "the holder did not sign in")
-        if location is None:
+        outgoing = self.frame.way_back(login, "the holder did not sign in")
+        if outgoing is None:
             raise RequestError("bad_request", "redirect_uri no longer registered")
-        return see_other(location)
+        return self.frame.send(outgoing)
 
     def confirm(self, login_id: str) -> Response:
         """The number that the phone shows (decision D1)."""
@@ -215,10 +215,15 @@ class HolderDoor:
             items=[_item(claim, proof, agreed, portal, lang) for claim in agreed.asked],
             recipient=f"{portal.operator[lang]} ({portal.name[lang]})",
             recipient_retention=portal.retention[lang],
+            offline_days=self._offline_days if agreed.offline else 0,
             form_url=f"/login/{login.id}/consent",
             csrf=logins.csrf_token(cookie, login.id),
             error=error,
         )
+
+    @property
+    def _offline_days(self) -> int:
+        return max(self.frame.settings.lifetimes.offline_refresh_token_ttl_s // 86_400, 1)
 
     def consent_given(self, login_id: str) -> Response:
         """What the form says counts only as far as the portal's own registration and request go."""

@@ -57,6 +57,18 @@ MESSAGES: Final[Mapping[str, Message]] = {
         ),
         N_("To sign out of Sinwon, choose “Try again” and confirm there."),
     ),
+    "request_expired": Message(
+        "SINWON-R005",
+        N_("This link is too old"),
+        N_("The service prepared this sign-in some time ago, and it was not opened in time."),
+        _START_AGAIN,
+    ),
+    "request_used": Message(
+        "SINWON-R006",
+        N_("This link was used already"),
+        N_("The sign-in that this link began is over. A link works once."),
+        _START_AGAIN,
+    ),
     "login_unknown": Message(
         "SINWON-L001",
         N_("We cannot find this sign-in"),
@@ -104,6 +116,26 @@ MESSAGES: Final[Mapping[str, Message]] = {
         N_("This page is out of date"),
         N_("The form was open for too long or was sent from another page, so nothing was changed."),
         N_("Open the page again and repeat your last step."),
+    ),
+    "device_unknown": Message(
+        "SINWON-L009",
+        N_("We do not know this code"),
+        N_("A letter may be wrong, or the code is over."),
+        N_("Look at the counter’s screen again and type all eight letters as they are shown."),
+    ),
+    "device_used": Message(
+        "SINWON-L010",
+        N_("This code is already in use"),
+        N_(
+            "A code works once, on one phone. This one was confirmed or refused before, perhaps on another phone."
+        ),
+        N_("If that was not you, tell the counter. In any case ask there for a new code."),
+    ),
+    "device_expired": Message(
+        "SINWON-L011",
+        N_("This code has expired"),
+        N_("For your safety a code is valid only for a few minutes. Nothing was given to anyone."),
+        N_("Ask the counter for a new code."),
     ),
     "wallet_refused": Message(
         "SINWON-W001",

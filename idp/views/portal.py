@@ -1,31 +1,35 @@
-"""The portals' door: discovery, authorization, token, UserInfo, logout."""
+"""The portals' door: discovery, authorization and the way back, UserInfo."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address, ip_network
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
+import msgspec
+from authlib.oauth2.rfc6749.errors import InvalidRequestError
 from flask import Blueprint, Response, g, jsonify, request
 
 from idp import consent, portals, seal
+from idp.addresses import neighbourhood
 from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError, PageError, RequestError
-from idp.events import Event, record_alone
-from idp.login import Login, LoginEnded, State, StillBeingMade
-from idp.oidc import authorize, logout, metadata
-from idp.oidc.code import revoke_session
-from idp.oidc.userinfo import TokenRefused
+from idp.login import AuthorizationRequest, Login, LoginEnded, State, StillBeingMade
+from idp.oidc import authorize, metadata
+from idp.oidc.code import Issued
+from idp.oidc.conclusion import FinishedLogin
+from idp.oidc.dpop import DpopRefused
+from idp.oidc.reply import Outgoing
+from idp.oidc.userinfo import Presented, TokenRefused
 from idp.openid4vp.question import NoCredentialType, question
 from idp.portals import Registration
 from idp.seal import CannotOpen
 from idp.session import Session
-from idp.views.frame import Frame, log, parameters, see_other
-from idp.views.holder import csrf_for_session, forms_match, login_cookie
+from idp.settings.rules import JWKS_MAX_AGE_S
+from idp.views.frame import Frame, parameters, see_other
+from idp.views.holder import login_cookie
 from idp.views.messages import problem_for
 
 SESSION_COOKIE = "sinwon-session"  # on plain http a host's cookies are shared by all its ports
-_JWKS_MAX_AGE_S = 300
 _DISCOVERY_MAX_AGE_S = 300
 _MAX_LOGINS = 24  # under way in one browser: some 2 KB of cookies
 
@@ -47,9 +51,7 @@ class PortalDoor:
         rule("/jwks", "jwks", self.jwks)
         rule("/authorize", "authorize", self.authorize, methods=["GET", "POST"])
         rule("/authorize/resume", "resume", self.resume)
-        rule("/token", "token", self.token, methods=["POST"])
         rule("/userinfo", "userinfo", self.userinfo, methods=["GET", "POST"])
-        rule("/logout", "logout", self.logout, methods=["GET", "POST"])
         return door
 
     # -- what we say of ourselves ----------------------------------------------------------------------------
@@ -59,7 +61,8 @@ class PortalDoor:
         return _cached(metadata.document(self.frame.settings, self.house.tokens, types), _DISCOVERY_MAX_AGE_S)
 
     def jwks(self) -> Response:
-        response = _cached(self.house.keys.jwks(), _JWKS_MAX_AGE_S)
+        self.house.key_fetches.fetched(neighbourhood(request.remote_addr or ""))
+        response = _cached(self.house.keys.jwks(), JWKS_MAX_AGE_S)
         response.mimetype = "application/jwk-set+json"
         return response
 
@@ -69,7 +72,7 @@ class PortalDoor:
         self._throttle()
         if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
             raise PageError("bad_request", "not a form")
-        portal, asked = authorize.read(parameters(), issuer=self.issuer, id_tokens=self.house.id_tokens)
+        portal, asked = self.house.authorization_requests.read(parameters())
         g.ui_locales = asked.ui_locales
         cookie = self.frame.cookie(SESSION_COOKIE)
         session = self.house.sessions.find(cookie)
@@ -84,19 +87,11 @@ class PortalDoor:
                 asked, "server_error", "no credential type of this client is available"
             ) from error
         login, secret = self.house.logins.start(asked)
-        self._begin(login, secret)
+        begin_login(self.frame, login, secret)
         return see_other(f"/login/{login.id}")
 
-    def _begin(self, login: Login, secret: str) -> None:
-        """The cookie of this login alone. The oldest of many make room: a header of cookies has its limit."""
-        prefix = self.frame.cookie_name(login_cookie(""))
-        held = [name.removeprefix(prefix) for name in request.cookies if name.startswith(prefix)]
-        for login_id in held[: 1 - _MAX_LOGINS]:
-            self.frame.set_cookie(login_cookie(login_id), "", 0)
-        self.frame.set_cookie(login_cookie(login.id), secret, self._cookie_s())
-
     def _from_session(
-        self, portal: Registration, asked: Any, session: Session, cookie: str
+        self, portal: Registration, asked: AuthorizationRequest, session: Session, cookie: str
     ) -> Response | None:
         """Single sign-on: the answer to this request, or None when the wallet must be asked."""
         try:
@@ -114,32 +109,29 @@ class PortalDoor:
             raise self._refused(asked, "consent_required", "the holder has not agreed to this yet")
         if due:
             login, secret = self.house.logins.start_presented(asked, session.answer(), proof)
-            self._begin(login, secret)
+            begin_login(self.frame, login, secret)
             return see_other(f"/login/{login.id}/consent")
-        issued = self.house.codes.issue(
-            portal,
-            asked,
-            login_id=seal.random_token(16),
-            answer=session.answer(),
-            proof=proof,
-            consented=None,
-            session=session,
+        issued = self._issue(
+            FinishedLogin(
+                portal,
+                asked,
+                login_id=seal.random_token(16),
+                answer=session.answer(),
+                proof=proof,
+                consented=None,
+                session=session,
+            )
         )
-        return see_other(issued.location)
+        return self.frame.send(issued.outgoing)
 
-    def _refused(self, asked: Any, error: str, description: str) -> AuthorizationError:
-        refused = AuthorizationError(error, description)
-        refused.redirect_uri, refused.state = asked.redirect_uri, asked.state
-        refused.client_id = asked.client_id
-        return refused
+    @staticmethod
+    def _refused(asked: AuthorizationRequest, error: str, description: str) -> AuthorizationError:
+        return AuthorizationError(error, description).to(asked.reply_to)
 
     def _throttle(self) -> None:
         limit = self.frame.settings.holder.logins_per_minute_per_ip
-        if self.house.store.count(f"rate:authorize:{_neighbourhood(request.remote_addr or '')}", 60) > limit:
+        if self.house.store.count(f"rate:authorize:{neighbourhood(request.remote_addr or '')}", 60) > limit:
             raise LoginError("too_many", status=429)
-
-    def _cookie_s(self) -> int:
-        return self.frame.settings.lifetimes.login_max_s + 3600
 
     # -- out: the one place where a code is issued -----------------------------------------------------------
 
@@ -165,7 +157,9 @@ class PortalDoor:
         portal = portals.find(login.request.client_id)
         if portal is None:
             raise LoginEnded("unknown_portal", login)
-        if not portal.has_redirect_uri(login.request.redirect_uri):  # taken out of the registration meanwhile
+        reply_to = login.request.reply_to
+        # Taken out of the registration meanwhile.
+        if reply_to.device is None and not portal.has_redirect_uri(reply_to.redirect_uri):
             raise RequestError("bad_request", "redirect_uri no longer registered")
         proof = self.house.logins.open(login, cookie)
         subject_id = self.house.subjects.find(proof.person_keys)
@@ -183,9 +177,7 @@ class PortalDoor:
         finished = self.house.logins.finish(login, cookie)
         if finished is None:  # a twin of this request was quicker: what it made is a moment away
             return self._again(login, portal)
-        if session is None:
-            self.house.sessions.end(session_cookie)
-        issued = self.house.codes.issue(
+        over = FinishedLogin(
             portal,
             login.request,
             login_id=login.id,
@@ -194,15 +186,32 @@ class PortalDoor:
             consented=login.consented,
             session=session,
         )
-        self.house.logins.remember(login, issued.location)
+        if reply_to.device is not None:
+            return self._approve(login, over)
+        before = self.house.sessions.end(session_cookie) if session is None else None
+        issued = self._issue(replace(over, before=before))
+        self.house.logins.remember(login, msgspec.json.encode(issued.outgoing))
         if issued.session_cookie is not None:
             self.frame.set_cookie(SESSION_COOKIE, issued.session_cookie, None)
-        return see_other(issued.location)
+        return self.frame.send(issued.outgoing)
+
+    def _issue(self, over: FinishedLogin) -> Issued:
+        """A code, unless tokens were asked for through the browser."""
+        in_code = over.request.response_type == "code"
+        return self.house.codes.issue(over) if in_code else self.house.front_channel.issue(over)
+
+    def _approve(self, login: Login, over: FinishedLogin) -> Response:
+        """A counter waits for it, not this browser: whatever session it has stays as it was (`oidc.device`)."""
+        self.house.devices.approve(over)
+        outgoing = self.house.replies.answer(login.request.reply_to)
+        self.house.logins.remember(login, msgspec.json.encode(outgoing))
+        return self.frame.send(outgoing)
 
     def _finished(self, login: Login, cookie: str) -> Response:
-        """A second click: the same redirect again, as long as the code in it is fresh."""
+        """A second click: the same answer again, as long as the code in it is fresh."""
         try:
-            return see_other(self.house.logins.location(login, cookie))
+            kept = self.house.logins.outgoing(login, cookie)
+            return self.frame.send(msgspec.json.decode(kept, type=Outgoing))
         except StillBeingMade:
             return self._again(login, portals.find(login.request.client_id))
 
@@ -218,105 +227,61 @@ class PortalDoor:
             raise refused
         return self.frame.ended(login, problem_for(reason), status=403)
 
-    # -- the back channel ------------------------------------------------------------------------------------
-
-    def token(self) -> Response:
-        return self.house.tokens.respond(request)
+    # -- with a token ----------------------------------------------------------------------------------------
 
     def userinfo(self) -> Response:
         try:
-            response = jsonify(self.house.userinfo.answer(_bearer_token()))
-        except TokenRefused as error:
-            response = Response(status=error.status)
-            challenge = f'Bearer realm="{self.issuer}"'
-            if error.error:
-                challenge += f', error="{error.error}", error_description="{error.description}"'
-                response = jsonify(error=error.error, error_description=error.description)
-                response.status_code = error.status
-            response.headers["WWW-Authenticate"] = challenge
+            answer = self.house.userinfo.answer(_presented())
+        except (TokenRefused, DpopRefused, InvalidRequestError) as error:
+            return self._refuse_token(error)
+        response = (
+            Response(answer, mimetype="application/jwt") if isinstance(answer, str) else jsonify(answer)
+        )
+        if "DPoP" in request.headers:
+            response.headers["DPoP-Nonce"] = self.house.bindings.nonce()
         return response
 
-    # -- logout ----------------------------------------------------------------------------------------------
-
-    def logout(self) -> Response:
-        try:
-            asked = logout.read(_without_csrf(), self.house.id_tokens)
-        except RequestError as error:
-            record_alone(Event.REQUEST_REFUSED, at=self.clock(), reason="bad_logout")
-            log.info("%s %s", g.correlation_id, error)
-            return self.frame.error_page("bad_logout", status=400, retry_url="/logout")
-        cookie = self.frame.cookie(SESSION_COOKIE)
-        session = self.house.sessions.find(cookie)
-        confirmed = request.method == "POST" and "csrf" in request.form
-        # Without a session there is nothing to end, and nothing to protect: the second click of a double one.
-        if confirmed and session is not None and not self._is_our_form(cookie or ""):
-            raise LoginError("form_expired", status=403)
-        if asked.sid is not None:  # a genuine ID token says which session; its portal may end it
-            self._ended(self.house.sessions.end_by_sid(asked.sid))
-        if session is not None:
-            if self._sid(session, asked.client_id) != asked.sid and not confirmed:
-                return self._ask_to_sign_out(cookie or "")
-            self._ended(self.house.sessions.end(cookie))
-        self.frame.set_cookie(SESSION_COOKIE, "", 0)
-        if asked.location is not None:
-            return see_other(
-                _with_state(asked.location, asked.state) if asked.state is not None else asked.location
-            )
-        return self.frame.page("logged_out.html", return_url=None)
-
-    def _sid(self, session: Session, client_id: str | None) -> str:
-        """How the portal that asks knows this browser's session."""
-        portal = portals.find(client_id or "")
-        return self.house.sessions.sid(session.id, portal.sector) if portal is not None else ""
-
-    def _is_our_form(self, cookie: str) -> bool:
-        return forms_match(csrf_for_session(cookie), request.form["csrf"])
-
-    def _ended(self, session: Session | None) -> None:
-        if session is not None:
-            revoke_session(session.id, now=self.clock())
-            record_alone(Event.LOGOUT, at=self.clock(), subject_id=session.subject_id)
-
-    def _ask_to_sign_out(self, cookie: str) -> Response:
-        hidden = {name: values[0] for name, values in _without_csrf().items() if values}
-        return self.frame.page(
-            "logout.html", form_url="/logout", csrf=csrf_for_session(cookie), hidden=hidden
-        )
+    def _refuse_token(self, error: TokenRefused | DpopRefused | InvalidRequestError) -> Response:
+        """401 with what may be tried (RFC 6750, section 3; RFC 9449, section 7.1)."""
+        if isinstance(error, TokenRefused):
+            name, description, status = error.error, error.description, error.status
+            challenge = self.house.userinfo.challenge(error)
+        elif isinstance(error, DpopRefused):
+            name, description, status, challenge = error.error, error.description, 401, error.challenge
+        else:
+            name, description, status, challenge = "invalid_request", error.description, 400, None
+        response = jsonify(error=name, error_description=description) if name else Response()
+        response.status_code = status
+        if challenge:
+            response.headers["WWW-Authenticate"] = challenge
+        if "DPoP" in request.headers:
+            response.headers["DPoP-Nonce"] = self.house.bindings.nonce()
+        return response
 
 
-def _neighbourhood(address: str) -> str:
-    """What counts as one address: of IPv6 the /64, since whoever has one address there has all of them."""
-    try:
-        found = ip_address(address)
-    except ValueError:  # a Unix socket, or a proxy that says something else
-        return address[:64]
-    if isinstance(found, IPv4Address):
-        return address
-    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
+def begin_login(frame: Frame, login: Login, secret: str) -> None:
+    """The cookie of this login alone. The oldest of many make room: a header of cookies has its limit."""
+    prefix = frame.cookie_name(login_cookie(""))
+    held = [name.removeprefix(prefix) for name in request.cookies if name.startswith(prefix)]
+    for login_id in held[: 1 - _MAX_LOGINS]:
+        frame.set_cookie(login_cookie(login_id), "", 0)
+    frame.set_cookie(login_cookie(login.id), secret, frame.settings.lifetimes.login_max_s + 3600)
 
 
-def _without_csrf() -> dict[str, list[str]]:
-    return {name: values for name, values in parameters().items() if name not in {"csrf", "lang"}}
-
-
-def _with_state(location: str, state: str) -> str:
-    return f"{location}{'&' if '?' in location else '?'}state={quote(state, safe='')}"
-
-
-def _bearer_token() -> str:
+def _presented() -> Presented:
     """The token, from the header or the form, never from both or from the query (RFC 6750, section 2)."""
     if "access_token" in request.args:
         raise TokenRefused("invalid_request", "The access token does not belong in the query.", 400)
-    header = request.headers.get("Authorization", "")
-    scheme, _, value = header.partition(" ")
-    from_header = value.strip() if scheme.lower() == "bearer" else None
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    from_header = value.strip() if scheme.lower() in {"bearer", "dpop"} else None
     from_body = request.form.getlist("access_token") if request.method == "POST" else []
     found = [token for token in [from_header, *from_body] if token]
     if len(found) > 1:
         raise TokenRefused("invalid_request", "The access token is there more than once.", 400)
     if not found:
         raise TokenRefused("", "", 401)
-    return found[0]
+    way = "dpop" if from_header and scheme.lower() == "dpop" else "bearer"
+    return Presented(found[0], way, request.method, request.headers)
 
 
 def _cached(document: dict[str, Any], max_age_s: int) -> Response:

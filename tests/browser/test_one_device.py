@@ -23,6 +23,7 @@ SHOWN = {
     },
     ("apostille", "ko"): {"name": "남궁민", "kr_passport": "번호: M000A0004\n종류: PM\n발급국: KOR"},
     ("efamily", "ko"): {"name": "남궁민", "birthdate": "1979-07-30"},
+    ("bank", "ko"): {"name": "남궁민", "nationalities": "KR", "kr_passport": "번호: M000A0004\n종류: PM"},
     ("gov24", "en"): {
         "name": "최장",
         "birthdate": "1968-12-25",
@@ -37,6 +38,7 @@ SHOWN = {
     },
     ("apostille", "en"): {"name": "최장", "kr_passport": "Number: M000A0005\nType: PM\nIssuing country: KOR"},
     ("efamily", "en"): {"name": "최장", "birthdate": "1968-12-25"},
+    ("bank", "en"): {"name": "최장", "nationalities": "KR", "kr_passport": "Number: M000A0005\nType: PM"},
 }
 
 

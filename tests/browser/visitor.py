@@ -15,7 +15,7 @@ from playwright.sync_api import BrowserContext, Cookie, Page, Request, Response
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 LOCALES = {"ko": "ko-KR", "en": "en-US"}
-PORTALS = ("gov24", "g4k", "apostille", "efamily")
+PORTALS = ("gov24", "g4k", "apostille", "efamily", "bank")
 _REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d|503) ")
 
 

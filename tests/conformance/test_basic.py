@@ -1,7 +1,7 @@
 """Basic OP (`oidcc-basic-certification-test-plan`): a test named after every module of the plan that applies here.
 
 Left out: oidcc-idtoken-signature, -idtoken-unsigned and -request-uri-unsigned-... (dynamic registration only),
-oidcc-scope-email and -phone (no such scopes), oidcc-refresh-token (none is issued; see below).
+oidcc-scope-email and -phone (no such scopes).
 """
 
 import base64
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import checked, silent
-from tests.harmless import page, to_portal
+from tests.harmless import as_json, page, to_portal
 from tests.rig import Portal, Rig, callback_parameters
 
 
@@ -183,7 +183,8 @@ def test_oidcc_unsigned_request_object_supported_correctly_or_rejected_as_unsupp
     rig: Rig, portal: Portal
 ) -> None:
     document = rig.http.get(f"{rig.issuer}/.well-known/openid-configuration").json()
-    assert document["request_parameter_supported"] is False
+    assert document["request_parameter_supported"] is True
+    assert "none" not in document["request_object_signing_alg_values_supported"]
     begun = portal.begin(request=unsigned({"client_id": "gov24"}))
     to_portal(begun.response, portal.redirect_uri, "request_not_supported", begun.state, rig.issuer)
 
@@ -200,9 +201,26 @@ def test_oidcc_ensure_request_object_with_redirect_uri(rig: Rig, portal: Portal)
     page(portal.begin(redirect_uri=portal.redirect_uri + "?inside=no", request=inside).response, 400)
 
 
-def test_oidcc_refresh_token_is_neither_issued_nor_advertised(rig: Rig, portal: Portal) -> None:
+def test_oidcc_refresh_token(rig: Rig, portal: Portal) -> None:
     document = rig.http.get(f"{rig.issuer}/.well-known/openid-configuration").json()
-    assert document["grant_types_supported"] == ["authorization_code"]
+    assert "refresh_token" in document["grant_types_supported"]
+    grants = ["authorization_code", "refresh_token"]
+    one = rig.variant("gov24", "refreshing", grant_types=grants)
+    other = rig.variant("gov24", "refreshing-too", grant_types=grants)
+    first = checked(one, one.begin())
+    as_json(other.refresh(first["_tokens"]["refresh_token"]), 400, "invalid_grant")
+    response = one.refresh(first["_tokens"]["refresh_token"])
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Type"] == "application/json"
+    second = response.json()
+    assert not {first["_tokens"][name] for name in ("access_token", "refresh_token")} & set(second.values())
+    claims = one.id_token_claims(second["id_token"])
+    assert {name: claims[name] for name in ("iss", "sub", "aud", "auth_time")} == {
+        name: first[name] for name in ("iss", "sub", "aud", "auth_time")
+    }
+    assert userinfo(one, {**claims, "_tokens": second})
+    # Who did not register for it gets none.
     assert "refresh_token" not in checked(portal, portal.begin())["_tokens"]
 
 

@@ -1,7 +1,8 @@
 """The least that a provider and verifier must do for the guests to work against it, by the specifications.
 
 It believes what a wallet shows (the house's own tests see to that) and can be told to misbehave towards a
-portal: `id_token`, `userinfo` and `answer` are changes applied to what it sends.
+portal: `id_token`, `userinfo` and `answer` are changes applied to what it sends. It keeps the promises of FAPI 2.0
+(RFC 9126, RFC 9449, JARM) to a portal of that profile, and the device flow (RFC 8628) to a counter.
 """
 
 import base64
@@ -18,6 +19,7 @@ from flask import Flask, Response, jsonify, redirect, request
 from joserfc import jwe, jws, jwt
 from joserfc.jwk import ECKey
 
+from idp.demo import personas
 from idp.demo.seeds import Prepared
 
 
@@ -42,6 +44,9 @@ class SmallProvider:
         self.logins: dict[str, dict[str, Any]] = {}
         self.codes: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, dict[str, Any]] = {}
+        self.pushed: dict[str, dict[str, str]] = {}
+        self.devices: dict[str, dict[str, Any]] = {}
+        self.proofs: set[str] = set()
         self.misbehave()
 
     def misbehave(
@@ -52,11 +57,16 @@ class SmallProvider:
         answer: dict[str, str] | None = None,
         sign_with: ECKey | None = None,
         at_hash_of: str | None = None,
+        token_type: str | None = None,
+        device_answers: list[str] | None = None,
     ) -> None:
         """From now on send these changes; without arguments, behave."""
         self.id_token_changes, self.userinfo_changes = id_token or {}, userinfo or {}
         self.answer_changes = answer or {}
         self.sign_with, self.at_hash_of = sign_with or self.signing_key, at_hash_of
+        self.token_type = token_type
+        self.device_answers = device_answers or []
+        self.dpop_nonce = secrets.token_urlsafe(16)
 
     # ---- towards the wallet
 
@@ -153,7 +163,7 @@ class SmallProvider:
             "iat": now,
             "exp": now + 300,
             "auth_time": now,
-            "nonce": code["query"]["nonce"],
+            "nonce": code["query"].get("nonce"),
             "at_hash": b64(half),
             "acr": code["query"].get("acr_values", f"{self.issuer}/acr/general").split()[0],
             "amr": ["pin"],
@@ -166,7 +176,12 @@ class SmallProvider:
 
     def verified(self, code: dict[str, Any]) -> dict[str, Any]:
         asked = json.loads(code["query"]["claims"])["userinfo"]["verified_claims"]["claims"]
-        values = {"kr_passport": {"number": "M1"}, "address": {"formatted": "Street 1"}}
+        values = {
+            "kr_passport": {"number": "M1"},
+            "address": {"formatted": "Street 1"},
+            "nationalities": ["KR"],
+            "picture": personas.portrait("somebody"),
+        }
         return {
             "verification": {"trust_framework": "kr_mobile_id", "assurance_level": "general"},
             "claims": {name: values.get(name, f"value of {name}") for name in asked},
@@ -206,6 +221,8 @@ class SmallProvider:
                 "userinfo_endpoint": "userinfo",
                 "jwks_uri": "jwks",
                 "end_session_endpoint": "logout",
+                "pushed_authorization_request_endpoint": "par",
+                "device_authorization_endpoint": "device_authorization",
             }
             places = {key: f"{self.issuer}/{path}" for key, path in names.items()}
             return jsonify({"issuer": self.issuer, **places})
@@ -216,8 +233,39 @@ class SmallProvider:
 
         @app.get("/authorize")
         def authorize() -> Any:
-            assert request.args["code_challenge_method"] == "S256"
-            return redirect(f"/login/{self.new_login(request.args.to_dict())}", 303)
+            query = request.args.to_dict()
+            if "request_uri" in query:
+                assert set(query) == {"client_id", "request_uri"}
+                query = {**self.pushed[query["request_uri"]], "client_id": query["client_id"]}
+            else:
+                assert "require_pushed_authorization_requests" not in self.portals[query["client_id"]]
+            assert query["code_challenge_method"] == "S256"
+            return redirect(f"/login/{self.new_login(query)}", 303)
+
+        @app.post("/par")
+        def par() -> Any:
+            self.check_client({"client_id": request.form["client_id"]})
+            reference = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(16)}"
+            self.pushed[reference] = request.form.to_dict()
+            return jsonify(request_uri=reference, expires_in=60), 201
+
+        @app.post("/device_authorization")
+        def device_authorization() -> Response:
+            self.check_client({"client_id": request.form["client_id"]})
+            device_code, user_code = secrets.token_urlsafe(24), "WDJB-MJHT"
+            self.devices[device_code] = {
+                "client_id": request.form["client_id"],
+                "query": request.form.to_dict(),
+                "answers": list(self.device_answers),
+            }
+            return jsonify(
+                device_code=device_code,
+                user_code=user_code,
+                verification_uri=f"{self.issuer}/device",
+                verification_uri_complete=f"{self.issuer}/device?user_code={user_code}",
+                expires_in=600,
+                interval=0,
+            )
 
         @app.get("/login/<login_id>")
         def login(login_id: str) -> str:
@@ -288,21 +336,29 @@ class SmallProvider:
             return self.back(login_id, {"code": code})
 
         @app.post("/token")
-        def token() -> Response:
-            code = self.codes.pop(request.form["code"])
+        def token() -> Any:
+            if "device_code" in request.form:
+                return self.device_token()
+            code = self.codes[request.form["code"]]
             self.check_client(code)
+            if "dpop_jkt" in code["query"] and not self.proven(code["query"]["dpop_jkt"]):
+                return jsonify(error="use_dpop_nonce"), 400, {"DPoP-Nonce": self.dpop_nonce}
+            del self.codes[request.form["code"]]
             verifier = request.form["code_verifier"].encode("ascii")
             assert b64(hashlib.sha256(verifier).digest()) == code["query"]["code_challenge"]
             assert request.form["redirect_uri"] == code["query"]["redirect_uri"]
             access_token = secrets.token_urlsafe(24)
             self.tokens[access_token] = code
-            return jsonify(
-                access_token=access_token, token_type="Bearer", id_token=self.id_token(code, access_token)
-            )
+            return self.tokens_for(code, access_token)
 
         @app.get("/userinfo")
-        def userinfo() -> Response:
-            access_token = request.headers["Authorization"].removeprefix("Bearer ")
+        def userinfo() -> Any:
+            scheme, _, access_token = request.headers["Authorization"].partition(" ")
+            bound_to = self.tokens[access_token]["query"].get("dpop_jkt")
+            assert scheme == ("DPoP" if bound_to else "Bearer")
+            if bound_to and not self.proven(bound_to, access_token):
+                challenge = 'DPoP error="use_dpop_nonce", algs="ES256"'
+                return "", 401, {"DPoP-Nonce": self.dpop_nonce, "WWW-Authenticate": challenge}
             verified = self.verified(self.tokens[access_token])
             return jsonify({"sub": "pairwise-1", "verified_claims": verified, **self.userinfo_changes})
 
@@ -317,4 +373,46 @@ class SmallProvider:
     def back(self, login_id: str, answer: dict[str, str]) -> Any:
         query = self.logins[login_id]["query"]
         full = {**answer, "state": query["state"], "iss": self.issuer, **self.answer_changes}
+        if query.get("response_mode") == "jwt":
+            envelope = {"aud": query["client_id"], "exp": int(time.time()) + 60}
+            signed = {**full, **envelope, **self.answer_changes}
+            header = {"alg": "ES256", "kid": self.sign_with.kid}
+            full = {"response": jwt.encode(header, signed, self.sign_with)}
         return redirect(f"{query['redirect_uri']}?{urlencode(full)}", 303)
+
+    def tokens_for(self, code: dict[str, Any], access_token: str) -> Response:
+        kind = "DPoP" if "dpop_jkt" in code["query"] else "Bearer"
+        return jsonify(
+            access_token=access_token,
+            token_type=self.token_type or kind,
+            id_token=self.id_token(code, access_token),
+        )
+
+    def device_token(self) -> Any:
+        device = self.devices[request.form["device_code"]]
+        self.check_client(device)
+        assert request.form["grant_type"] == "urn:ietf:params:oauth:grant-type:device_code"
+        answer = device["answers"].pop(0) if device["answers"] else "authorization_pending"
+        if answer != "agreed":
+            return jsonify(error=answer), 400
+        access_token = secrets.token_urlsafe(24)
+        self.tokens[access_token] = device
+        return self.tokens_for(device, access_token)
+
+    def proven(self, thumbprint: str, access_token: str | None = None) -> bool:
+        """Whether the request's DPoP proof carries the nonce; everything else about it must be right anyway."""
+        (proof,) = request.headers.getlist("DPoP")
+        header = jws.extract_compact(proof.encode("ascii")).headers()
+        assert header["typ"] == "dpop+jwt"
+        assert "d" not in header["jwk"]
+        key = ECKey.import_key(header["jwk"])
+        assert key.thumbprint() == thumbprint
+        claims = jwt.decode(proof, key, algorithms=["ES256"]).claims
+        assert claims["htm"] == request.method
+        assert claims["htu"] == request.base_url
+        assert abs(time.time() - claims["iat"]) < 5
+        assert claims["jti"] not in self.proofs
+        self.proofs.add(claims["jti"])
+        token_hash = access_token and b64(hashlib.sha256(access_token.encode("ascii")).digest())
+        assert claims.get("ath") == token_hash
+        return claims.get("nonce") == self.dpop_nonce

@@ -8,11 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from idp.demo import check, relying
+from idp.demo import check, code_flow, relying
 
 from .conftest import Guests
 
-PORTALS = ("gov24", "g4k", "apostille", "efamily")
+PORTALS = ("gov24", "g4k", "apostille", "efamily", "bank")
 
 
 def start(guests: Guests, portal: str = "gov24") -> str:
@@ -193,7 +193,7 @@ def test_a_sign_out_that_the_portal_did_not_offer_is_refused(guests: Guests) -> 
 
 def test_a_portal_without_a_provider_says_so(guests: Guests) -> None:
     provider = relying.Provider("http://127.0.0.1:9")
-    client = relying.Client(guests.provider.portals["gov24"], guests.prepared, provider)
+    client = code_flow.CodeClient(guests.provider.portals["gov24"], guests.prepared, provider)
     with pytest.raises(relying.SignInFailed) as failure:
         client.begin("ko")
     provider.http.close()
@@ -201,7 +201,7 @@ def test_a_portal_without_a_provider_says_so(guests: Guests) -> None:
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
-@pytest.mark.parametrize("path", ["/", "/gov24/", "/wallet/"])
+@pytest.mark.parametrize("path", ["/", "/gov24/", "/bank/", "/counter/", "/wallet/"])
 def test_every_page_says_that_it_is_a_demonstration(guests: Guests, path: str, language: str) -> None:
     page = httpx2.get(f"{guests.prepared.portals_url}{path}?lang={language}", trust_env=False)
     assert f'<html lang="{language}">' in page.text
@@ -211,4 +211,4 @@ def test_every_page_says_that_it_is_a_demonstration(guests: Guests, path: str, l
 
 
 def test_an_unknown_portal_is_not_found(guests: Guests) -> None:
-    assert httpx2.get(start(guests, "bank"), trust_env=False).status_code == 404
+    assert httpx2.get(start(guests, "nobody"), trust_env=False).status_code == 404

@@ -170,7 +170,6 @@ REDIRECTED = {
             "token", "id_token", "code token", "id_token token", "none", "vp_token", "code code", "CODE", "code "
         )
     },
-    "form_post": ({"response_mode": "form_post"}, "invalid_request"),
     "fragment": ({"response_mode": "fragment"}, "invalid_request"),
     "no_scope": ({"scope": None}, "invalid_scope"),
     "no_openid": ({"scope": "profile"}, "invalid_scope"),
@@ -189,9 +188,10 @@ REDIRECTED = {
         f"max_age_{index}": ({"max_age": value}, "invalid_request")
         for index, value in enumerate(["-1", "1.5", "1e3", "abc", "٣", "9" * 12, " 1", "1\n"])
     },
-    "request": ({"request": "e30.e30."}, "request_not_supported"),
+    "request": ({"request": "eyJhbGciOiJub25lIn0.e30."}, "request_not_supported"),
+    "request_without_alg": ({"request": "e30.e30."}, "invalid_request_object"),
     "request_uri": ({"request_uri": "https://evil.example/r"}, "request_uri_not_supported"),
-    "request_uri_urn": ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported"),
+    "authorization_details": ({"authorization_details": "[]"}, "invalid_authorization_details"),
     "registration": ({"registration": "{}"}, "registration_not_supported"),
     **{
         f"claims_{name}": ({"claims": text}, "invalid_request")
@@ -281,6 +281,11 @@ def test_state_comes_back_as_it_was_sent(rig: Rig, gov24: Portal) -> None:
     for state in (EVIL, "한글 & 띄어쓰기", '{"a": "b c%20"}', "a+b%2B", "s" * 4096, "\u202e\x7f"):
         begun = gov24.begin(state=state, response_type="token")
         assert refused(gov24, begun, "unsupported_response_type")["state"] == state
+
+
+def test_a_reference_that_was_never_given_out_gets_a_page(rig: Rig, gov24: Portal) -> None:
+    with harmless(rig, ("request.refused", "request_expired")):
+        page(gov24.begin(request_uri="urn:ietf:params:oauth:request_uri:x").response, 400, "SINWON-R005")
 
 
 # -- what is no error --------------------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from tests.harmless import as_json, harmless
 from tests.http.client_requests import JWT_BEARER, UNKNOWN_CODE, assert_as, let_in, post
 from tests.presenting import b64, sign, unb64
+from tests.proving import Prover
 from tests.rig import Portal, Rig
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -28,10 +29,13 @@ def g4k(rig: Rig) -> Portal:
     [
         {},
         {"aud": "ISSUER/token"},
+        {"aud": "ISSUER/par"},
         {"aud": ["ISSUER"]},
+        {"aud": ["ISSUER/token", "ISSUER"]},
         {"iat": None},
-        {"nbf": "+5"},
-        {"exp": "+600"},
+        {"nbf": "+8"},
+        {"iat": "+8"},
+        {"exp": "+3600"},
         {"jti": "x" * 256},
         {"extra": {"a": [1]}},
     ],
@@ -69,7 +73,7 @@ CLAIMS = {
     "exp_past": {"exp": "-300"},
     "exp_just_past": {"exp": "-11"},
     "exp_next_year": {"exp": "+31536000"},
-    "exp_in_an_hour": {"exp": "+3600"},
+    "exp_in_two_hours": {"exp": "+7200"},
     "exp_text": {"exp": "123"},
     "exp_true": {"exp": True},
     "exp_list": {"exp": []},
@@ -282,3 +286,87 @@ def test_a_key_of_the_portal_is_found_by_its_kid_and_its_use(rig: Rig) -> None:
     with harmless(rig, *[("client.refused", "assertion_refused")] * 2):
         as_json(assert_as(rig, portal.assertion(header={"kid": "1"}, key=second)), 401, "invalid_client")
         as_json(assert_as(rig, portal.assertion(header={"kid": "3"}, key=wrong_use)), 401, "invalid_client")
+
+
+# -- what each profile may sign with, and for whom (decision D2) -------------------------------------------------
+
+
+KEYS = {
+    "ES256": ECKey.generate_key("P-256"),
+    "PS256": RSAKey.generate_key(2048),
+    "RS256": RSAKey.generate_key(2048),
+    "EdDSA": OKPKey.generate_key("Ed25519"),
+}
+
+
+def with_keys(rig: Rig, client_id: str, **changes: Any) -> Portal:
+    keys = [{**key.as_dict(private=False), "kid": alg} for alg, key in KEYS.items()]
+    return rig.variant("g4k", client_id, jwks={"keys": keys}, **changes)
+
+
+@pytest.fixture(scope="module")
+def strict(rig: Rig) -> Portal:
+    """A portal of the profile fapi2. Whoever is let in hears that its DPoP proof is missing."""
+    return with_keys(rig, "strict", profile="fapi2", dpop_bound_access_tokens=True)
+
+
+def signed_as(rig: Rig, portal: Portal, alg: str, **changes: Any) -> str:
+    """A good assertion by this algorithm, with some claims changed."""
+    claims = {**claims_of(rig), "iss": portal.client_id, "sub": portal.client_id, **placed(rig, changes)}
+    present = {name: value for name, value in claims.items() if value is not None}
+    return Prover(KEYS[alg], alg).sign({"alg": alg, "kid": alg}, present)
+
+
+@pytest.mark.parametrize("alg", KEYS)
+def test_a_standard_portal_signs_with_any_of_four_algorithms(rig: Rig, alg: str) -> None:
+    portal = with_keys(rig, "any-of-four")
+    with harmless(rig, UNKNOWN_CODE):
+        let_in(rig, assert_as(rig, signed_as(rig, portal, alg)))
+
+
+@pytest.mark.parametrize("alg", KEYS)
+def test_a_portal_is_held_to_the_algorithm_it_registered(rig: Rig, alg: str) -> None:
+    portal = with_keys(rig, "held-to-one", token_endpoint_auth_signing_alg="PS256")
+    expected = UNKNOWN_CODE if alg == "PS256" else ("client.refused", "assertion_refused")
+    with harmless(rig, expected):
+        response = assert_as(rig, signed_as(rig, portal, alg))
+        if alg == "PS256":
+            let_in(rig, response)
+        else:
+            as_json(response, 401, "invalid_client")
+
+
+@pytest.mark.parametrize("alg", ["ES256", "PS256", "EdDSA"])
+@pytest.mark.parametrize("changes", [{}, {"nbf": "+8"}, {"iat": "+8"}, {"exp": "+300"}], ids=str)
+def test_a_fapi_portal_is_let_in(rig: Rig, strict: Portal, alg: str, changes: dict[str, Any]) -> None:
+    with harmless(rig, ("token.refused", "dpop_missing")):
+        as_json(assert_as(rig, signed_as(rig, strict, alg, **changes)), 400, "invalid_dpop_proof")
+
+
+@pytest.mark.parametrize(
+    ("alg", "changes", "reason"),
+    [
+        ("RS256", {}, "assertion_refused"),
+        ("ES256", {"aud": ["ISSUER"]}, "assertion_refused"),
+        ("ES256", {"aud": ["ISSUER", "ISSUER/token"]}, "assertion_refused"),
+        ("ES256", {"aud": "ISSUER/token"}, "assertion_refused"),
+        ("ES256", {"aud": "ISSUER/par"}, "assertion_refused"),
+        ("ES256", {"aud": "ISSUER/"}, "assertion_refused"),
+        ("ES256", {"aud": None}, "assertion_refused"),
+        ("ES256", {"exp": "-300"}, "assertion_refused"),
+        ("ES256", {"nbf": "+61"}, "assertion_refused"),
+        ("ES256", {"sub": None}, "unknown"),
+        ("ES256", {"iss": None}, "assertion_refused"),
+    ],
+    ids=str,
+)
+def test_a_fapi_portal_names_the_issuer_alone_and_signs_strongly(
+    rig: Rig, strict: Portal, alg: str, changes: dict[str, Any], reason: str
+) -> None:
+    with harmless(rig, ("client.refused", reason)):
+        as_json(assert_as(rig, signed_as(rig, strict, alg, **changes)), 401, "invalid_client")
+
+
+def test_a_fapi_portal_without_an_assertion_is_refused(rig: Rig, strict: Portal) -> None:
+    with harmless(rig, ("client.refused", "no_credentials")):
+        as_json(post(rig, client_id="strict"), 401, "invalid_client")

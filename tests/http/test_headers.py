@@ -14,13 +14,14 @@ PUBLIC = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization
 OURS = (
     "/authorize", "/authorize/resume", "/token", "/userinfo", "/logout", "/wallet/request/x", "/wallet/response/x",
     "/wallet/done/x", "/login/x", "/login/x/status", "/login/x/events", "/login/x/consent", "/login/x/cancel",
-    "/login/x/confirm", "/login/x/extend", "/healthz", "/readyz", "/", "/nowhere",
+    "/login/x/confirm", "/login/x/extend", "/healthz", "/readyz", "/", "/nowhere", "/register", "/register/x",
 )  # fmt: skip
 METHODS = {
     "/token": {"POST"}, "/authorize": {"GET", "POST"}, "/userinfo": {"GET", "POST"}, "/logout": {"GET", "POST"},
     "/wallet/response/x": {"POST"}, "/wallet/request/x": {"GET", "POST"}, "/login/x/cancel": {"POST"},
     "/login/x/confirm": {"POST"}, "/login/x/extend": {"POST"}, "/login/x/consent": {"GET", "POST"},
     "/login/x": {"GET"}, "/authorize/resume": {"GET"}, "/jwks": {"GET"},
+    "/register": {"POST"}, "/register/x": {"GET", "PUT", "DELETE"},
 }  # fmt: skip
 
 

@@ -3,13 +3,19 @@
 import base64
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
+from idp.models import LogoutNotice, writing
+from idp.worker import Worker
+from tests.ears import Ear, claims_of, listening, status
 from tests.harmless import EVIL, decent, harmless, page
 from tests.rig import Portal, Rig
 
@@ -222,3 +228,137 @@ def test_a_hint_of_another_session_does_not_end_this_one_without_asking(rig: Rig
 def test_nobody_signed_in_is_told_that_nobody_is(rig: Rig) -> None:
     with harmless(rig):
         page(leave(rig.portal("gov24")), 200)
+
+
+# -- telling the portals (Back-Channel Logout 1.0) -------------------------------------------------------------
+
+
+@pytest.fixture
+def ear(rig: Rig) -> Iterator[Ear]:
+    """Three portals that want to hear of it, at one address; nobody else does."""
+    with listening(rig) as ear:
+        for client_id in ("gov24", "efamily", "g4k"):
+            rig.apply_portal(client_id, backchannel_logout_uri=ear.uri(client_id))
+        with rig.app.app_context(), writing() as database:
+            database.execute(delete(LogoutNotice))
+        yield ear
+    for client_id in ("gov24", "efamily", "g4k"):
+        rig.apply_portal(client_id)
+
+
+def deliver(rig: Rig) -> None:
+    """What the worker does a moment later."""
+    worker = Worker(rig.app)
+    worker.jobs = worker.jobs[:1]
+    worker.run_once()
+
+
+def visit(portal: Portal, client_id: str) -> dict[str, Any]:
+    """Another portal's ID token, in the same browser."""
+    other = portal.rig.portal(client_id)
+    other.browser = portal.browser
+    code, begun = other.code()
+    return other.id_token_claims(other.token(code, begun.verifier).json()["id_token"])
+
+
+def told(rig: Rig, ear: Ear) -> dict[str, tuple[str, str]]:
+    """Who was told, about whom and which session; everybody at most once."""
+    found = {}
+    for message in ear.told:
+        claims = claims_of(rig, message.token)
+        assert message.path == f"/{claims['aud']}"
+        assert claims["aud"] not in found
+        found[claims["aud"]] = (claims["sub"], claims["sid"])
+    return found
+
+
+def test_every_portal_of_the_session_is_told_once_and_no_other(rig: Rig, ear: Ear, gov24: Portal) -> None:
+    mine = gov24.id_token_claims(hint_of(gov24))
+    efamily = visit(gov24, "efamily")
+    elsewhere = rig.portal("efamily")
+    elsewhere.sign_in()  # the same person's, in another browser
+    leave(gov24, id_token_hint=hint_of(gov24))
+    leave(gov24, id_token_hint=hint_of(gov24))
+    deliver(rig)
+    assert told(rig, ear) == {
+        "gov24": (mine["sub"], mine["sid"]),
+        "efamily": (efamily["sub"], efamily["sid"]),
+    }
+    assert is_signed_in(elsewhere)
+
+
+def test_a_portal_without_an_address_for_it_is_not_told(rig: Rig, ear: Ear, gov24: Portal) -> None:
+    visit(gov24, "apostille")
+    rig.apply_portal("gov24")
+    leave(gov24, id_token_hint=hint_of(gov24))
+    deliver(rig)
+    assert told(rig, ear) == {}
+
+
+@pytest.mark.parametrize("by", ["hint", "hint without the cookie", "confirmation"])
+def test_however_a_session_is_ended_its_portals_are_told(rig: Rig, ear: Ear, gov24: Portal, by: str) -> None:
+    mine = gov24.id_token_claims(hint_of(gov24))
+    if by == "hint without the cookie":  # a cross-site POST brings none
+        rig.http.post(f"{rig.issuer}/logout", data={"id_token_hint": hint_of(gov24)})
+    elif by == "hint":
+        leave(gov24, id_token_hint=hint_of(gov24))
+    else:
+        csrf = re.findall(r'name="csrf" value="([^"]*)"', leave(gov24).text)[0]
+        leave(gov24, "POST", csrf=csrf)
+    deliver(rig)
+    assert told(rig, ear) == {"gov24": (mine["sub"], mine["sid"])}
+    assert not is_signed_in(gov24)
+
+
+def test_signing_out_does_not_wait_for_the_portals(rig: Rig, ear: Ear, gov24: Portal) -> None:
+    ear.answer = status(503)
+    response = leave(gov24, id_token_hint=hint_of(gov24), post_logout_redirect_uri=home(gov24))
+    assert response.headers["Location"] == home(gov24)
+    assert ear.told == []
+    assert not is_signed_in(gov24)
+
+
+def test_a_session_that_was_left_is_told_of_when_it_expires(rig: Rig, ear: Ear, gov24: Portal) -> None:
+    mine = gov24.id_token_claims(hint_of(gov24))
+    rig.clock.forward(rig.house.settings.lifetimes.session_idle_s + 1)
+    worker = Worker(rig.app)
+    worker.jobs = [job for job in worker.jobs if job.name in {"logout-notices", "sessions"}]
+    worker.run_once()
+    worker.run_once()
+    heard = [claims_of(rig, message.token) for message in ear.told]
+    assert [claims["sub"] for claims in heard if claims["sid"] == mine["sid"]] == [mine["sub"]]
+    rig.clock.offset_s = 0
+
+
+def test_the_audit_says_who_will_be_told(rig: Rig, ear: Ear, gov24: Portal) -> None:
+    visit(gov24, "efamily")
+    last = rig.last_event()
+    leave(gov24, id_token_hint=hint_of(gov24))
+    (ended,) = [event for event in rig.events(after=last) if event.name == "session.ended"]
+    assert ended.detail == {"told": ["efamily", "gov24"]}
+
+
+def test_an_end_that_cannot_be_recorded_tells_nobody_and_kills_nothing(
+    rig: Rig, ear: Ear, gov24: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokens' end, the notices and the audit are one transaction; the worker makes up for a broken one."""
+    token = gov24.sign_in(prompt="login")["access_token"]
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("idp.oidc.session_end.record", broken)
+        assert leave(gov24, id_token_hint=hint_of(gov24)).status_code == 503
+    deliver(rig)
+    assert ear.told == []
+    assert gov24.userinfo(token).status_code == 200
+    assert not is_signed_in(gov24)  # the Store's half is done
+    rig.clock.forward(61)
+    worker = Worker(rig.app)
+    worker.jobs = [job for job in worker.jobs if job.name in {"logout-notices", "sessions"}]
+    worker.run_once()
+    worker.run_once()
+    assert "gov24" in told(rig, ear)
+    rig.clock.offset_s = 0
+    assert gov24.userinfo(token).status_code == 401

@@ -1,20 +1,15 @@
 """Many at once, on every database and store: what may happen once happens once, and nothing falls over."""
 
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
-from typing import TypeVar
-
 import httpx2
 import pytest
 
+from tests.at_once import MANY, at_once, names, statuses
 from tests.harmless import kept, rows
 from tests.presenting import Answer
-from tests.rig import Portal, Rig, callback_parameters
+from tests.proving import Prover
+from tests.rig import Begun, Portal, Rig, callback_parameters
 
-Result = TypeVar("Result")
-MANY = 50
+GRANTS = ["authorization_code", "refresh_token"]
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +23,6 @@ def gov24(rig: Rig) -> Portal:
     portal = rig.portal("gov24")
     portal.sign_in()
     return portal
-
-
-def at_once(*deeds: Callable[[], Result]) -> list[Result]:
-    """Every deed in a thread of its own, let go together; their results in order."""
-    gate = Barrier(len(deeds))
-
-    def do(deed: Callable[[], Result]) -> Result:
-        gate.wait(30)
-        return deed()
-
-    with ThreadPoolExecutor(len(deeds)) as threads:
-        return list(threads.map(do, deeds))
-
-
-def statuses(responses: list[httpx2.Response]) -> Counter[int]:
-    return Counter(response.status_code for response in responses)
-
-
-def names(rig: Rig, after: int) -> Counter[str]:
-    return Counter(event.name for event in rig.events(after=after))
 
 
 def test_a_code_redeemed_by_fifty_at_once_is_redeemed_once_and_its_tokens_die(
@@ -226,3 +201,119 @@ def test_many_people_at_once_each_get_their_own_name(rig: Rig) -> None:
 
     found = at_once(*[lambda persona=persona: name_of(persona) for persona in people])
     assert [name[-3:] for name in found] == [persona[-3:] for persona in people]
+
+
+def test_a_refresh_token_used_by_fifty_at_once_is_used_once_and_its_family_dies(rig: Rig) -> None:
+    portal = rig.variant("gov24", "refreshing", grant_types=GRANTS)
+    first = portal.sign_in()
+    last = rig.last_event()
+    responses = at_once(*[lambda: portal.refresh(first["refresh_token"])] * MANY)
+    assert statuses(responses) == {200: 1, 400: MANY - 1}
+    assert {r.json()["error"] for r in responses if r.status_code == 400} == {"invalid_grant"}
+    seen = names(rig, last)
+    assert seen["token.refreshed"] == 1
+    assert seen["token.replayed"] >= 1
+    # Whoever looked before the first use and found the grant revoked by a replay in between is only refused.
+    assert seen["token.replayed"] + seen["token.refused"] == MANY - 1
+    (winner,) = [response.json() for response in responses if response.status_code == 200]
+    for tokens in (first, winner):
+        assert portal.userinfo(tokens["access_token"]).status_code == 401
+    assert portal.refresh(winner["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_token_that_is_not_rotated_may_be_used_by_fifty_at_once(rig: Rig) -> None:
+    bank = rig.variant("bank", "refreshing-bank", grant_types=GRANTS)
+    bank.prover = Prover()
+    tokens = bank.sign_in()
+    responses = at_once(*[lambda: bank.refresh(tokens["refresh_token"])] * MANY)
+    assert statuses(responses) == {200: MANY}
+    assert len({response.json()["access_token"] for response in responses}) == MANY
+
+
+def test_a_dpop_proof_used_by_fifty_at_once_is_good_once(rig: Rig) -> None:
+    bank = rig.portal("bank")
+    bank.prover = Prover()
+    code, begun = bank.code()
+    proof = bank.proof("/token")
+    responses = at_once(*[lambda: bank.token(code, begun.verifier, dpop=[proof])] * MANY)
+    assert statuses(responses) == {200: 1, 400: MANY - 1}
+    assert {r.json()["error"] for r in responses if r.status_code == 400} == {"invalid_dpop_proof"}
+
+
+def test_a_pushed_request_opened_fifty_times_by_one_session_makes_one_code(rig: Rig) -> None:
+    g4k = rig.portal("g4k")
+    g4k.sign_in()
+    request_uri = g4k.push().json()["request_uri"]
+    last = rig.last_event()
+    responses = at_once(*[lambda: g4k.open_pushed(request_uri)] * MANY)
+    assert set(statuses(responses)) <= {303, 400}
+    answers = [callback_parameters(response) for response in responses if response.status_code == 303]
+    assert sum("code" in answer for answer in answers) == 1
+    assert {answer["error"] for answer in answers if "code" not in answer} <= {"invalid_request_uri"}
+    assert all("SINWON-R006" in response.text for response in responses if response.status_code == 400)
+    assert names(rig, last)["login.finished"] == 1
+
+
+def test_fifty_logins_by_one_pushed_request_that_end_at_once_make_one_code(rig: Rig) -> None:
+    rig.portal("g4k").sign_in()
+    request_uri = rig.portal("g4k").push().json()["request_uri"]
+    portals = [rig.portal("g4k") for _ in range(MANY)]
+    begun = [portal.open_pushed(request_uri) for portal in portals]
+    addresses = [
+        portal.show(portal.link(portal.page(Begun(opened, None, None, "")))).redirect_uri
+        for portal, opened in zip(portals, begun, strict=True)
+    ]
+    last, codes = rig.last_event(), kept(rig, "code")
+    responses = at_once(
+        *[
+            lambda portal=portal, address=address: portal.browser.get(address)
+            for portal, address in zip(portals, addresses, strict=True)
+        ]
+    )
+    assert statuses(responses) == {303: MANY}
+    answers = [callback_parameters(response) for response in responses]
+    assert sum("code" in answer for answer in answers) == 1
+    assert {answer["error"] for answer in answers if "code" not in answer} == {"invalid_request_uri"}
+    assert names(rig, last) == {"login.finished": 1, "login.refused": MANY - 1}
+    assert len(kept(rig, "code") - codes) == 1
+
+
+def test_a_token_given_back_many_times_at_once_is_given_back(rig: Rig) -> None:
+    portal = rig.variant("gov24", "refreshing", grant_types=GRANTS)
+    for name in ("access_token", "refresh_token"):
+        tokens = portal.sign_in()
+        responses = at_once(*[lambda token=tokens[name]: portal.post("/revoke", token=token)] * 20)
+        assert statuses(responses) == {200: 20}
+        assert portal.userinfo(tokens["access_token"]).status_code == 401
+
+
+def test_a_refresh_beside_a_revocation_leaves_nothing_alive(rig: Rig) -> None:
+    portal = rig.variant("gov24", "refreshing", grant_types=GRANTS)
+    for _ in range(5):
+        first = portal.sign_in()
+        token = first["refresh_token"]
+        refreshed, revoked = at_once(
+            lambda token=token: portal.refresh(token), lambda token=token: portal.post("/revoke", token=token)
+        )
+        assert revoked.status_code == 200
+        assert refreshed.status_code in {200, 400}
+        for tokens in (first, refreshed.json()):
+            if "access_token" in tokens:
+                assert portal.userinfo(tokens["access_token"]).status_code == 401
+                assert portal.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_refresh_beside_a_sign_out_leaves_nothing_alive(rig: Rig) -> None:
+    portal = rig.variant("gov24", "refreshing", grant_types=GRANTS)
+    for _ in range(5):
+        first = portal.sign_in(prompt="login")
+        token, hint = first["refresh_token"], {"id_token_hint": first["id_token"]}
+        refreshed, left = at_once(
+            lambda token=token: portal.refresh(token),
+            lambda hint=hint: portal.browser.get(f"{rig.issuer}/logout", params=hint),
+        )
+        assert left.status_code == 200
+        for tokens in (first, refreshed.json()):
+            if "access_token" in tokens:
+                assert portal.userinfo(tokens["access_token"]).status_code == 401
+                assert portal.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, select, text
 
-from tests.harmless import EVIL, harmless, kept, to_portal
+from idp.models import SessionPortal, SignedIn, db, writing
+from idp.oidc import session_end
+from idp.oidc.session_end import SessionEnds
+from tests.harmless import EVIL, harmless, kept, page, to_portal
 from tests.rig import Begun, Portal, Rig, callback_parameters
 
 
@@ -255,3 +259,201 @@ def test_every_cookie_is_http_only_lax_and_bound_to_its_path(rig: Rig) -> None:
 def test_the_store_knows_the_cookie_by_its_digest_only(rig: Rig, gov24: Portal) -> None:
     cookie = gov24.browser.cookies["sinwon-session"]
     assert not [key for key in kept(rig, "session", "sid") if cookie in key]
+
+
+# -- the row that remembers it -----------------------------------------------------------------------------------
+
+
+def row_of(rig: Rig, portal: Portal) -> SignedIn:
+    """The row of the session that this portal's browser had last."""
+    cookie = portal.browser.cookies["sinwon-session"]
+    session = rig.house.sessions.find(cookie)
+    assert session is not None
+    with rig.app.app_context():
+        return db.session.get_one(SignedIn, session.id)
+
+
+def again(rig: Rig, row: SignedIn) -> SignedIn:
+    """The row as it is now."""
+    with rig.app.app_context():
+        return db.session.get_one(SignedIn, row.id, populate_existing=True)
+
+
+def portals_in(rig: Rig, row: SignedIn) -> dict[str, SessionPortal]:
+    with rig.app.app_context():
+        found = db.session.scalars(select(SessionPortal).where(SessionPortal.session_id == row.id))
+        return {portal.client_id: portal for portal in found}
+
+
+def end_dead(rig: Rig) -> int:
+    """What the worker does every so often."""
+    with rig.app.app_context():
+        return SessionEnds(rig.house.sessions, rig.clock).dead()
+
+
+@pytest.fixture
+def no_row_is_due(rig: Rig) -> None:
+    """Rows that earlier tests left behind are dealt with."""
+    rig.clock.forward(10 * 86400)
+    while end_dead(rig):
+        continue
+    rig.clock.offset_s = 0
+
+
+def test_a_session_remembers_which_portals_know_it_and_how(rig: Rig, gov24: Portal) -> None:
+    efamily = in_the_browser_of(gov24, "efamily")
+    known = {portal.client_id: claims_of(portal, portal.begin(prompt="none")) for portal in (gov24, efamily)}
+    claims_of(efamily, efamily.begin(prompt="none"))
+    row = row_of(rig, gov24)
+    assert row.ended_at is None
+    assert row.ends_at == row.started_at + rig.house.settings.lifetimes.session_max_s
+    introduced = portals_in(rig, row)
+    assert {name: portal.sid for name, portal in introduced.items()} == {
+        name: claims["sid"] for name, claims in known.items()
+    }
+
+
+def test_the_same_person_shown_again_goes_on_in_the_same_session(
+    rig: Rig, gov24: Portal, no_row_is_due: None
+) -> None:
+    """A portal that asks for the wallet again must not sign the holder out of the others, or of itself."""
+    gov24.sign_in(prompt="login")
+    row, before = row_of(rig, gov24), claims_of(gov24, gov24.begin(prompt="none"))
+    rig.clock.forward(30)
+    begun = gov24.begin(prompt="login")
+    after = gov24.id_token_claims(
+        gov24.token(gov24.callback(begun)["code"], begun.verifier).json()["id_token"]
+    )
+    assert after["sid"] == before["sid"]
+    assert after["auth_time"] >= before["auth_time"] + 30
+    now = again(rig, row)
+    assert (now.id, now.ended_at) == (row_of(rig, gov24).id, None)
+    assert now.ends_at >= row.ends_at + 30
+    rig.clock.forward(session_end.CHECK_EVERY_S + 1)
+    end_dead(rig)
+    assert again(rig, row).ended_at is None
+
+
+def test_somebody_elses_sign_in_in_the_same_browser_ends_the_session_and_its_tokens(
+    rig: Rig, gov24: Portal
+) -> None:
+    row = row_of(rig, gov24)
+    code, begun = gov24.code(prompt="none")
+    token = gov24.token(code, begun.verifier).json()["access_token"]
+    last = rig.last_event()
+    gov24.sign_in("namgoong", prompt="login")
+    assert again(rig, row).reason == "replaced"
+    assert row_of(rig, gov24).id != row.id
+    assert gov24.userinfo(token).status_code == 401
+    assert [(e.name, e.reason) for e in rig.events(after=last) if e.name == "session.ended"] == [
+        ("session.ended", "replaced")
+    ]
+
+
+@pytest.mark.parametrize("end", ["idle", "too old", "store emptied"])
+def test_a_session_that_no_longer_lives_is_ended_and_its_tokens_with_it(
+    rig: Rig, gov24: Portal, no_row_is_due: None, end: str
+) -> None:
+    tokens, row = gov24.sign_in(prompt="login"), row_of(rig, gov24)
+    times = rig.house.settings.lifetimes
+    if end == "idle":
+        rig.clock.forward(times.session_idle_s + 1)
+    elif end == "too old":
+        rig.clock.forward(times.session_max_s + 1)
+    else:
+        for key in kept(rig, "session"):
+            rig.house.store.take(key)
+        rig.clock.forward(session_end.CHECK_EVERY_S + 1)
+    last = rig.last_event()
+    assert end_dead(rig) >= 1
+    assert again(rig, row).reason == "expired"
+    mine = [event for event in rig.events(after=last) if event.subject_id == row.subject_id]
+    assert ("session.ended", "expired") in [(event.name, event.reason) for event in mine]
+    rig.clock.offset_s = 0
+    assert gov24.userinfo(tokens["access_token"]).status_code == 401
+
+
+def test_looking_after_a_session_neither_ends_it_nor_keeps_it_alive(
+    rig: Rig, gov24: Portal, no_row_is_due: None
+) -> None:
+    gov24.sign_in(prompt="login")
+    row = row_of(rig, gov24)
+    for _ in range(14):
+        rig.clock.forward(session_end.CHECK_EVERY_S + 1)
+        end_dead(rig)
+        assert again(rig, row).ended_at is None
+    rig.clock.forward(2 * session_end.CHECK_EVERY_S)
+    assert end_dead(rig) == 1
+    assert again(rig, row).reason == "expired"
+
+
+def test_what_was_granted_beyond_the_session_outlives_it(rig: Rig, gov24: Portal) -> None:
+    tokens, row = gov24.sign_in(prompt="login"), row_of(rig, gov24)
+    with rig.app.app_context():
+        offline = {"id": row.id}
+        db.session.execute(text('UPDATE "grant" SET offline = true WHERE session_id = :id'), offline)
+        db.session.commit()
+        ends = SessionEnds(rig.house.sessions, rig.clock)
+        assert gov24.userinfo(tokens["access_token"]).status_code == 200
+        session = rig.house.sessions.end(gov24.browser.cookies["sinwon-session"])
+        assert session is not None
+        ends.taken(session)
+        stands = text('SELECT count(*) FROM "grant" WHERE session_id = :id AND revoked_at IS NULL')
+        assert db.session.execute(stands, offline).scalar_one() > 0
+        ends.everything(row.subject_id, session_end.Reason.ADMIN)
+        assert db.session.execute(stands, offline).scalar_one() == 0
+
+
+def test_every_session_of_a_person_can_be_ended_from_outside(rig: Rig) -> None:
+    browsers = [rig.portal("gov24"), rig.portal("efamily")]
+    tokens = [portal.sign_in() for portal in browsers]
+    other = rig.portal("gov24")
+    others = other.sign_in("namgoong")
+    subject_id = row_of(rig, browsers[0]).subject_id
+    with rig.app.app_context():
+        ended = SessionEnds(rig.house.sessions, rig.clock).everything(subject_id, session_end.Reason.ADMIN)
+    assert ended >= 2
+    for portal, answer in zip(browsers, tokens, strict=True):
+        login_required(portal, portal.begin(prompt="none"))
+        assert portal.userinfo(answer["access_token"]).status_code == 401
+    assert other.userinfo(others["access_token"]).status_code == 200
+    assert "code" in callback_parameters(other.begin(prompt="none").response)
+
+
+def test_a_session_that_ends_while_a_portal_comes_to_it_takes_no_portal_in(rig: Rig, gov24: Portal) -> None:
+    """Whoever ended it has told its portals already, and would never tell this one."""
+    row = row_of(rig, gov24)
+    with rig.app.app_context(), writing() as database:
+        session_end.end(
+            database,
+            row.id,
+            subject_id=row.subject_id,
+            reason=session_end.Reason.LOGOUT,
+            now=rig.clock(),
+        )
+    efamily = in_the_browser_of(gov24, "efamily")
+    page(efamily.begin().response, 410)
+    assert "efamily" not in portals_in(rig, row)
+
+
+def test_a_session_from_before_there_were_rows_gets_one(rig: Rig, gov24: Portal) -> None:
+    row = row_of(rig, gov24)
+    with rig.app.app_context(), writing() as database:
+        database.execute(delete(SessionPortal).where(SessionPortal.session_id == row.id))
+        database.execute(delete(SignedIn).where(SignedIn.id == row.id))
+    assert "code" in callback_parameters(gov24.begin(prompt="none").response)
+    assert row_of(rig, gov24).started_at == row.started_at
+    assert set(portals_in(rig, row)) == {"gov24"}
+
+
+def test_what_ended_long_ago_is_forgotten(rig: Rig, gov24: Portal) -> None:
+    row = row_of(rig, gov24)
+    with rig.app.app_context():
+        session = rig.house.sessions.end(gov24.browser.cookies["sinwon-session"])
+        assert session is not None
+        SessionEnds(rig.house.sessions, rig.clock).taken(session)
+        for days, stays in ((29, True), (31, False)):
+            with writing() as database:
+                session_end.sweep(database, rig.clock() + days * 86400)
+            assert (db.session.get(SignedIn, row.id, populate_existing=True) is not None) is stays
+    assert portals_in(rig, row) == {}

@@ -65,11 +65,13 @@ def test_without_a_nonce_the_id_token_has_none(gov24: Portal) -> None:
         ({"code_verifier": ["a", "b"]}, "invalid_request"),
         ({"extra": ["a", "b"]}, "invalid_request"),
         ({"extra": "x" * 20_000}, "invalid_request"),
+        ({"grant_type": "refresh_token"}, "unauthorized_client"),
+        ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unauthorized_client"),
         *[
             ({"grant_type": kind}, "unsupported_grant_type")
             for kind in (
-                "password", "implicit", "client_credentials", "refresh_token", "AUTHORIZATION_CODE", "x\0",
-                "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba",
+                "password", "implicit", "client_credentials", "AUTHORIZATION_CODE", "x\0",
+                "urn:openid:params:grant-type:ciba",
                 "urn:ietf:params:oauth:grant-type:jwt-bearer",
                 "urn:ietf:params:oauth:grant-type:token-exchange",
             )

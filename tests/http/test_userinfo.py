@@ -68,7 +68,7 @@ def test_no_token_is_told_the_scheme_and_no_error(rig: Rig, method: str) -> None
         refused(ask(rig, method), 401, None)
 
 
-@pytest.mark.parametrize("authorization", ["Bearer", "Basic YTpi", "DPoP x", "x", "Bearer,x"])
+@pytest.mark.parametrize("authorization", ["Bearer", "DPoP", "Basic YTpi", "x", "Bearer,x"])
 def test_another_scheme_counts_as_no_token(rig: Rig, authorization: str) -> None:
     with harmless(rig):
         refused(ask(rig, headers={"Authorization": authorization}), 401, None)

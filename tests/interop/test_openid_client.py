@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -50,6 +51,7 @@ class NodePortal:
             "id_token_alg": registration["id_token_signed_response_alg"],
             "parameters": {},
             "max_age": None,
+            "extensions": [],
             **self._credentials(registration["token_endpoint_auth_method"]),
             **changes,
         }
@@ -63,8 +65,10 @@ class NodePortal:
     def sign_in(self, go: Callable[[Portal, Begun], str] | None = None, **changes: Any) -> dict[str, Any]:
         """What the library makes of a whole sign-in. `go` is the browser's way from /authorize to the callback."""
         with self.peers.conversation("portal.mjs") as talk:
-            url = talk.say(self.given(**changes))["authorization_url"]
-            response = self.driver.browser.get(url)
+            begun = talk.say(self.given(**changes))
+            if "error" in begun:
+                return dict(begun)
+            response = self.driver.browser.get(begun["authorization_url"])
             return dict(talk.say((go or agree)(self.driver, Begun(response, None, None, ""))))
 
 
@@ -173,6 +177,67 @@ def test_openid_client_signs_in_a_second_time_within_max_age_and_out_again(rig: 
     assert third["error"] == "login_required"
 
 
+FAPI = ("par", "dpop", "jarm")
+
+
+@pytest.mark.parametrize(
+    "extensions", [FAPI, ("par", "jar", "dpop", "jarm")], ids=["security-profile", "message-signing"]
+)
+def test_openid_client_signs_in_by_the_fapi_profile(
+    rig: Rig, peers: Peers, extensions: tuple[str, ...]
+) -> None:
+    result = NodePortal(rig, peers, "bank").sign_in(extensions=extensions)
+    assert "error" not in result, result
+    assert result["token_type"] == "dpop"
+    assert result["claims"]["acr"] == f"{rig.issuer}/acr/secure"
+    assert result["userinfo"]["sub"] == result["claims"]["sub"]
+    assert result["unbound"] == "invalid_token"
+    assert result["again"] == "invalid_grant"
+
+
+def test_openid_client_finds_a_request_that_is_not_pushed_refused(rig: Rig, peers: Peers) -> None:
+    portal = NodePortal(rig, peers, "bank")
+    with portal.peers.conversation("portal.mjs") as talk:
+        url = talk.say(portal.given(extensions=["jarm", "dpop"]))["authorization_url"]
+        response = portal.driver.browser.get(url)
+    assert response.status_code == 303
+    answer = urlsplit(response.headers["Location"])
+    assert answer.query.startswith("response=")
+    assert payload(parse_qs(answer.query)["response"][0])["error"] == "invalid_request"
+
+
+def test_a_bank_without_a_proof_gets_no_token(rig: Rig, peers: Peers) -> None:
+    result = NodePortal(rig, peers, "bank").sign_in(extensions=["par", "jarm"])
+    assert result["error"] == "invalid_dpop_proof"
+
+
+@pytest.mark.parametrize("extension", ["par", "jar", "jarm", "dpop"])
+def test_openid_client_uses_each_extension_alone_at_a_standard_portal(
+    rig: Rig, peers: Peers, extension: str
+) -> None:
+    result = NodePortal(rig, peers, "g4k").sign_in(extensions=[extension])
+    assert "error" not in result, result
+    assert result["token_type"] == ("dpop" if extension == "dpop" else "bearer")
+
+
+def test_openid_client_hears_a_refusal_in_a_signed_answer(rig: Rig, peers: Peers) -> None:
+    result = NodePortal(rig, peers, "bank").sign_in(cancel, extensions=FAPI)
+    assert result["error"] == "access_denied"
+
+
+def test_a_bank_is_signed_out_by_openid_client(rig: Rig, peers: Peers) -> None:
+    portal = NodePortal(rig, peers, "bank")
+    signed_in = portal.sign_in(extensions=FAPI)
+    signed_out = portal.driver.browser.get(signed_in["end_session_url"])
+    back = portal.driver.registration["post_logout_redirect_uris"][0]
+    assert signed_out.headers["Location"] == f"{back}?state={signed_in['state']}"
+
+
 def header(token: str) -> dict[str, Any]:
     """The header of a compact JWS."""
     return dict(json.loads(decode(token.partition(".")[0])))
+
+
+def payload(token: str) -> dict[str, Any]:
+    """What a compact JWS says."""
+    return dict(json.loads(decode(token.split(".")[1])))

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from idp.credentials.verdict import Reason
 from idp.views.language import DIRECTORY, LANGUAGES, NAMES, install
-from idp.views.messages import MESSAGES, message_for, problem_for, spoken
+from idp.views.messages import MESSAGES, Message, message_for, problem_for, spoken
 
 IDP = Path(__file__).parents[2] / "idp"
 STATIC = IDP / "static"
@@ -85,7 +85,8 @@ def context(template: str, lang: str) -> dict[str, Any]:
             "operator": word["operator"],
             "policy_uri": "https://gov24.example/privacy",
             "tos_uri": None,
-            "client_uri": None,
+            "client_uri": "https://gov24.example/",
+            "logo": "/portals/gov24/logo.png?v=1a2b3c4d",
         },
         "csrf": "c5rf",
         "form_url": "/form",
@@ -147,6 +148,7 @@ def consent(word: dict[str, str]) -> dict[str, Any]:
         ],
         "recipient": f"{word['operator']} ({word['portal']})",
         "recipient_retention": word["retention"],
+        "offline_days": 0,
         "error": False,
     }
 
@@ -161,9 +163,25 @@ SAMPLES = {
         "code": "SINWON-L003",
         "time_iso": "2026-11-23T01:02:03Z",
         "return_url": "/login/a/return",
+        "return_form": None,
         "retry_url": "/login/a",
     },
+    "form_post": lambda word: {
+        "action": "https://gov24.example/cb",
+        "parameters": {"code": "c", "state": "s"},
+    },
     "other_browser": lambda word: {},
+    "device": lambda word: {"problem": None, "typed": ""},
+    "device_confirm": lambda word: {
+        "user_code": "BCDF-GHJK",
+        "items": [
+            {"label": word["name"], "purpose": word["who"], "required": True},
+            {"label": word["address"], "purpose": word["notify"], "required": False},
+        ],
+        "minutes": 9,
+    },
+    "device_done": lambda word: {},
+    "device_refused": lambda word: {},
     "wallet_done": lambda word: {"number": "4821"},
     "logout": lambda word: {"hidden": {"id_token_hint": "h", "state": "s"}},
     "logged_out": lambda word: {"return_url": None},
@@ -176,11 +194,18 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("sign_in.html", {"phase": "confirm", "wrong_number": True, "tries_left": 1, "mode": "production"}),
     ("consent.html", {}),
     ("consent.html", {"error": True}),
+    ("consent.html", {"offline_days": 30}),
+    ("form_post.html", {}),
     ("error.html", {}),
     ("error.html", {"portal": None, "return_url": None, "retry_url": None}),
     ("other_browser.html", {}),
     ("other_browser.html", {"portal": None}),
     ("wallet_done.html", {}),
+    ("device.html", {}),
+    ("device.html", {"problem": Message("SINWON-L003", "Title", "Message.", "Advice."), "typed": "BCDF"}),
+    ("device_confirm.html", {}),
+    ("device_done.html", {}),
+    ("device_refused.html", {}),
     ("logout.html", {}),
     ("logged_out.html", {}),
     ("logged_out.html", {"return_url": "https://gov24.example/"}),
@@ -203,7 +228,7 @@ class Elements(HTMLParser):
         self.feed(html)
         self.close()
 
-    VOID = frozenset({"meta", "link", "input", "br", "rect", "path"})
+    VOID = frozenset({"meta", "link", "input", "img", "br", "rect", "path"})
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -274,7 +299,10 @@ def test_every_form_is_sent_by_post_with_its_token(template: str, changes: dict[
     html = page(template, lang, **changes)
     for form in re.findall(r"<form.*?</form>", html, re.DOTALL):
         assert 'method="post"' in form
-        assert '<input type="hidden" name="csrf" value="c5rf">' in form
+        # A form that goes to the portal carries its answer, and nothing of ours.
+        to_portal = 'action="https://' in form
+        assert ('name="csrf"' in form) is not to_portal
+        assert to_portal or '<input type="hidden" name="csrf" value="c5rf">' in form
 
 
 @every_page
@@ -284,6 +312,7 @@ def test_a_korean_page_says_nothing_in_english(template: str, changes: dict[str,
         "English",
         "Title",
         "Title – 신원(Sinwon)",
+        "Title.",
         "Message.",
         "Advice.",
         "SINWON-L003",
@@ -305,7 +334,9 @@ def test_an_english_page_says_nothing_in_korean(template: str, changes: dict[str
 
 
 @every_language
-@pytest.mark.parametrize("template", ["sign_in.html", "consent.html", "error.html", "wallet_done.html"])
+@pytest.mark.parametrize(
+    "template", ["sign_in.html", "consent.html", "error.html", "wallet_done.html", "device_confirm.html"]
+)
 def test_what_a_portal_calls_itself_is_shown_as_text(template: str, lang: str) -> None:
     portal = context(template, lang)["portal"] | {"name": HOSTILE, "operator": HOSTILE}
     html = page(template, lang, portal=portal)

@@ -1,0 +1,83 @@
+"""What every command needs: the deployment's settings, its database, its keys, and a way to say what is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from flask import Flask
+
+from idp import clock, schema
+from idp.app import bare_app
+from idp.keys import Keys, WrongKeyEncryptionKey
+from idp.oidc import key_use
+from idp.settings import Settings, SettingsError, load
+
+config_option = click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The settings file (TOML). Also IDP_CONFIG.",
+)
+
+
+def fail(*lines: str) -> NoReturn:
+    """Say what is wrong, one line each, and end with 1."""
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1)
+
+
+def read_settings(config: Path | None) -> Settings:
+    try:
+        return load(config, os.environ)
+    except SettingsError as error:
+        fail("The settings cannot be used:", *(f"  {line}" for line in str(error).splitlines()))
+
+
+def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command gets the deployment's settings as its first argument."""
+
+    @config_option
+    @wraps(command)
+    def wrapped(config: Path | None, *args: Any, **kwargs: Any) -> Any:
+        return command(read_settings(config), *args, **kwargs)
+
+    return wrapped
+
+
+def migrated(settings: Settings) -> Flask:
+    """The database alone, its schema up to date; ends with 1 when it is not."""
+    if schema.pending(settings.database_url):
+        fail("The database is not up to date. Run `idp migrate`, then try again.")
+    return bare_app(settings)
+
+
+def document_of(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        fail(f"{file}: {error}")
+
+
+def keys_of(settings: Settings) -> Keys:
+    return Keys(
+        settings.secrets.key_encryption_key.reveal(),
+        clock.now,
+        settings.lifetimes.key_publish_s,
+        settings.lifetimes.key_retire_s,
+    )
+
+
+def ensure_keys(settings: Settings) -> None:
+    """A key for every algorithm that a portal registered; ends with 1 when the stored ones do not open."""
+    try:
+        keys_of(settings).ensure(key_use.algorithms_in_use())
+    except WrongKeyEncryptionKey as error:
+        fail(f"secrets.key_encryption_key: {error}")

@@ -1,0 +1,65 @@
+"""Commands for signing keys."""
+
+from __future__ import annotations
+
+import click
+
+from idp import clock
+from idp.cli.deployment import fail, keys_of, migrated, with_settings
+from idp.events import Event, record_alone
+from idp.keys import SIGNING_ALGORITHMS, RotationPending, UnknownKey, WrongKeyEncryptionKey
+from idp.oidc import key_use
+from idp.settings import Settings
+
+
+@click.group()
+def keys() -> None:
+    """Signing keys."""
+
+
+@keys.command("list")
+@click.option("--portals", "by_name", is_flag=True, help="Name the portals that do not know the next key.")
+@with_settings
+def keys_list(settings: Settings, *, by_name: bool) -> None:
+    """Every signing key: kid, algorithm, state, when the state changes; of the next one, how many portals know it."""
+    with migrated(settings).app_context():
+        for key in keys_of(settings).listing():
+            times = (key.published_at, key.active_at, key.retiring_at, key.gone_at)
+            shown = "  ".join("-" if moment is None else clock.iso(moment) for moment in times)
+            line = f"{key.kid}  {key.alg}  {key.state:<9}  {shown}"
+            if key.state == "published":
+                fetched, missing = key_use.waiting_for(key.kid)
+                line += f"  fetched by {len(fetched)} of {len(fetched) + len(missing)} portals"
+                if by_name and missing:
+                    line += f", not by {', '.join(missing)}"
+            click.echo(line)
+
+
+@keys.command("rotate")
+@click.argument("alg", type=click.Choice(SIGNING_ALGORITHMS))
+@click.option("--at-once", is_flag=True, help="Sign with the new key now: portals may not know it yet.")
+@with_settings
+def keys_rotate(settings: Settings, alg: str, *, at_once: bool) -> None:
+    """Publish a new key, which becomes active after `key_publish_s`; the old one retires then."""
+    with migrated(settings).app_context():
+        try:
+            keys_of(settings).ensure([alg])
+            kid = keys_of(settings).rotate(alg, at_once=at_once)
+        except (RotationPending, WrongKeyEncryptionKey) as error:
+            fail(str(error))
+        record_alone(Event.KEY_ROTATED, at=clock.now(), detail={"alg": alg, "kid": kid})
+    click.echo(f"New {alg} key {kid}")
+
+
+@keys.command("remove")
+@click.argument("kid")
+@with_settings
+def keys_remove(settings: Settings, kid: str) -> None:
+    """Take away at once a key that others may have copied; where it was active, a new one signs."""
+    with migrated(settings).app_context():
+        try:
+            keys_of(settings).remove(kid)
+        except UnknownKey:
+            fail(f"There is no key {kid}.")
+        record_alone(Event.KEY_REMOVED, at=clock.now(), detail={"kid": kid})
+    click.echo(f"Removed {kid}")

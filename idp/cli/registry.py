@@ -1,0 +1,119 @@
+"""Commands for what is registered: portals, and the authorities that are trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from idp import clock
+from idp.admin import portals as portal_admin
+from idp.admin import trust as trust_admin
+from idp.cli.deployment import document_of, ensure_keys, fail, migrated, with_settings
+from idp.credentials.trust import TrustDocumentError
+from idp.oidc import registration
+from idp.portals import RegistrationError
+from idp.settings import Settings
+
+_MAX_NOTE_CHARS = 255
+
+
+@click.group()
+def portals() -> None:
+    """Relying portals."""
+
+
+@portals.command("apply")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@with_settings
+def portals_apply(settings: Settings, file: Path) -> None:
+    """Register or update the portals of FILE (TOML): all of them or, when one is wrong, none."""
+    document = document_of(file)
+    with migrated(settings).app_context():
+        try:
+            changed = portal_admin.apply(document, now=clock.now())
+        except RegistrationError as error:
+            fail(f"{file} was not applied:", *(f"  {problem}" for problem in error.problems))
+        ensure_keys(settings)
+    click.echo(f"Changed: {', '.join(changed) or 'nothing'}")
+
+
+@portals.command("invite")
+@click.option(
+    "--expires", type=click.IntRange(1, 365), default=7, show_default=True, help="Days it is good for."
+)
+@click.option(
+    "--uses", type=click.IntRange(1, 1000), default=1, show_default=True, help="Portals it lets in."
+)
+@click.option("--profile", type=click.Choice(["standard", "fapi2"]), default="standard", show_default=True)
+@click.option("--note", default="", help="For whom it is; kept beside its digest.")
+@with_settings
+def portals_invite(
+    settings: Settings, expires: int, uses: int, profile: Literal["standard", "fapi2"], note: str
+) -> None:
+    """Make an initial access token, by which a portal registers itself at /register. It is shown once."""
+    if len(note) > _MAX_NOTE_CHARS or not note.isprintable():
+        fail(f"--note: at most {_MAX_NOTE_CHARS} printable characters.")
+    with migrated(settings).app_context():
+        token = registration.invite(
+            profile=profile, uses=uses, ttl_s=expires * 86400, note=note, now=clock.now()
+        )
+    click.echo(token)
+
+
+@portals.command("remove")
+@click.argument("client_id")
+@with_settings
+def portals_remove(settings: Settings, client_id: str) -> None:
+    """Take a portal out, with the tokens it holds and the consents it was given."""
+    with migrated(settings).app_context():
+        try:
+            registration.remove(client_id, now=clock.now())
+        except registration.UnknownPortal:
+            fail(f"There is no portal {client_id}.")
+    click.echo(f"Removed {client_id}")
+
+
+def _switch(settings: Settings, client_id: str, *, enabled: bool) -> None:
+    with migrated(settings).app_context():
+        try:
+            registration.switch(client_id, enabled=enabled, now=clock.now())
+        except registration.UnknownPortal:
+            fail(f"There is no portal {client_id}.")
+    click.echo(f"{'Enabled' if enabled else 'Disabled'} {client_id}")
+
+
+@portals.command("disable")
+@click.argument("client_id")
+@with_settings
+def portals_disable(settings: Settings, client_id: str) -> None:
+    """Switch a portal off: nobody can sign in to it until it is enabled again."""
+    _switch(settings, client_id, enabled=False)
+
+
+@portals.command("enable")
+@click.argument("client_id")
+@with_settings
+def portals_enable(settings: Settings, client_id: str) -> None:
+    """Switch a portal on again."""
+    _switch(settings, client_id, enabled=True)
+
+
+@click.group()
+def trust() -> None:
+    """Credential types and the missions that issue them."""
+
+
+@trust.command("apply")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@with_settings
+def trust_apply(settings: Settings, file: Path) -> None:
+    """Add or update the credential types and missions of FILE (TOML). Takes effect without a restart."""
+    document = document_of(file)
+    with migrated(settings).app_context():
+        try:
+            changed = trust_admin.apply(document, now=clock.now())
+        except TrustDocumentError as error:
+            fail(f"{file} was not applied:", *(f"  {problem}" for problem in error.problems))
+    click.echo(f"Changed: {', '.join(changed) or 'nothing'}")

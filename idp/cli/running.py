@@ -1,0 +1,72 @@
+"""Commands that run a deployment or look after it."""
+
+from __future__ import annotations
+
+import click
+
+from idp import clock, schema, worker
+from idp.app import close, create_app
+from idp.cli.deployment import ensure_keys, fail, migrated, with_settings
+from idp.models import db, writing
+from idp.models import sweep as forget
+from idp.oidc import backchannel, session_end
+from idp.openid4vp.request import Signer, SignerError
+from idp.serve import Server
+from idp.settings import Settings
+
+
+@click.command()
+@with_settings
+def serve(settings: Settings) -> None:
+    """Serve this deployment."""
+    app = migrated(settings)
+    with app.app_context():
+        ensure_keys(settings)
+        db.engine.dispose()
+    Server(settings).run()
+
+
+@click.command("worker")
+@with_settings
+def run_worker(settings: Settings) -> None:
+    """Send logout notices, end idle sessions, sweep, rotate keys. Run one or more beside `idp serve`."""
+    if settings.uses_sqlite:
+        fail("On SQLite the worker is a thread of `idp serve`: there is nothing to start.")
+    with migrated(settings).app_context():
+        db.engine.dispose()
+    app = create_app(settings)
+    try:
+        worker.run_until_signalled(app)
+    finally:
+        close(app)
+
+
+@click.command("check-config")
+@with_settings
+def check_config(settings: Settings) -> None:
+    """Say everything that is wrong with the settings, or that nothing is."""
+    try:
+        signer = Signer(settings)
+    except SignerError as error:
+        fail("The settings cannot be used:", f"  {error}")
+    click.echo(f"The settings are fine. mode {settings.mode}, issuer {settings.issuer}")
+    click.echo(f"Wallets know this verifier as {signer.client_id}")
+
+
+@click.command()
+@with_settings
+def migrate(settings: Settings) -> None:
+    """Bring the database up to this version. Safe to run from several nodes at once."""
+    revisions = schema.pending(settings.database_url)
+    schema.upgrade(settings.database_url)
+    click.echo(f"The database is up to date ({len(revisions)} revisions applied).")
+
+
+@click.command()
+@with_settings
+def sweep(settings: Settings) -> None:
+    """Delete what has expired: redeemed codes, used assertions, old sessions. The worker does it by itself."""
+    now = clock.now()
+    with migrated(settings).app_context(), writing() as session:
+        n_rows = forget(session, now) + backchannel.sweep(session, now) + session_end.sweep(session, now)
+        click.echo(f"Deleted {n_rows} rows.")

@@ -1,0 +1,38 @@
+"""Access tokens, looked up: what is stored of one, and whether it still holds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from idp import portals, seal
+from idp.clock import Clock
+from idp.oidc import grants
+from idp.oidc.records import Token
+from idp.oidc.tokens import token_key
+from idp.store import Store
+
+_MAX_TOKEN = 4096  # a JWT for a resource server
+
+
+class AccessTokens:
+    """Finds access tokens by their value."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def find(self, access_token: str) -> Token | None:
+        """The record of a token that holds: known, in time, its grant standing and its portal enabled."""
+        if not 0 < len(access_token) <= _MAX_TOKEN:
+            return None
+        digest = seal.digest(access_token)
+        document = self._store.get(token_key(digest))
+        try:
+            token = msgspec.convert(document, Token) if document is not None else None
+        except msgspec.ValidationError:
+            return None
+        if token is None or token.expires_at <= self._clock():
+            return None
+        if not grants.holds(token.code_digest, digest) or portals.find(token.client_id) is None:
+            return None
+        return token

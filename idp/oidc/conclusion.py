@@ -1,0 +1,161 @@
+"""The end of a login: who it was, what they agreed to, and that it happened, in one transaction.
+
+What then carries the result to the portal, a code or a device's code, is the caller's. A login buys one result: that
+is decided by a row (decision D11), and so is the one use of a pushed request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as Database
+
+from idp import claims, consent, seal
+from idp.clock import Clock
+from idp.errors import AuthorizationError, LoginError
+from idp.events import Event, record
+from idp.login import Answer, AuthorizationRequest, Proof
+from idp.models import Consumed, writing
+from idp.oidc import session_end, verified_claims
+from idp.oidc.pushed import take_pushed
+from idp.oidc.records import Authorization, Released
+from idp.portals import Registration
+from idp.session import Session, Sessions
+from idp.subject import Subjects
+
+_LOGIN_S = 86_400  # longer than a login can live
+
+
+@dataclass(frozen=True)
+class FinishedLogin:
+    """A login that came to an end.
+
+    `consented` is what the holder ticked now, None where no page was due. `session` is given when the login rests on
+    it. `before` is the session that this browser had, out of the Store, when a new presentation takes its place.
+    """
+
+    portal: Registration
+    request: AuthorizationRequest
+    login_id: str
+    answer: Answer
+    proof: Proof
+    consented: Collection[str] | None
+    session: Session | None = None
+    before: Session | None = None
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """What a login amounts to. `session_cookie` None: the browser has its session already."""
+
+    authorization: Authorization
+    released: Released
+    session_cookie: str | None
+
+
+class Conclusions:
+    """Concludes logins."""
+
+    def __init__(self, subjects: Subjects, sessions: Sessions, clock: Clock) -> None:
+        self._subjects = subjects
+        self._sessions = sessions
+        self._clock = clock
+
+    def conclude(self, finished: FinishedLogin) -> Concluded:
+        """What is durable of a login, written; what a portal may learn of it, released.
+
+        Raises AuthorizationError `login_required` when the portal expected somebody else, `invalid_request_uri` when
+        its pushed request was used; LoginError `login_finished` when this login has bought its result already.
+        """
+        portal, request, answer = finished.portal, finished.request, finished.answer
+        now = self._clock()
+        cookie = None
+        session = finished.session
+        with writing() as database:
+            _take_login(database, finished.login_id, now)
+            take_pushed(database, request, now=now)
+            subject_id = self._subjects.find_or_create(database, finished.proof.person_keys, now=now)
+            self._check_expected(finished, subject_id)
+            names, lasts = _agreed(database, finished, subject_id, now)
+            if session is None:
+                session, cookie = self._sessions.start(
+                    database, subject_id, answer, finished.proof, before=finished.before
+                )
+                session_end.replaced(database, finished.before, session, now=now)
+            self._sessions.introduce(
+                database,
+                session,
+                client_id=portal.client_id,
+                sector=portal.sector,
+            )
+        return Concluded(
+            Authorization(
+                client_id=request.client_id,
+                subject_id=subject_id,
+                session_id=session.id,
+                login_id=finished.login_id,
+                auth_time=answer.presented_at,
+                acr=answer.acr,
+                amr=answer.amr,
+                scopes=tuple(scope for scope in request.scopes if scope != consent.OFFLINE or lasts),
+                claims=request.claims,
+                claims_locales=request.claims_locales,
+                resources=request.resources,
+                nonce=request.nonce,
+                asked_at=request.asked_at,
+            ),
+            Released(
+                claims=claims.release(names, finished.proof.claims),
+                verification=verified_claims.verification(
+                    finished.proof.evidence, acr=answer.acr, transaction=finished.login_id
+                ),
+            ),
+            cookie,
+        )
+
+    def _check_expected(self, finished: FinishedLogin, subject_id: str) -> None:
+        expected = finished.request.expected_sub
+        # Plain comparison: neither is a secret, and what a portal expects may be any text.
+        if expected is not None and self._subjects.pairwise(subject_id, finished.portal.sector) != expected:
+            raise AuthorizationError("login_required", "another person is signed in").to(
+                finished.request.reply_to
+            )
+
+
+def _agreed(
+    database: Database, finished: FinishedLogin, subject_id: str, now: int
+) -> tuple[frozenset[str], bool]:
+    """The claims to release, and whether the portal may come back on its own. The consent and the end are recorded."""
+    portal, consented = finished.portal, finished.consented
+    known: dict[str, Any] = {
+        "at": now,
+        "client_id": portal.client_id,
+        "subject_id": subject_id,
+        "login_id": finished.login_id,
+    }
+    agreed = consent.agreement(portal, finished.request, subject_id).limited_to(finished.proof.claims)
+    if consented is not None:
+        consent.give(database, agreed, consented, subject_id=subject_id, client_id=portal.client_id, at=now)
+        record(database, Event.CONSENT_GIVEN, **known, detail={"claims": sorted(consented)})
+    # Never more than was on the page: the registration may have grown since the holder agreed.
+    names = frozenset(agreed.within(consented) if consented is not None else agreed.standing())
+    answer = finished.answer
+    record(
+        database,
+        Event.LOGIN_FINISHED,
+        **known,
+        detail={"via": answer.via, "acr": answer.acr, "claims": sorted(names)},
+    )
+    return names, agreed.lasts(consented)
+
+
+def _take_login(database: Database, login_id: str, now: int) -> None:
+    """A login buys one result: the Store's word for it may be lost in a failover, this row's is not (D11)."""
+    database.add(Consumed(kind="login", digest=seal.digest(login_id), expires_at=now + _LOGIN_S))
+    try:
+        database.flush()
+    except IntegrityError as error:
+        raise LoginError("login_finished", status=409) from error

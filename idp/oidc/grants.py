@@ -1,0 +1,77 @@
+"""Grants: what a redeemed code (or device code) bought, and how it ends.
+
+A `models.Grant` row is the root of everything bought with one code: its access tokens and its family of refresh
+tokens. Whoever asks whether a token still holds asks here. Decided by database rows alone (decision D11).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text, update
+from sqlalchemy.orm import Session as Database
+
+from idp import seal
+from idp.models import Consumed, Grant, db, writing
+
+_ENDED_SESSION = "ended_session"
+# Longer than what is bought in a session can live, whatever the settings say: a code, then a family of refresh tokens
+# for as long as a session may last, then an access token.
+_ENDED_SESSION_S = 86_400 + 7200
+_REVOKED_TOKEN = "revoked_token"
+# Understood by PostgreSQL and SQLite alike.
+_MARK = text(
+    "INSERT INTO consumed (kind, digest, expires_at) VALUES (:kind, :digest, :expires_at) ON CONFLICT DO NOTHING"
+)
+
+
+def end_session(database: Database, session_id: str, *, now: int) -> None:
+    """Every token bought in this session dies, also one whose code is still on its way to the portal.
+
+    What was granted with `offline_access` is meant to outlive it (OpenID Connect Core 11). In the caller's
+    transaction.
+    """
+    _mark(database, _ENDED_SESSION, seal.digest(session_id), now + _ENDED_SESSION_S)
+    database.execute(
+        update(Grant)
+        .where(Grant.session_id == session_id, Grant.revoked_at.is_(None), Grant.offline.is_(False))
+        .values(revoked_at=now)
+    )
+
+
+def revoke_session(session_id: str, *, now: int) -> None:
+    """`end_session` in a transaction of its own."""
+    with writing() as database:
+        end_session(database, session_id, now=now)
+
+
+def revoke(database: Database, code_digest: str, *, now: int) -> None:
+    """Everything this grant bought dies. In the caller's transaction."""
+    database.execute(
+        update(Grant)
+        .where(Grant.code_digest == code_digest, Grant.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+
+
+def revoke_token(database: Database, token_digest: str, *, expires_at: int) -> None:
+    """One access token dies (RFC 7009). In the caller's transaction."""
+    _mark(database, _REVOKED_TOKEN, token_digest, expires_at + 1)
+
+
+def holds(code_digest: str, token_digest: str | None = None) -> bool:
+    """Whether the grant stands, the session it belongs to has not ended, and the token was not revoked by itself."""
+    grant = db.session.get(Grant, code_digest, populate_existing=True)
+    if grant is None or grant.revoked_at is not None:
+        return False
+    if not grant.offline and has_ended(grant.session_id):
+        return False
+    return token_digest is None or db.session.get(Consumed, (_REVOKED_TOKEN, token_digest)) is None
+
+
+def has_ended(session_id: str) -> bool:
+    """Whether this session has ended within the time in which one of its codes may still come."""
+    return db.session.get(Consumed, (_ENDED_SESSION, seal.digest(session_id))) is not None
+
+
+def _mark(database: Database, kind: str, digest: str, expires_at: int) -> None:
+    """Write a row that may be there already: two requests may end the same thing at the same moment."""
+    database.execute(_MARK, {"kind": kind, "digest": digest, "expires_at": expires_at})

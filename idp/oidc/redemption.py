@@ -1,0 +1,96 @@
+"""How a code, or a device's code, is spent: the primary key of `models.Grant` decides by whom (decision D11).
+
+A second try revokes what the first one bought, whoever makes it (decision D5, RFC 6749, section 4.1.2).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import IntegrityError
+
+from idp.clock import Clock
+from idp.events import Event, record
+from idp.models import Grant, SignedIn, db, writing
+from idp.oidc import grants
+from idp.oidc.records import Authorization
+from idp.oidc.refresh import RefreshTokens
+from idp.oidc.tokens import may_refresh, refused
+from idp.portals import Registration
+from idp.settings import Settings
+
+
+class Redemptions:
+    """Spends codes by their SHA-256."""
+
+    def __init__(self, refresh_tokens: RefreshTokens, settings: Settings, clock: Clock) -> None:
+        self._refresh_tokens = refresh_tokens
+        self._access_token_ttl_s = settings.lifetimes.access_token_ttl_s
+        self._clock = clock
+
+    def spend(
+        self,
+        portal: Registration,
+        granted: Authorization,
+        digest: str,
+        *,
+        code_ttl_s: int,
+        reason: str | None,
+    ) -> int:
+        """The code is this request's; until when what it buys may be refreshed, if at all.
+
+        `code_ttl_s` is how long the code itself could still come a second time: the row must outlive it. Raises
+        InvalidGrantError when another request was quicker; what that one bought is revoked then.
+        """
+        now = self._clock()
+        lives_s = self._lives_s(granted, now) if may_refresh(portal) else 0
+        expires_at = now + max(self._access_token_ttl_s, code_ttl_s, lives_s)
+        try:
+            with writing() as database:
+                database.add(
+                    Grant(
+                        code_digest=digest,
+                        client_id=portal.client_id,
+                        subject_id=granted.subject_id,
+                        session_id=granted.session_id,
+                        offline=granted.is_offline and may_refresh(portal),
+                        redeemed_at=now,
+                        expires_at=expires_at,
+                    )
+                )
+                record(
+                    database,
+                    Event.CODE_REDEEMED,
+                    at=now,
+                    client_id=portal.client_id,
+                    subject_id=granted.subject_id,
+                    login_id=granted.login_id,
+                    reason=reason,
+                )
+        except IntegrityError as error:
+            self.revoke_replayed(portal, digest)
+            raise refused() from error
+        return now + lives_s
+
+    def _lives_s(self, granted: Authorization, now: int) -> int:
+        """How long what is bought may be refreshed: never beyond the session that it lives with (decision D3)."""
+        session = db.session.get(SignedIn, granted.session_id)
+        ttl_s = self._refresh_tokens.ttl_s(granted)
+        return ttl_s if granted.is_offline or session is None else min(ttl_s, session.ends_at - now)
+
+    def revoke_replayed(self, portal: Registration, digest: str) -> bool:
+        """If this code was redeemed before, what it bought dies, whoever replays it; False if it was not."""
+        db.session.rollback()  # what was redeemed since this request began to read must be seen
+        grant = db.session.get(Grant, digest)
+        if grant is None:
+            return False
+        now = self._clock()
+        with writing() as database:
+            grants.revoke(database, digest, now=now)
+            record(
+                database,
+                Event.CODE_REPLAYED,
+                at=now,
+                client_id=portal.client_id,
+                subject_id=grant.subject_id,
+                reason="same_client" if grant.client_id == portal.client_id else "other_client",
+            )
+        return True

@@ -1,0 +1,93 @@
+"""Relying portals: what a registration may say, and how one is found.
+
+`Registration` is the document stored in `models.Portal.registration`. `parse` reads one from a seed file, an
+admin or a registration request and reports every problem at once. Redirect URIs are compared as exact strings
+(RFC 9700, section 2.1); a client secret is known by its SHA-256 only, since it is random and long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from idp.models import Portal, db
+from idp.portals.registration import (
+    AUTHORIZATION_CODE,
+    DEVICE_CODE,
+    FRONT_CHANNEL_TYPES,
+    IMPLICIT,
+    REFRESH_TOKEN,
+    AuthMethod,
+    Registration,
+    RegistrationError,
+    RequestedClaim,
+    SigningAlgorithm,
+)
+from idp.portals.rules import problems
+
+__all__ = [
+    "AUTHORIZATION_CODE",
+    "DEVICE_CODE",
+    "FRONT_CHANNEL_TYPES",
+    "IMPLICIT",
+    "REFRESH_TOKEN",
+    "AuthMethod",
+    "Registration",
+    "RegistrationError",
+    "RequestedClaim",
+    "SigningAlgorithm",
+    "document",
+    "find",
+    "parse",
+    "serving",
+]
+
+_BY_CLIENT_ID = select(Portal.enabled, Portal.registration).where(Portal.client_id == bindparam("client_id"))
+
+
+def parse(document: Mapping[str, Any]) -> Registration:
+    """Read one registration. Raises RegistrationError with every problem found.
+
+    A `fapi2` portal has to ask for QR codes: another device is where phishing happens (decision D1).
+    """
+    given = dict(document)
+    if given.get("profile") == "fapi2":
+        given.setdefault("cross_device", False)
+    try:
+        registration = msgspec.convert(given, Registration)
+    except msgspec.ValidationError as error:
+        raise RegistrationError([f"{document.get('client_id', 'portal')}: {error}"]) from error
+    found = [f"{registration.client_id}: {problem}" for problem in problems(registration)]
+    if found:
+        raise RegistrationError(found)
+    return registration
+
+
+def find(client_id: str) -> Registration | None:
+    """The enabled portal with this client_id, or None."""
+    if not client_id or "\0" in client_id or len(client_id) > 255:
+        return None
+    row = db.session.connection().execute(_BY_CLIENT_ID, {"client_id": client_id}).first()
+    if row is None or not row.enabled:
+        return None
+    return msgspec.convert(row.registration, Registration)
+
+
+def serving(resource: str) -> Registration | None:
+    """The enabled portal that serves this resource (RFC 8707), or None.
+
+    It reads every registration: portals are hundreds, and tokens for resources are rarely asked for.
+    """
+    rows = db.session.connection().execute(select(Portal.registration).where(Portal.enabled)).scalars()
+    served = (row for row in rows if resource in row.get("serves_resources", ()))
+    found = next(served, None)
+    return msgspec.convert(found, Registration) if found is not None else None
+
+
+def document(registration: Registration) -> dict[str, Any]:
+    """The JSON document to store."""
+    made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(registration))
+    return made
