@@ -14,9 +14,9 @@ from idp.credentials.trust import TrustDocumentError, from_documents
 from idp.credentials.verdict import Reason
 from idp.events import Event
 from idp.oidc import verified_claims
-from idp.oidc.authorize import ACR_LEVELS
 from idp.oidc.client_auth import ASSERTION_ALGORITHMS
 from idp.oidc.expected_values import ExpectedValues
+from idp.oidc.single_sign_on import ACR_LEVELS
 from idp.settings import SettingsError, load
 from idp.views.messages import _PRESENTATION, MESSAGES, problem_for
 

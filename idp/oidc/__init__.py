@@ -1,9 +1,11 @@
 """To portals: OpenID Connect, the code flow and everything that belongs to a complete provider.
 
-A request comes in by `authorize` (from a browser), `pushed` (from the portal's server) or `device` (from a counter),
-with `request_object` and `claims_request` to read what is inside. `conclusion` ends a login in one transaction;
-`code`, `device` or `refresh` carry the result, and `tokens` mints what a portal gets for it, in the forms of
-`id_token`, `wrapping` and `verified_claims`. `reply` knows every way back to the portal.
+A request comes in by `authorize` (from a browser), `pushed` (from the portal's server) or `device_request` (from a
+counter), with `request_object` and `claims_request` to read what is inside and `checks` to check it; `single_sign_on`
+says whether an earlier presentation answers it. `conclusion` ends a login in one transaction; `code`, `device` (with
+`user_code`) or, on a test bed, `front_channel` carry the result. `redemption` spends a code, `refresh` goes on from
+there, and `tokens` mints what a portal gets, in the forms of `id_token`, `wrapping` and `verified_claims`. `reply`
+knows every way back to the portal.
 
 Who asks at the back channel is proven by `client_auth` and `mtls`, with `portal_keys`; which key a token is bound to
 by `binding` and `dpop`. `server` is `/token`. Tokens are used at `userinfo`, asked about at `introspection`, given

@@ -1,95 +1,34 @@
-"""Reading an authorization request: a visible, ordered list of small checks.
+"""How an authorization request comes: in the query, in a request object, or pushed before.
 
-A request comes in the query, in a request object (RFC 9101), or was pushed before (RFC 9126) and is only opened here.
-Until the redirect URI is proven to be the portal's, an error is a page (`RequestError`). After that it goes to the
-portal (`AuthorizationError`).
+What is checked of it stands in `checks`; one that was pushed (RFC 9126) was checked then and is only opened here.
 
-Spec: OpenID Connect Core 1.0, sections 3.1.2.1, 3.1.2.2, 5.5, 6; RFC 6749, sections 3.1, 4.1.2.1; RFC 7636, section
-4.3; RFC 8707, section 2; RFC 9396, section 5; RFC 9449, section 10; RFC 9700, section 2.1.
+Spec: OpenID Connect Core 1.0, sections 3.1.2.1 and 6; RFC 9101; RFC 9126.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-from idp import portals
-from idp.claims import CLAIMS, SCOPES
 from idp.clock import Clock
-from idp.consent import OFFLINE, asked_claims
-from idp.errors import AuthorizationError, ReplyTo, RequestError
-from idp.login import AuthorizationRequest, Proof
-from idp.oidc import claims_request, front_channel
+from idp.errors import AuthorizationError, RequestError
+from idp.login import AuthorizationRequest
+from idp.oidc.checks import (
+    BEFORE_REDIRECT,
+    CHECKS,
+    HOW_TO_ANSWER,
+    MAY_ASK,
+    MUST_HAVE_BEEN_PUSHED,
+    Check,
+    Parameters,
+    Reading,
+    client,
+    redirect_uri,
+)
 from idp.oidc.expected_values import ExpectedValues
 from idp.oidc.id_token import IdTokens
 from idp.oidc.pushed import PREFIX, PushedRequests
-from idp.oidc.reply import RESPONSE_MODES
 from idp.oidc.request_object import RequestObjects, merge
-from idp.portals import AUTHORIZATION_CODE, REFRESH_TOKEN, Registration
-from idp.session import Session
-
-Parameters = Mapping[str, Sequence[str]]
-
-MAX_STATE = 4096
-MAX_NONCE = 1024
-MAX_SCOPE = 1024
-MAX_LOCALES = 256
-PROMPTS = frozenset({"none", "login", "consent", "select_account"})
-ACR_LEVELS = ("general", "secure")
-_MAX_ACR_VALUES = 10
-_MAX_RESOURCES = 8
-_REPEATABLE = frozenset({"resource"})  # RFC 8707, section 2
-_S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
-_THUMBPRINT = _S256_CHALLENGE
-_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+\Z")
-_LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z")
-_MAX_AGE = re.compile(r"[0-9]{1,9}\Z")
-
-
-@dataclass
-class Reading:
-    """A request while it is being read; `made` collects what has been checked."""
-
-    parameters: Parameters
-    id_tokens: IdTokens
-    expected_values: ExpectedValues
-    portal: Registration | None = None
-    signed: bool = False
-    implicit: bool = False
-    made: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def client(self) -> Registration:
-        if self.portal is None:
-            raise RequestError("bad_request", "read before client_id")
-        return self.portal
-
-    @property
-    def reply_to(self) -> ReplyTo:
-        """Where an error goes, as far as is known: `redirect_uri` has been checked."""
-        return ReplyTo(
-            self.client.client_id,
-            self.made["redirect_uri"],
-            self.made.get("state"),
-            self.made.get("response_mode", "fragment" if self.in_front else "query"),
-        )
-
-    @property
-    def in_front(self) -> str | None:
-        """The response type, where tokens are asked for through the browser and this is offered to the portal."""
-        if not self.implicit or self.client.is_fapi2:
-            return None
-        return front_channel.response_type(self.one("response_type"))
-
-    def one(self, name: str) -> str | None:
-        """The value of a parameter; an empty one counts as left out (RFC 6749, section 3.1)."""
-        values = self.parameters.get(name, ())
-        return (values[0] or None) if values else None
-
-
-Check = Callable[[Reading], None]
+from idp.portals import Registration
 
 
 class AuthorizationRequests:
@@ -118,7 +57,7 @@ class AuthorizationRequests:
         Raises RequestError (a page), AuthorizationError with `reply_to` set (told to the portal).
         """
         reading = self._reading(parameters)
-        _client(reading)
+        client(reading)
         request_uri = reading.one("request_uri")
         if request_uri is not None and request_uri.startswith(PREFIX):
             if len(parameters["request_uri"]) > 1:
@@ -127,7 +66,7 @@ class AuthorizationRequests:
         if reading.one("request") is not None or request_uri is not None:
             reading.parameters = self._unwrapped(reading)
             reading.signed = True
-        checks = (*HOW_TO_ANSWER, _grant_type, _must_be_pushed, *CHECKS)
+        checks = (*HOW_TO_ANSWER, *MAY_ASK, *MUST_HAVE_BEEN_PUSHED, *CHECKS)
         return reading.client, self._checked(reading, BEFORE_REDIRECT, checks)
 
     def read_pushed(self, parameters: Parameters, portal: Registration) -> AuthorizationRequest:
@@ -147,7 +86,7 @@ class AuthorizationRequests:
             reading.parameters = merge(parameters, inside, portal, pushed=True)
         elif portal.require_signed_request_object:
             raise AuthorizationError("invalid_request", "this client signs its requests: request is missing")
-        return self._checked(reading, (_redirect_uri,), (*HOW_TO_ANSWER, _grant_type, *CHECKS))
+        return self._checked(reading, (redirect_uri,), (*HOW_TO_ANSWER, *MAY_ASK, *CHECKS))
 
     def _reading(self, parameters: Parameters) -> Reading:
         return Reading(parameters, self._id_tokens, self._expected_values, implicit=self._implicit)
@@ -187,273 +126,10 @@ class AuthorizationRequests:
             )
             return merge(outside, inside, reading.client)
         except AuthorizationError as error:
-            _redirect_uri(reading)  # what stands outside may say where to tell it
+            redirect_uri(reading)  # what stands outside may say where to tell it
             try:
                 for check in HOW_TO_ANSWER:
                     check(reading)
             except AuthorizationError as other:
                 raise other.to(reading.reply_to) from error
             raise error.to(reading.reply_to) from error.__cause__
-
-
-def _client(reading: Reading) -> None:
-    if len(reading.parameters.get("client_id", ())) > 1:
-        raise RequestError("bad_request", "client_id repeated")
-    portal = portals.find(reading.one("client_id") or "")
-    if portal is None:
-        raise RequestError("unknown_portal", "client_id")
-    reading.portal = portal
-    reading.made["client_id"] = portal.client_id
-
-
-def _redirect_uri(reading: Reading) -> None:
-    if len(reading.parameters.get("redirect_uri", ())) > 1:
-        raise RequestError("bad_request", "redirect_uri repeated")
-    uri = reading.one("redirect_uri")
-    if uri is None or not reading.client.has_redirect_uri(uri):
-        raise RequestError("bad_request", "redirect_uri not registered")
-    reading.made["redirect_uri"] = uri
-
-
-def _state(reading: Reading) -> None:
-    if len(reading.parameters.get("state", ())) > 1:
-        raise AuthorizationError("invalid_request", "state is there more than once")
-    state = reading.one("state")
-    if state is not None and len(state) > MAX_STATE:
-        raise AuthorizationError("invalid_request", f"state is longer than {MAX_STATE} characters")
-    reading.made["state"] = state
-
-
-def _no_repeats(reading: Reading) -> None:
-    if any(len(values) > 1 for name, values in reading.parameters.items() if name not in _REPEATABLE):
-        raise AuthorizationError("invalid_request", "a parameter is there more than once")
-
-
-def _must_be_pushed(reading: Reading) -> None:
-    if reading.client.must_push:
-        raise AuthorizationError("invalid_request", "this client pushes its requests (RFC 9126)")
-    if reading.client.require_signed_request_object and not reading.signed:
-        raise AuthorizationError("invalid_request", "this client signs its requests: request is missing")
-
-
-def _grant_type(reading: Reading) -> None:
-    if (wanted := reading.in_front) is not None:
-        front_channel.check_client(reading.client, wanted)
-    elif reading.one("response_type") and AUTHORIZATION_CODE not in reading.client.grant_types:
-        raise AuthorizationError("unauthorized_client", "the code flow is not registered for this client")
-
-
-def _not_offered(reading: Reading) -> None:
-    if reading.one("registration") is not None:
-        raise AuthorizationError("registration_not_supported", "registration is not supported")
-    if reading.one("authorization_details") is not None:
-        raise AuthorizationError("invalid_authorization_details", "no type of it is known here (RFC 9396)")
-
-
-def _response_type(reading: Reading) -> None:
-    response_type = reading.one("response_type")
-    if response_type is None:
-        raise AuthorizationError("invalid_request", "response_type is missing")
-    reading.made["response_type"] = reading.in_front or response_type
-    if reading.in_front is None and response_type != "code":
-        raise AuthorizationError("unsupported_response_type", "only response_type=code is supported")
-
-
-def _response_mode(reading: Reading) -> None:
-    mode = reading.one("response_mode")
-    modes = front_channel.RESPONSE_MODES if reading.in_front else RESPONSE_MODES
-    if mode is not None and mode not in modes:
-        raise AuthorizationError("invalid_request", f"response_mode must be one of {', '.join(modes)}")
-    reading.made["response_mode"] = mode or modes[0]
-
-
-def _scope(reading: Reading) -> None:
-    text = reading.one("scope") or ""
-    if len(text) > MAX_SCOPE:
-        raise AuthorizationError("invalid_scope", "scope is too long")
-    scopes = list(dict.fromkeys(text.split(" "))) if text else []
-    scopes = [scope for scope in scopes if scope]
-    if any(not _SCOPE.match(scope) for scope in scopes):
-        raise AuthorizationError("invalid_scope", "scope has characters that are not allowed")
-    if "openid" not in scopes:
-        raise AuthorizationError("invalid_scope", "scope must contain openid")
-    known = [scope for scope in scopes if scope in SCOPES]  # others are ignored, Core 3.1.2.1
-    if set(known) - set(reading.client.scopes):
-        raise AuthorizationError("invalid_scope", "a scope is not registered for this client")
-    if reading.in_front or REFRESH_TOKEN not in reading.client.grant_types:  # then it is ignored, Core 11
-        known = [scope for scope in known if scope != OFFLINE]
-    reading.made["scopes"] = tuple(known)
-
-
-def _pkce(reading: Reading) -> None:
-    if reading.in_front:  # there is no code to protect
-        return
-    challenge = reading.one("code_challenge")
-    method = reading.one("code_challenge_method")
-    if challenge is None:
-        if method is not None:
-            raise AuthorizationError("invalid_request", "code_challenge is missing")
-        if reading.client.require_pkce:
-            raise AuthorizationError("invalid_request", "code_challenge is required (PKCE, RFC 7636)")
-        return
-    if method != "S256":
-        raise AuthorizationError("invalid_request", "code_challenge_method must be S256")
-    if not _S256_CHALLENGE.match(challenge):
-        raise AuthorizationError("invalid_request", "code_challenge must be 43 base64url characters")
-    reading.made["code_challenge"] = challenge
-
-
-def _nonce(reading: Reading) -> None:
-    nonce = reading.one("nonce")
-    if nonce is not None and len(nonce) > MAX_NONCE:
-        raise AuthorizationError("invalid_request", f"nonce is longer than {MAX_NONCE} characters")
-    reading.made["nonce"] = nonce
-
-
-def _prompt(reading: Reading) -> None:
-    prompts = tuple((reading.one("prompt") or "").split())
-    if set(prompts) - PROMPTS:
-        raise AuthorizationError("invalid_request", "prompt has an unknown value")
-    if "none" in prompts and len(prompts) > 1:
-        raise AuthorizationError("invalid_request", "prompt=none stands alone")
-    reading.made["prompt"] = prompts
-
-
-def _max_age(reading: Reading) -> None:
-    text = reading.one("max_age")
-    if text is None:
-        reading.made["max_age_s"] = reading.client.default_max_age
-        return
-    if not _MAX_AGE.match(text):
-        raise AuthorizationError("invalid_request", "max_age must be a number of seconds")
-    reading.made["max_age_s"] = int(text)
-
-
-def _claims(reading: Reading) -> None:
-    text = reading.one("claims")
-    if text is not None:
-        reading.made["claims"] = claims_request.read(text, reading.expected_values)
-
-
-def _acr(reading: Reading) -> None:
-    """`acr_values` is a wish (Core 3.1.2.1); an essential `acr` in `claims` is a condition (Core 5.5.1.1)."""
-    values = tuple((reading.one("acr_values") or "").split())[:_MAX_ACR_VALUES]
-    values = values or reading.client.default_acr_values
-    asked = (reading.made.get("claims", {}).get("id_token") or {}).get("acr") or {}
-    wanted = asked.get("values") or ([asked["value"]] if "value" in asked else [])
-    if not isinstance(wanted, list) or not all(isinstance(value, str) for value in wanted):
-        raise AuthorizationError("invalid_request", "claims.id_token.acr must hold strings")
-    if wanted and asked.get("essential") is True:
-        reading.made.update(acr_values=tuple(wanted), acr_required=True)
-    else:
-        reading.made["acr_values"] = values or tuple(wanted)
-
-
-def _locales(reading: Reading) -> None:
-    for name in ("ui_locales", "claims_locales"):
-        text = (reading.one(name) or "")[:MAX_LOCALES]
-        reading.made[name] = tuple(locale for locale in text.split() if _LOCALE.match(locale))
-
-
-def _resources(reading: Reading) -> None:
-    asked = tuple(dict.fromkeys(value for value in reading.parameters.get("resource", ()) if value))
-    if len(asked) > _MAX_RESOURCES or set(asked) - set(reading.client.resources):
-        raise AuthorizationError("invalid_target", "a resource is not registered for this client")
-    reading.made["resources"] = asked
-
-
-def _dpop_key(reading: Reading) -> None:
-    jkt = reading.one("dpop_jkt")
-    if jkt is not None and not _THUMBPRINT.match(jkt):
-        raise AuthorizationError("invalid_request", "dpop_jkt must be a SHA-256 thumbprint in base64url")
-    reading.made["dpop_jkt"] = jkt
-
-
-def _expected_sub(reading: Reading) -> None:
-    """Who the portal expects: by `id_token_hint`, or by `sub` in `claims` (Core 3.1.2.1 and 5.5.1)."""
-    asked = (reading.made.get("claims", {}).get("id_token") or {}).get("sub") or {}
-    expected = asked.get("value")
-    if expected is not None and not isinstance(expected, str):
-        raise AuthorizationError("invalid_request", "claims.id_token.sub must be a string")
-    hint = reading.one("id_token_hint")
-    if hint is not None:
-        sub = reading.id_tokens.subject_of_hint(hint, reading.client.client_id)
-        if sub is None or expected not in {None, sub}:
-            raise AuthorizationError("invalid_request", "id_token_hint is not one of ours for this client")
-        expected = sub
-    reading.made["expected_sub"] = expected
-
-
-def _in_front(reading: Reading) -> None:
-    if reading.in_front:
-        front_channel.check(reading.made)
-
-
-BEFORE_REDIRECT: tuple[Check, ...] = (_client, _redirect_uri)
-
-HOW_TO_ANSWER: tuple[Check, ...] = (_state, _response_mode)
-"""First, since every answer, also of an error, goes back with the one by the other."""
-
-CHECKS: tuple[Check, ...] = (
-    _no_repeats,
-    _not_offered,
-    _response_type,
-    _scope,
-    _pkce,
-    _nonce,
-    _prompt,
-    _max_age,
-    _claims,
-    _acr,
-    _locales,
-    _resources,
-    _dpop_key,
-    _expected_sub,
-    _in_front,
-)
-"""`display`, `login_hint` and unknown parameters are accepted and mean nothing here (Core 3.1.2.1)."""
-
-
-def acr_reached(portal: Registration, request: AuthorizationRequest, acr: str, issuer: str) -> bool:
-    """Whether this `acr` is enough for what the portal is registered for and what the request insists on."""
-    level = acr.rpartition("/")[2]
-    if ACR_LEVELS.index(level) < ACR_LEVELS.index(portal.required_acr):
-        return False
-    if not request.acr_required:
-        return True
-    reached = {f"{issuer}/acr/{known}" for known in ACR_LEVELS[: ACR_LEVELS.index(level) + 1]}
-    return bool(reached.intersection(request.acr_values))
-
-
-def session_serves(
-    portal: Registration,
-    request: AuthorizationRequest,
-    session: Session,
-    proof: Proof,
-    *,
-    now: int,
-    issuer: str,
-) -> bool:
-    """Whether an earlier presentation answers this request without asking the wallet again."""
-    if not portal.single_sign_on or {"login", "select_account"} & set(request.prompt):
-        return False
-    # max_age=0 is prompt=login (Core 3.1.2.1), also within the second of the last sign-in.
-    if request.max_age_s == 0 or (request.max_age_s and now - session.presented_at > request.max_age_s):
-        return False
-    # Too old for `verified_claims`: made anew, where anybody may be asked (Identity Assurance 1.0, section 5.5.2).
-    wanted_s = claims_request.wanted_age_s(request.claims)
-    if wanted_s is not None and "none" not in request.prompt and now - session.presented_at > wanted_s:
-        return False
-    if not acr_reached(portal, request, session.acr, issuer):
-        return False
-    if session.via == "qr" and not portal.cross_device:
-        return False
-    if portal.credential_types and proof.credential_type not in portal.credential_types:
-        return False
-    if proof.valid_until is not None and now >= proof.valid_until:
-        return False
-    return all(
-        CLAIMS[claim.name].value(proof.claims) is not None
-        for claim in asked_claims(portal, request)
-        if claim.required
-    )

@@ -11,12 +11,10 @@ import msgspec
 from idp.clock import Clock
 from idp.errors import AuthorizationError
 from idp.login import AuthorizationRequest
-from idp.oidc.authorize import CHECKS, Check, Parameters, Reading, _pkce, _response_type
+from idp.oidc.checks import CHECKS, OF_A_REDIRECT, Parameters, Reading
 from idp.oidc.expected_values import ExpectedValues
 from idp.oidc.id_token import IdTokens
 from idp.portals import DEVICE_CODE, Registration
-
-_OF_A_REDIRECT: tuple[Check, ...] = (_response_type, _pkce)
 
 
 class DeviceRequests:
@@ -36,7 +34,7 @@ class DeviceRequests:
         reading = Reading(parameters, self._id_tokens, self._expected_values, portal)
         reading.made["client_id"] = portal.client_id
         for check in CHECKS:
-            if check not in _OF_A_REDIRECT:
+            if check not in OF_A_REDIRECT:
                 check(reading)
         if reading.one("request") is not None or reading.one("request_uri") is not None:
             raise AuthorizationError("invalid_request", "a request object has no place in the device flow")

@@ -12,12 +12,12 @@ from typing import Any
 
 from idp.claims import CLAIMS, CLAIMS_LOCALES, SCOPES
 from idp.oidc import front_channel, verified_claims
-from idp.oidc.authorize import ACR_LEVELS
 from idp.oidc.client_auth import ASSERTION_ALGORITHMS
 from idp.oidc.dpop import DPOP_ALGORITHMS
 from idp.oidc.id_token import SIGNING_ALGORITHMS
 from idp.oidc.reply import RESPONSE_MODES
 from idp.oidc.server import TokenServer
+from idp.oidc.single_sign_on import ACR_LEVELS
 from idp.portals import FRONT_CHANNEL_TYPES, IMPLICIT, rules
 from idp.settings import Settings
 

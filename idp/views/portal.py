@@ -14,18 +14,19 @@ from idp.addresses import neighbourhood
 from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError, PageError, RequestError
 from idp.login import AuthorizationRequest, Login, LoginEnded, State, StillBeingMade
-from idp.oidc import authorize, metadata
+from idp.oidc import metadata
 from idp.oidc.code import Issued
 from idp.oidc.conclusion import FinishedLogin
 from idp.oidc.dpop import DpopRefused
 from idp.oidc.reply import Outgoing
+from idp.oidc.single_sign_on import session_serves
 from idp.oidc.userinfo import Presented, TokenRefused
 from idp.openid4vp.question import NoCredentialType, question
 from idp.portals import Registration
 from idp.seal import CannotOpen
 from idp.session import Session
 from idp.settings.rules import JWKS_MAX_AGE_S
-from idp.views.frame import Frame, parameters, see_other
+from idp.views.frame import Frame, log, parameters, see_other
 from idp.views.holder import login_cookie
 from idp.views.messages import problem_for
 
@@ -102,7 +103,7 @@ class PortalDoor:
         sub = self.house.subjects.pairwise(session.subject_id, portal.sector)
         if expected is not None and expected != sub:
             return None
-        if not authorize.session_serves(portal, asked, session, proof, now=self.clock(), issuer=self.issuer):
+        if not session_serves(portal, asked, session, proof, now=self.clock(), issuer=self.issuer):
             return None
         due = consent.agreement(portal, asked, session.subject_id).limited_to(proof.claims).due
         if due and "none" in asked.prompt:
@@ -250,6 +251,7 @@ class PortalDoor:
             name, description, status, challenge = error.error, error.description, 401, error.challenge
         else:
             name, description, status, challenge = "invalid_request", error.description, 400, None
+        log.info("%s /userinfo %s", g.correlation_id, getattr(error, "reason", "") or name or "no token")
         response = jsonify(error=name, error_description=description) if name else Response()
         response.status_code = status
         if challenge:

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, request
 from idp import portals
 from idp.errors import PresentationError
 from idp.login import Ask, Login, Passed, State
-from idp.oidc.authorize import acr_reached
+from idp.oidc.single_sign_on import acr_reached
 from idp.openid4vp.question import Question, question
 from idp.openid4vp.request import CONTENT_TYPE
 from idp.openid4vp.response import WalletRefusal

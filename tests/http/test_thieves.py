@@ -1,4 +1,4 @@
-"""What a reviewer of the complete provider found: each of these once failed."""
+"""What a thief would try against tokens, registrations, counters and logout, on every database and store."""
 
 from __future__ import annotations
 
