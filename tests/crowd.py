@@ -162,6 +162,8 @@ class Holder:
     consent: str = ""
     consent_form: list[tuple[str, str]] = field(default_factory=list)
     code: str = ""
+    device_code: str = ""
+    user_code: str = ""
     tokens: dict[str, Any] = field(default_factory=dict)
     spent: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
@@ -194,6 +196,19 @@ class Holder:
             "code_challenge_method": "S256",
         }
         self.login_url = self._get(f"/authorize?{urlencode(query)}", 303).location
+
+    def begin_at_counter(self) -> None:
+        """Begin by a code on a counter's screen instead (RFC 8628): the counter asks, the phone confirms."""
+        headers = {**FORM, "Authorization": self.client.authorization}
+        form = urlencode({"scope": self.client.scope})
+        answer = self.place.line.send("POST", "/device_authorization", form, headers)
+        self._check(answer, 200, "device_authorization")
+        codes = json.loads(answer.body)
+        self.device_code, self.user_code = codes["device_code"], codes["user_code"]
+        page = self._get(f"/device?{urlencode({'user_code': self.user_code})}", 200).text
+        csrf = _found(r'<form id="decide"[\s\S]*?name="csrf" value="([^"]+)"', page)
+        confirmed = {"csrf": csrf, "user_code": self.user_code, "decision": "confirm"}
+        self.login_url = self._post("/device", confirmed).location
 
     def look(self) -> None:
         page = self._get(self.login_url, 200).text
@@ -264,6 +279,10 @@ class Holder:
     def finish(self) -> None:
         self.code = parse_qs(urlsplit(self._get(self.consent, 303).location).query)["code"][0]
 
+    def finish_at_counter(self) -> None:
+        """The phone's last page: what was shown now waits for the counter."""
+        self._get(self.consent, 303)
+
     def redeem(self) -> None:
         form = {
             "grant_type": "authorization_code",
@@ -298,6 +317,7 @@ class Holder:
         known |= {"code": self.code, "access token": self.tokens.get("access_token", "")}
         known |= {"ID token": self.tokens.get("id_token", ""), "PKCE verifier": self.verifier}
         known |= {"refresh token": self.tokens.get("refresh_token", "")}
+        known |= {"device code": self.device_code, "user code": self.user_code}
         known |= {
             f"spent {name}": str(self.spent.get(name, "")) for name in ("access_token", "refresh_token")
         }

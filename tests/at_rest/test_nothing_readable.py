@@ -49,7 +49,11 @@ PORTAL = {
     "redirect_uris": [REDIRECT_URI],
     "token_endpoint_auth_method": "client_secret_basic",
     "client_secret_sha256": [hashlib.sha256(SECRET.encode()).hexdigest()],
-    "grant_types": ["authorization_code", "refresh_token"],
+    "grant_types": [
+        "authorization_code",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    ],
     "scopes": list(SCOPES),
     "claims": [{"name": name, "purpose": {"ko": "시험", "en": "Test"}} for name in CLAIMS],
     "retention": {"ko": "시험", "en": "Test"},
@@ -106,6 +110,14 @@ def redeems_without_the_verifier(holder: Holder) -> None:
         holder.redeem()
 
 
+def at_a_counter(holder: Holder) -> None:
+    """The holder agreed on the phone, and the counter has not asked yet: what was shown waits under its code."""
+    holder.issue()
+    holder.begin_at_counter()
+    for step in ("look", "fetch", "show", "come_back", "read_consent", "agree", "finish_at_counter"):
+        getattr(holder, step)()
+
+
 WAYS: dict[str, Callable[[Holder], None]] = {
     "waits": stops_after("look"),
     "request fetched": stops_after("fetch"),
@@ -116,6 +128,7 @@ WAYS: dict[str, Callable[[Holder], None]] = {
     "agreed, not come back": stops_after("agree"),
     "code not redeemed": stops_after("finish"),
     "token not used": stops_after("redeem"),
+    "agreed at a counter that has not asked": at_a_counter,
     "comes back in another browser": comes_back_in_another_browser,
     "redeems without the verifier": redeems_without_the_verifier,
     "refuses in the wallet": refuses_in_the_wallet,
@@ -165,13 +178,15 @@ def values_of(persona: Persona, missions: dict[str, Any]) -> dict[str, Value]:
     }
 
 
+DECODABLE = {"cookie login", "cookie session", "code", "device code", "access token", "refresh token"}
+
+
 def bearer_values(holder: Holder) -> dict[str, Value]:
     secrets_known: dict[str, Value] = dict(holder.bearer_secrets())
     decoded = {
         f"{name}, decoded": base64.urlsafe_b64decode(f"{value}==")
         for name, value in secrets_known.items()
-        if name in {"cookie login", "cookie session", "code", "access token", "refresh token"}
-        and isinstance(value, str)
+        if name in DECODABLE and isinstance(value, str)
     }
     return {**secrets_known, **decoded}
 
