@@ -151,15 +151,13 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     )
     refresh_tokens = RefreshTokens(tokens, settings, clock)
     conclusions = Conclusions(subjects, sessions, clock)
-    redemptions = Redemptions(refresh_tokens, settings, clock)
+    redemptions = Redemptions(tokens, refresh_tokens, settings, clock)
     codes = Codes(
         store=store,
         settings=settings,
         clock=clock,
         conclusions=conclusions,
         replies=replies,
-        tokens=tokens,
-        refresh_tokens=refresh_tokens,
         redemptions=redemptions,
     )
     front_channel = FrontChannel(
@@ -171,8 +169,6 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         clock=clock,
         secret=seal.derive(kek, "user-code"),
         conclusions=conclusions,
-        tokens=tokens,
-        refresh_tokens=refresh_tokens,
         redemptions=redemptions,
     )
     access_tokens = AccessTokens(store, clock)

@@ -9,6 +9,7 @@ from idp.clock import Clock
 from idp.oidc import grants
 from idp.oidc.records import Token
 from idp.oidc.tokens import token_key
+from idp.portals import Registration
 from idp.store import Store
 
 _MAX_TOKEN = 4096  # a JWT for a resource server
@@ -21,8 +22,8 @@ class AccessTokens:
         self._store = store
         self._clock = clock
 
-    def find(self, access_token: str) -> Token | None:
-        """The record of a token that holds: known, in time, its grant standing and its portal enabled."""
+    def find(self, access_token: str) -> tuple[Token, Registration] | None:
+        """The record of a token that holds, and its portal: known, in time, the grant standing, the portal enabled."""
         if not 0 < len(access_token) <= _MAX_TOKEN:
             return None
         digest = seal.digest(access_token)
@@ -33,6 +34,5 @@ class AccessTokens:
             return None
         if token is None or token.expires_at <= self._clock():
             return None
-        if not grants.holds(token.code_digest, digest) or portals.find(token.client_id) is None:
-            return None
-        return token
+        portal = portals.find(token.client_id) if grants.holds(token.code_digest, digest) else None
+        return (token, portal) if portal is not None else None

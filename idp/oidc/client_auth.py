@@ -55,12 +55,6 @@ class Client(ClientMixin):  # type: ignore[misc]
         self.registration = registration
         self.client_id = registration.client_id
 
-    def get_client_id(self) -> str:
-        return self.client_id
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return self.registration.token_endpoint_auth_method == method
-
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.registration.grant_types
 

@@ -23,9 +23,8 @@ from idp.oidc import grants
 from idp.oidc.conclusion import Conclusions, FinishedLogin
 from idp.oidc.records import Code, Released
 from idp.oidc.redemption import Redemptions
-from idp.oidc.refresh import RefreshTokens
 from idp.oidc.reply import Outgoing, Replies
-from idp.oidc.tokens import Bought, Order, Tokens, may_refresh, refused
+from idp.oidc.tokens import Bought, Order, refused
 from idp.portals import Registration
 from idp.settings import Settings
 from idp.store import Store
@@ -53,8 +52,6 @@ class Codes:
         clock: Clock,
         conclusions: Conclusions,
         replies: Replies,
-        tokens: Tokens,
-        refresh_tokens: RefreshTokens,
         redemptions: Redemptions,
     ) -> None:
         self._store = store
@@ -62,8 +59,6 @@ class Codes:
         self._clock = clock
         self._conclusions = conclusions
         self._replies = replies
-        self._tokens = tokens
-        self._refresh_tokens = refresh_tokens
         self._redemptions = redemptions
 
     # -- out to the browser ----------------------------------------------------------------------------------
@@ -110,19 +105,15 @@ class Codes:
         stored = self._find(portal, digest)
         self._check_binding(portal, stored, redirect_uri, code_verifier)
         self._check_key(portal, stored, order)
-        self._tokens.check(portal, stored.authorization, order)
         # Taking comes before minting: if signing fails the code is spent. A holder signs in again; the other order
         # would let a code be used twice.
         expires_at = self._redemptions.spend(
-            portal, stored.authorization, digest, code_ttl_s=self._times.code_ttl_s, reason=None
+            portal, stored.authorization, digest, order, code_ttl_s=self._times.code_ttl_s, reason=None
         )
         self._store.take(_code_key(digest))
         released = msgspec.json.decode(seal.open_under(code, stored.sealed, _CODE_PURPOSE), type=Released)
         bought = Bought(portal, stored.authorization, released, digest, order)
-        response = self._tokens.issue(bought, first=True)
-        if may_refresh(portal):
-            response["refresh_token"] = self._refresh_tokens.issue(bought, expires_at=expires_at)
-        return response
+        return self._redemptions.buy(bought, expires_at=expires_at)
 
     def _find(self, portal: Registration, digest: str) -> Code:
         document = self._store.get(_code_key(digest))

@@ -43,8 +43,7 @@ from idp.oidc import grants
 from idp.oidc.conclusion import Conclusions, FinishedLogin
 from idp.oidc.records import Authorization, Released
 from idp.oidc.redemption import Redemptions
-from idp.oidc.refresh import RefreshTokens
-from idp.oidc.tokens import Bought, Order, Tokens, may_refresh, refused
+from idp.oidc.tokens import Bought, Order, refused
 from idp.oidc.user_code import fresh, normal, spelled
 from idp.portals import Registration
 from idp.settings import Settings
@@ -110,8 +109,6 @@ class Devices:
         clock: Clock,
         secret: bytes,
         conclusions: Conclusions,
-        tokens: Tokens,
-        refresh_tokens: RefreshTokens,
         redemptions: Redemptions,
     ) -> None:
         self._store = store
@@ -121,8 +118,6 @@ class Devices:
         self._clock = clock
         self._secret = secret
         self._conclusions = conclusions
-        self._tokens = tokens
-        self._refresh_tokens = refresh_tokens
         self._redemptions = redemptions
 
     # -- to the counter --------------------------------------------------------------------------------------
@@ -318,11 +313,11 @@ class Devices:
         if stored.request.dpop_jkt not in {None, (order.cnf or {}).get("jkt")}:  # RFC 9449, section 10
             self._report(Event.CODE_REFUSED, portal, "dpop_jkt")
             raise refused()
-        self._tokens.check(portal, granted, order)
         expires_at = self._redemptions.spend(
             portal,
             granted,
             digest,
+            order,
             code_ttl_s=max(stored.expires_at - self._clock(), 0) + _REMEMBERED_S,
             reason="device",
         )
@@ -330,10 +325,7 @@ class Devices:
         opened = seal.open_with_browser(device_code, stored.sealed, _PURPOSE)
         released = msgspec.json.decode(opened, type=Released)
         bought = Bought(portal, granted, released, digest, order)
-        response = self._tokens.issue(bought, first=True)
-        if may_refresh(portal):
-            response["refresh_token"] = self._refresh_tokens.issue(bought, expires_at=expires_at)
-        return response
+        return self._redemptions.buy(bought, expires_at=expires_at)
 
     def _find(self, portal: Registration, digest: str) -> DeviceCode:
         stored = self._load(digest)

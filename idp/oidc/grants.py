@@ -10,7 +10,7 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
-from idp.models import Consumed, Grant, db, writing
+from idp.models import Consumed, Grant, db
 
 _ENDED_SESSION = "ended_session"
 # Longer than what is bought in a session can live, whatever the settings say: a code, then a family of refresh tokens
@@ -35,12 +35,6 @@ def end_session(database: Database, session_id: str, *, now: int) -> None:
         .where(Grant.session_id == session_id, Grant.revoked_at.is_(None), Grant.offline.is_(False))
         .values(revoked_at=now)
     )
-
-
-def revoke_session(session_id: str, *, now: int) -> None:
-    """`end_session` in a transaction of its own."""
-    with writing() as database:
-        end_session(database, session_id, now=now)
 
 
 def revoke(database: Database, code_digest: str, *, now: int) -> None:

@@ -76,9 +76,10 @@ class Introspection:
         )
 
     def _access_token(self, value: str, asker: Registration) -> dict[str, Any] | None:
-        token = self._access_tokens.find(value)
-        if token is None or not _concerns(token, asker):
+        found = self._access_tokens.find(value)
+        if found is None or not _concerns(found[0], asker):
             return None
+        token, _ = found
         said: dict[str, Any] = {
             "iss": self._issuer,
             "client_id": token.client_id,

@@ -5,6 +5,8 @@ A second try revokes what the first one bought, whoever makes it (decision D5, R
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.exc import IntegrityError
 
 from idp.clock import Clock
@@ -13,7 +15,7 @@ from idp.models import Grant, SignedIn, db, writing
 from idp.oidc import grants
 from idp.oidc.records import Authorization
 from idp.oidc.refresh import RefreshTokens
-from idp.oidc.tokens import may_refresh, refused
+from idp.oidc.tokens import Bought, Order, Tokens, may_refresh, refused
 from idp.portals import Registration
 from idp.settings import Settings
 
@@ -21,7 +23,10 @@ from idp.settings import Settings
 class Redemptions:
     """Spends codes by their SHA-256."""
 
-    def __init__(self, refresh_tokens: RefreshTokens, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, tokens: Tokens, refresh_tokens: RefreshTokens, settings: Settings, clock: Clock
+    ) -> None:
+        self._tokens = tokens
         self._refresh_tokens = refresh_tokens
         self._access_token_ttl_s = settings.lifetimes.access_token_ttl_s
         self._clock = clock
@@ -31,6 +36,7 @@ class Redemptions:
         portal: Registration,
         granted: Authorization,
         digest: str,
+        order: Order,
         *,
         code_ttl_s: int,
         reason: str | None,
@@ -40,6 +46,7 @@ class Redemptions:
         `code_ttl_s` is how long the code itself could still come a second time: the row must outlive it. Raises
         InvalidGrantError when another request was quicker; what that one bought is revoked then.
         """
+        self._tokens.check(portal, granted, order)
         now = self._clock()
         lives_s = self._lives_s(granted, now) if may_refresh(portal) else 0
         expires_at = now + max(self._access_token_ttl_s, code_ttl_s, lives_s)
@@ -69,6 +76,13 @@ class Redemptions:
             self.revoke_replayed(portal, digest)
             raise refused() from error
         return now + lives_s
+
+    def buy(self, bought: Bought, *, expires_at: int) -> dict[str, Any]:
+        """The token response for a code that was spent, with a refresh token where the portal may refresh."""
+        response = self._tokens.issue(bought, first=True)
+        if may_refresh(bought.portal):
+            response["refresh_token"] = self._refresh_tokens.issue(bought, expires_at=expires_at)
+        return response
 
     def _lives_s(self, granted: Authorization, now: int) -> int:
         """How long what is bought may be refreshed: never beyond the session that it lives with (decision D3)."""

@@ -44,15 +44,16 @@ class Revocation:
         found = self._access_tokens.find(token)
         if found is None:
             return
-        _check_owner(found.client_id, portal)
+        held, owner = found
+        _check_owner(owner.client_id, portal)
         with writing() as database:
-            grants.revoke_token(database, digest, expires_at=found.expires_at)
+            grants.revoke_token(database, digest, expires_at=held.expires_at)
             record(
                 database,
                 Event.TOKEN_REVOKED,
                 at=now,
                 client_id=portal.client_id,
-                subject_id=found.subject_id,
+                subject_id=held.subject_id,
                 reason="access_token",
             )
 

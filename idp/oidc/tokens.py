@@ -75,7 +75,6 @@ class Tokens:
         expected_values: ExpectedValues,
     ) -> None:
         self._store = store
-        self._issuer = settings.issuer
         self._ttl_s = settings.lifetimes.access_token_ttl_s
         self._clock = clock
         self._subjects = subjects

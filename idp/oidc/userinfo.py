@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from idp import portals, seal
+from idp import seal
 from idp.clock import Clock
 from idp.events import Event, record_alone
 from idp.oidc import claims_request
@@ -72,10 +72,10 @@ class UserInfo:
 
         Raises TokenRefused, DpopRefused, InvalidRequestError.
         """
-        token = self._access_tokens.find(presented.access_token)
-        portal = portals.find(token.client_id) if token is not None else None
-        if token is None or portal is None or token.audience is not None:
+        found = self._access_tokens.find(presented.access_token)
+        if found is None or found[0].audience is not None:
             raise TokenRefused("invalid_token", _UNKNOWN, 401)
+        token, portal = found
         self._check_key(token, presented)
         if "openid" not in token.scopes:
             raise TokenRefused("insufficient_scope", "The scope openid was not granted.", 403)

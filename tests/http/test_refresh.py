@@ -414,7 +414,8 @@ def test_a_grant_recorded_while_the_holder_signs_out_is_dead_for_as_long_as_it_c
     with rig.app.app_context():
         newest = text('SELECT session_id FROM "grant" ORDER BY redeemed_at DESC, rowid DESC LIMIT 1')
         session_id = db.session.execute(newest).scalar_one()
-        grants.revoke_session(session_id, now=rig.clock())
+        with writing() as database:
+            grants.end_session(database, session_id, now=rig.clock())
         # As if its row had been written a moment after the session's end.
         unseen = text('UPDATE "grant" SET revoked_at = NULL WHERE session_id = :id')
         db.session.execute(unseen, {"id": session_id})

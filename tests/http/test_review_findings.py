@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from idp.admin import trust as trust_admin
 from idp.credentials.trust import TrustDocumentError
 from idp.fetch import FetchFailed
-from idp.models import db
+from idp.models import db, writing
 from idp.oidc import grants
 from idp.openid4vp.response import Responses
 from idp.portals import RegistrationError
@@ -183,7 +183,8 @@ def test_a_token_whose_grant_is_recorded_while_the_holder_signs_out_is_dead(rig:
     with rig.app.app_context():
         ours = text('SELECT session_id FROM "grant" ORDER BY redeemed_at DESC, rowid DESC LIMIT 1')
         session_id = db.session.execute(ours).scalar_one()
-        grants.revoke_session(session_id, now=rig.clock())
+        with writing() as database:
+            grants.end_session(database, session_id, now=rig.clock())
         again = text('UPDATE "grant" SET revoked_at = NULL WHERE session_id = :id')
         db.session.execute(again, {"id": session_id})
         db.session.commit()
