@@ -19,7 +19,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +32,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 Address = IPv4Address | IPv6Address
+Resolve = Callable[..., list[Any]]
 
 MAX_URL_CHARS = 2048
 MAX_CONNECTIONS = 16
@@ -99,7 +100,8 @@ class GuardedClient:
 
     allow_origins lists exact origins, `https://host[:port]` or `http://host[:port]`, in lower case and without
     a path; a default port is left out. timeout_s limits a whole fetch and max_bytes a body, before and after
-    decompression. tls replaces the system's certificate authorities.
+    decompression. tls replaces the system's certificate authorities, resolve the system's name resolution (called as
+    socket.getaddrinfo is).
 
     Raises ValueError for an entry of allow_origins that is no origin.
     """
@@ -112,6 +114,7 @@ class GuardedClient:
         max_bytes: int,
         *,
         tls: ssl.SSLContext | None = None,
+        resolve: Resolve = socket.getaddrinfo,
     ) -> None:
         for origin in allow_origins:
             if not _is_origin(origin):
@@ -121,7 +124,7 @@ class GuardedClient:
         self._rules = Rules(frozenset(allow_origins), allow_loopback)
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        self._backend = _Backend(self._rules)
+        self._backend = _Backend(self._rules, resolve)
         self._pool = httpcore2.ConnectionPool(
             ssl_context=tls or httpcore2.default_ssl_context(),
             max_connections=MAX_CONNECTIONS,
@@ -332,8 +335,9 @@ _trip: ContextVar[_Trip] = ContextVar("trip")
 class _Backend(httpcore2.NetworkBackend):
     """Makes connections to judged addresses only, within the time that is left."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, resolve: Resolve) -> None:
         self._rules = rules
+        self._resolve_name = resolve
         self._sockets = httpcore2.SyncBackend()
         # getaddrinfo knows no time limit; it is waited for from outside.
         self._resolvers = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="fetch-resolver")
@@ -366,7 +370,7 @@ class _Backend(httpcore2.NetworkBackend):
         raise FetchRefused("address not public")
 
     def _resolve(self, host: str, port: int, trip: _Trip) -> list[Address]:
-        found = self._resolvers.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = self._resolvers.submit(self._resolve_name, host, port, type=socket.SOCK_STREAM)
         try:
             answers = found.result(timeout=trip.left_s())
         except UnicodeError as error:  # a label that IDNA does not take

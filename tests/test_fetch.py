@@ -203,37 +203,37 @@ def test_many_threads_fetch_at_once(guarded: GuardedClient, site: Site, origin: 
     assert bodies == [b"hello"] * 64
 
 
-def test_the_second_address_is_tried_when_the_first_is_dead(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_second_address_is_tried_when_the_first_is_dead(site: Site) -> None:
     origin = f"http://two.example:{site.port}"
-    resolve_to(monkeypatch, "two.example", ["127.0.0.2", "127.0.0.1"])
-    with client(origin) as guarded:
+    with client(origin, resolve=Names("two.example", ["127.0.0.2", "127.0.0.1"])) as guarded:
         assert fetch(guarded, origin) == b"hello"
 
 
-def test_the_name_is_resolved_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_is_resolved_once(site: Site) -> None:
     origin = f"http://rebinding.example:{site.port}"
-    asked = resolve_to(monkeypatch, "rebinding.example", ["127.0.0.1"])
-    with client(origin) as guarded:
+    names = Names("rebinding.example", ["127.0.0.1"])
+    with client(origin, resolve=names) as guarded:
         assert fetch(guarded, origin) == b"hello"
-    assert asked == ["rebinding.example"]
+    assert names.asked == ["rebinding.example"]
     assert site.sent("Host") == [f"rebinding.example:{site.port}"]
 
 
-def resolve_to(monkeypatch: pytest.MonkeyPatch, name: str, addresses: list[str]) -> list[str]:
-    """Give a name these addresses; returns the list of the times it is asked for. No name server here."""
-    asked: list[str] = []
-    real = socket.getaddrinfo
+class Names:
+    """A name server of the test's own that knows one name, and counts how often it is asked for it."""
 
-    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-        if host != name:
-            return real(host, port, *args, **kwargs)
-        asked.append(host)
-        return [answer for address in addresses for answer in real(address, port, *args, **kwargs)]
+    def __init__(self, name: str, addresses: list[str]) -> None:
+        self.name = name
+        self.addresses = addresses
+        self.asked: list[str] = []
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
+    def __call__(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        assert host == self.name
+        self.asked.append(host)
+        return [
+            found
+            for address in self.addresses
+            for found in socket.getaddrinfo(address, port, *args, **kwargs)
+        ]
 
 
 # TLS
@@ -327,11 +327,9 @@ def test_an_address_that_is_not_public_is_refused(site: Site, url: str) -> None:
     assert site.connections == []
 
 
-def test_a_name_that_resolves_to_a_private_address_is_refused(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resolve_to(monkeypatch, "inside.example", ["127.0.0.1", "10.0.0.1"])
-    with client() as guarded, pytest.raises(FetchRefused):
+def test_a_name_that_resolves_to_a_private_address_is_refused(site: Site) -> None:
+    names = Names("inside.example", ["127.0.0.1", "10.0.0.1"])
+    with client(resolve=names) as guarded, pytest.raises(FetchRefused):
         fetch(guarded, f"https://inside.example:{site.port}")
     assert site.connections == []
 
@@ -602,11 +600,18 @@ def test_a_server_that_says_nothing_in_the_handshake_is_too_slow() -> None:
             fetch(guarded, origin)
 
 
-def test_a_name_server_that_says_nothing_is_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_says_nothing_is_too_slow() -> None:
     enough = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: enough.wait(10))
+
+    def says_nothing(*_args: Any, **_kwargs: Any) -> list[Any]:
+        enough.wait(10)
+        return []
+
     try:
-        with client(timeout_s=0.2) as guarded, pytest.raises(FetchFailed, match="too slow"):
+        with (
+            client(timeout_s=0.2, resolve=says_nothing) as guarded,
+            pytest.raises(FetchFailed, match="too slow"),
+        ):
             fetch(guarded, "https://slow.example/")
     finally:
         enough.set()

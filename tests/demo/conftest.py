@@ -1,4 +1,4 @@
-"""The guests' application and a small provider, each on a port of its own, for a whole test session."""
+"""The guests' application and a small provider, each on a port of its own, for all tests of this directory."""
 
 import threading
 from collections.abc import Iterator
@@ -40,12 +40,12 @@ def listening(app: Flask) -> Iterator[BaseWSGIServer]:
         server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo") / "guests"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_guests(directory: Path) -> Iterator[Guests]:
     front, back = Flask("front"), Flask("back")
     with listening(front) as guests_server, listening(back) as provider_server:
