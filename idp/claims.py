@@ -1,7 +1,8 @@
 """What a credential can say, what a portal gets of it, and how a holder is asked: one row a claim.
 
-`CLAIMS` is the table of `docs/claims.md`: OIDC claim, scope, where it stands in each credential format, its
-label, how sensitive it is, how its preview is masked. A new claim is a row here and a consent sentence.
+`CLAIMS` is the table of `docs/claims.md`: OIDC claim, scope, the elements of a credential that it is made of, its
+label, how sensitive it is, how its preview is masked. A new claim is a row here and a consent sentence. Elements are
+those of the house (`credentials.schema.ELEMENTS`); where they stand in a credential is the trust registry's to say.
 `LANGUAGES` is the second table: which claims have a form in which language or script, and what it is made of.
 """
 
@@ -11,18 +12,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Path = tuple[str | int | None, ...]
+Path = tuple[str, ...]
 Text = Mapping[str, str]
 Sensitivity = Literal["personal", "minimised", "unique_identifier", "restricted"]
-
-SD_JWT_VC = "dc+sd-jwt"
 
 
 @dataclass(frozen=True)
 class Claim:
     """One claim a portal can be given.
 
-    `paths` are claims path pointers (OpenID4VP 1.0, section 7) by credential format. `value` makes the OIDC
+    `elements` are what it is made of: one of them at least must be shown. `value` makes the OIDC
     value from the credential's claims and returns None when they do not hold it. `mask` makes the preview
     that the consent page shows. `in_id_token` is False for what only UserInfo may carry.
     """
@@ -30,7 +29,7 @@ class Claim:
     name: str
     scope: str
     label: Text
-    paths: Mapping[str, tuple[Path, ...]]
+    elements: tuple[Path, ...]
     value: Callable[[Mapping[str, Any]], Any]
     mask: Callable[[Any], str]
     sensitivity: Sensitivity = "personal"
@@ -88,10 +87,6 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _sd(*paths: Path) -> Mapping[str, tuple[Path, ...]]:
-    return {SD_JWT_VC: paths}
-
-
 def _text(ko: str, en: str) -> Text:
     return {"ko": ko, "en": en}
 
@@ -102,53 +97,53 @@ _MISSION = ("code", "name_ko", "name_en")
 CLAIMS: Mapping[str, Claim] = {
     claim.name: claim
     for claim in (
-        Claim("name", "profile", _text("이름", "Name"), _sd(("name",)), _member("name"), _first_and_last),
+        Claim("name", "profile", _text("이름", "Name"), (("name",),), _member("name"), _first_and_last),
         Claim(
             "family_name", "profile", _text("영문 성", "Family name"),
-            _sd(("family_name",)), _member("family_name"), _first_and_last,
+            (("family_name",),), _member("family_name"), _first_and_last,
         ),
         Claim(
             "given_name", "profile", _text("영문 이름", "Given name"),
-            _sd(("given_name",)), _member("given_name"), _first_and_last,
+            (("given_name",),), _member("given_name"), _first_and_last,
         ),
         Claim(
             "birthdate", "profile", _text("생년월일", "Date of birth"),
-            _sd(("birthdate",)), _member("birthdate"), _year_only,
+            (("birthdate",),), _member("birthdate"), _year_only,
         ),
-        Claim("gender", "profile", _text("성별", "Gender"), _sd(("sex",)), _gender, _plain),
+        Claim("gender", "profile", _text("성별", "Gender"), (("sex",),), _gender, _plain),
         Claim(
             "nationalities", "profile", _text("국적", "Nationality"),
-            _sd(("nationalities",)), _member("nationalities"), _plain,
+            (("nationalities",),), _member("nationalities"), _plain,
         ),
         Claim(
             "age_over_14", "age", _text("만 14세 이상 여부", "Aged 14 or over"),
-            _sd(("age_equal_or_over", "14")), _member("age_equal_or_over", "14"), _plain, "minimised",
+            (("age_equal_or_over", "14"),), _member("age_equal_or_over", "14"), _plain, "minimised",
         ),
         Claim(
             "age_over_19", "age", _text("만 19세 이상 여부", "Aged 19 or over"),
-            _sd(("age_equal_or_over", "19")), _member("age_equal_or_over", "19"), _plain, "minimised",
+            (("age_equal_or_over", "19"),), _member("age_equal_or_over", "19"), _plain, "minimised",
         ),
         Claim(
             "address", "address", _text("주소", "Address"),
-            _sd(("address", "formatted")), _address, lambda value: _head(value["formatted"]),
+            (("address", "formatted"),), _address, lambda value: _head(value["formatted"]),
         ),
         Claim(
             "kr_mission", "kr_overseas", _text("관할 공관", "Competent mission"),
-            _sd(*(("issuing_mission", part) for part in _MISSION)), _member("issuing_mission"),
+            tuple(("issuing_mission", part) for part in _MISSION), _member("issuing_mission"),
             lambda value: str(value.get("name_ko") or value.get("code")),
         ),
         Claim(
             "kr_overseas_registration_number", "kr_overseas",
             _text("재외국민등록번호", "Overseas registration number"),
-            _sd(("overseas_registration_number",)), _member("overseas_registration_number"), _head,
+            (("overseas_registration_number",),), _member("overseas_registration_number"), _head,
         ),
         Claim(
             "kr_passport", "kr_passport", _text("여권번호 및 여권 정보", "Passport number and passport data"),
-            _sd(*(("passport", part) for part in _PASSPORT)), _member("passport"),
+            tuple(("passport", part) for part in _PASSPORT), _member("passport"),
             lambda value: _head(value.get("number", "")), "unique_identifier",
         ),
         Claim(
-            "picture", "kr_portrait", _text("사진", "Photo"), _sd(("picture",)), _member("picture"),
+            "picture", "kr_portrait", _text("사진", "Photo"), (("picture",),), _member("picture"),
             lambda _value: "▣", in_id_token=False,
         ),
     )
@@ -163,14 +158,18 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     },
 }
 
-ELEMENT_PATHS: Mapping[str, Mapping[str, Path]] = {
-    "overseas_registration_number": {SD_JWT_VC: ("overseas_registration_number",)},
+ELEMENT_LABELS: Mapping[Path, Text] = {
+    ("overseas_registration_number",): CLAIMS["kr_overseas_registration_number"].label,
+    ("license_number",): _text("운전면허번호", "Driving licence number"),
+    ("civil_servant_number",): _text("공무원증 번호", "Civil servant number"),
+    ("veteran_number",): _text("보훈번호", "Veteran number"),
+    ("kr_ci",): _text("연계정보(CI)", "Linking information (CI)"),
 }
-"""Elements that can serve as a person key, and where they stand in each format."""
+"""Elements by which a person can be found again, and how the page names what is read for that."""
 
-ELEMENT_LABELS: Mapping[str, Text] = {
-    "overseas_registration_number": CLAIMS["kr_overseas_registration_number"].label,
-}
+CI: Path = ("kr_ci",)
+CI_DOMAIN = "kr-ci"
+"""연계정보: one person's is the same in every card, whoever issued it, so it joins them under one Subject."""
 
 
 @dataclass(frozen=True)
@@ -313,10 +312,9 @@ def requested_names(scopes: Iterable[str], claims_request: Mapping[str, Any]) ->
     return tuple(name for name in CLAIMS if name in wanted)
 
 
-def paths(names: Iterable[str], credential_format: str) -> tuple[Path, ...]:
-    """Where these claims stand in a credential of this format, each path once."""
-    found = (path for name in names for path in CLAIMS[name].paths.get(credential_format, ()))
-    return tuple(dict.fromkeys(found))
+def elements(names: Iterable[str]) -> tuple[Path, ...]:
+    """What these claims are made of, each element once."""
+    return tuple(dict.fromkeys(path for name in names for path in CLAIMS[name].elements))
 
 
 def release(names: Collection[str], credential_claims: Mapping[str, Any]) -> dict[str, Any]:

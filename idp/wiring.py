@@ -11,7 +11,7 @@ from idp.clock import Clock
 from idp.credentials.status import StatusLists
 from idp.fetch import FetchError, GuardedClient
 from idp.keys import Keys
-from idp.login import Logins
+from idp.login import AuthorizationRequest, Logins
 from idp.oidc import request_object
 from idp.oidc.access import AccessTokens
 from idp.oidc.authorize import AuthorizationRequests
@@ -42,6 +42,8 @@ from idp.oidc.userinfo import UserInfo
 from idp.oidc.wrapping import Wrapping
 from idp.openid4vp.request import Requests, Signer
 from idp.openid4vp.response import Responses
+from idp.portals import Registration
+from idp.presentation.question import Question, question
 from idp.session import Sessions
 from idp.settings import Settings
 from idp.store import Store, open_store
@@ -83,6 +85,10 @@ class House:
     introspection: Introspection
     revocation: Revocation
     registrations: Registrations
+
+    def question(self, portal: Registration, request: AuthorizationRequest) -> Question:
+        """What a wallet is asked for this request. Raises NoCredentialType."""
+        return question(portal, request, self.trust.snapshot(), with_ci=self.settings.holder.with_ci)
 
     def close(self) -> None:
         self.outside.close()

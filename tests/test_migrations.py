@@ -11,10 +11,11 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from idp import schema
-from idp.models import Base
+from idp.credentials.trust import from_documents
+from idp.models import Base, CredentialType
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -97,6 +98,34 @@ def test_a_database_of_a_newer_release_is_refused(database: str) -> None:
         schema.pending(database)
     with pytest.raises(schema.NewerDatabase):
         schema.upgrade(database)
+
+
+def test_a_credential_type_of_an_earlier_release_gets_its_formats(database: str) -> None:
+    schema.upgrade(database)
+    schema.downgrade(database, "0002")
+    earlier = {
+        "id": "old",
+        "name": {"ko": "옛 증명서", "en": "Old certificate"},
+        "trust_domain": "old",
+        "person_key": "overseas_registration_number",
+        "format": "dc+sd-jwt",
+        "vct": ["urn:old"],
+        "authentication_claim": "unlocked_by",
+        "issuer_ekus": ["1.2.3"],
+    }
+    with connected(database) as connection:
+        connection.execute(
+            insert(CredentialType).values(id="old", document=earlier, updated_at=0),
+        )
+    schema.upgrade(database)
+    with connected(database) as connection:
+        document = connection.scalar(select(CredentialType.document))
+    known, looks = from_documents([document], []).type_named("dc+sd-jwt", "urn:old")
+    assert (known.id, looks.authentication, looks.issuer_ekus) == ("old", ("unlocked_by",), {"1.2.3"})
+    assert looks.paths[known.person_key] == ("overseas_registration_number",)
+    schema.downgrade(database, "0002")
+    with connected(database) as connection:
+        assert connection.scalar(select(CredentialType.document)) == earlier
 
 
 def test_an_engine_is_taken_in_place_of_a_url(database: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from idp.claims import ELEMENT_PATHS
+from idp.claims import ELEMENT_LABELS
 from idp.clock import Clock
 from idp.credentials.trust import TrustDocumentError, TrustSnapshot, from_documents
 from idp.events import Event, record
@@ -46,7 +46,7 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
         if problems := [
             f"credential_type ({kind.id}).person_key: not an element that a person is known by"
             for kind in registry.types.values()
-            if kind.format not in ELEMENT_PATHS.get(kind.person_key, {})
+            if kind.person_key not in ELEMENT_LABELS
         ]:
             raise TrustDocumentError(problems)
         for key, made in types.items():

@@ -1,10 +1,13 @@
-"""What a credential's claims may look like: the table every disclosed value passes before anyone else sees it.
+"""The elements of our credentials, whatever the format: what each may look like before anyone else sees it.
 
-A claim that is not in the table is not passed on; a value of another shape than the table says is CLAIM_INVALID.
-Every member is optional here (a holder discloses a part); what was asked for is the asker's to compare.
+`ELEMENTS` is the vocabulary of the house: a nested object, in which a `Path` names one element. Where an element
+stands in a credential of a certain type and format is data (`trust.FormatTrust.paths`); `disclosed` brings it home
+and checks it. An element that is not in the table is not passed on; a value of another shape than the table
+says is CLAIM_INVALID. Every member is optional here (a holder discloses a part); what was asked for is the asker's to
+compare.
 
-Source: the claims of the overseas certificate as SD-JWT VC (design, "What the credential carries"); RFC 9901 does
-not type claims, ISO 5218 (sex), ISO 3166-1 (countries), RFC 8176 (authentication).
+Source: the claims of the mobile ID family as SD-JWT VC (`docs/claims.md`); RFC 9901 does not type claims, ISO 5218
+(sex), ISO 3166-1 (countries), RFC 8176 (authentication).
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from datetime import date
 from typing import Any, Protocol
 
 from idp.credentials.verdict import CredentialRejected, Reason
+
+Path = tuple[str, ...]
+"""One element, by its names from the outside in: ("passport", "number")."""
 
 # Controls, and the marks that turn the direction of what follows: none is part of a name or an address, and the
 # latter can make a page show something else than what was signed.
@@ -121,7 +127,7 @@ _NAME = Text(200)
 # An image in a page is a data: URL of one of these three; an SVG is a document and may run.
 _PICTURE = Text(400_000, r"data:image/(?:jpeg|png|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
-SD_JWT_VC: Mapping[str, Rule] = {
+ELEMENTS: Mapping[str, Rule] = {
     "name": _NAME,
     "family_name": _NAME,
     "given_name": _NAME,
@@ -144,24 +150,68 @@ SD_JWT_VC: Mapping[str, Rule] = {
     ),
     "picture": _PICTURE,
     "kr_ci": Text(88, r"[A-Za-z0-9+/]{86}(?:==|[A-Za-z0-9+/]{2})"),
+    "license_number": Text(64),
+    "civil_servant_number": Text(64),
+    "veteran_number": Text(64),
 }
 
-BY_FORMAT: Mapping[str, Mapping[str, Rule]] = {"dc+sd-jwt": SD_JWT_VC}
 
+def element_paths() -> frozenset[Path]:
+    """Every element of the table."""
+    return frozenset(
+        path
+        for name, rule in ELEMENTS.items()
+        for path in ([(name, member) for member in rule.rows] if isinstance(rule, Members) else [(name,)])
+    )
+
+
+_MISSING = object()
 _AUTHENTICATION = ListOf(Text(32, r"[a-z0-9_-]+"), 16)
 
 
-def claims(rows: Mapping[str, Rule], payload: Mapping[str, Any], today: date) -> dict[str, Any]:
-    """The claims of a payload that have a row, each of its shape. Raises CredentialRejected(CLAIM_INVALID)."""
-    return {name: _read(rule, name, payload[name], today) for name, rule in rows.items() if name in payload}
+def disclosed(
+    shown: Mapping[str, Any], paths: Mapping[Path, Path], *, mission_code: str, today: date
+) -> dict[str, Any]:
+    """What a credential shows, each element where `ELEMENTS` has it and of its shape; what is not shown is left out.
+
+    paths: where each element stands in the credential, by where it stands here. mission_code: of whoever signed.
+
+    Raises CredentialRejected: CLAIM_INVALID, MISSION_MISMATCH.
+    """
+    found: dict[str, Any] = {}
+    for element, path in paths.items():
+        value = _at(shown, path)
+        if value is _MISSING:
+            continue
+        inner = found
+        for step in element[:-1]:
+            inner = inner.setdefault(step, {})
+        inner[element[-1]] = value
+    claims = {name: _read(ELEMENTS[name], name, value, today) for name, value in found.items()}
+    if claims.get("issuing_mission", {}).get("code", mission_code) != mission_code:
+        raise CredentialRejected(
+            Reason.MISSION_MISMATCH, "issuing_mission.code is not the mission that signed"
+        )
+    return claims
 
 
-def authentication(payload: Mapping[str, Any], claim: str, today: date) -> tuple[str, ...]:
+def authentication(shown: Mapping[str, Any], path: Path | None, today: date) -> tuple[str, ...]:
     """How the issuer says the holder unlocks the credential; empty where it does not say.
 
     Raises CredentialRejected(CLAIM_INVALID).
     """
-    return tuple(_read(_AUTHENTICATION, claim, payload[claim], today)) if claim in payload else ()
+    value = _at(shown, path) if path is not None else _MISSING
+    return tuple(_read(_AUTHENTICATION, "authentication", value, today)) if value is not _MISSING else ()
+
+
+def _at(shown: Any, path: Path) -> Any:
+    for depth, step in enumerate(path):
+        if not isinstance(shown, Mapping):
+            raise CredentialRejected(Reason.CLAIM_INVALID, ".".join(path[:depth]))
+        if step not in shown:
+            return _MISSING
+        shown = shown[step]
+    return shown
 
 
 def _read(rule: Rule, name: str, value: Any, today: date) -> Any:

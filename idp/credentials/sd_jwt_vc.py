@@ -15,11 +15,10 @@ from typing import Any
 
 from idp.credentials import jose, schema, sd_jwt
 from idp.credentials.status import StatusLookup
-from idp.credentials.trust import CredentialTypeTrust, Mission, TrustSnapshot, seoul_day
+from idp.credentials.trust import CredentialTypeTrust, FormatTrust, Mission, TrustSnapshot, seoul_day
 from idp.credentials.verdict import CredentialRejected, Expected, Reason, StatusEvidence, VerifiedCredential
 
 FORMAT = "dc+sd-jwt"
-HEADER_TYPES = frozenset({"dc+sd-jwt"})
 UNDISCLOSABLE = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"})
 _MAX_URI_CHARS = 2048
 
@@ -35,39 +34,38 @@ def verify(
     Raises CredentialRejected.
     """
     token = sd_jwt.unverified_parse(presentation)
-    sd_jwt.check_header_type(token, HEADER_TYPES)
-    known = _accepted_type(token.issuer.payload, expected, trust)
-    issuer = trust.issuer_for_chain(
-        known.id, jose.x5c_chain(token.issuer.header, Reason.ISSUER_CERTIFICATE), now
-    )
+    sd_jwt.check_header_type(token, expected.header_types)
+    known, looks = _accepted_type(token.issuer.payload, expected, trust)
+    chain = jose.x5c_chain(token.issuer.header, Reason.ISSUER_CERTIFICATE)
+    issuer = trust.issuer_for_chain(known.id, FORMAT, chain, now)
     payload = sd_jwt.verify_sd_jwt(
         token,
         issuer_key=issuer.key,
-        header_types=HEADER_TYPES,
+        header_types=expected.header_types,
         key_binding=sd_jwt.KeyBinding(expected.audience, expected.nonce),
         now=now,
         undisclosable=UNDISCLOSABLE,
     )
-    claims = _claims(payload, issuer.mission, now)
-    authentication = schema.authentication(payload, known.authentication_claim, seoul_day(now))
+    today = seoul_day(now)
+    claims = schema.disclosed(payload, looks.paths, mission_code=issuer.mission.code, today=today)
+    authentication = schema.authentication(payload, looks.authentication, today)
     evidence = _status(payload, known, issuer.mission, expected, status=status, now=now)
     return VerifiedCredential(
         format=FORMAT,
         type_id=known.id,
-        vct=payload["vct"],
+        name=payload["vct"],
         claims=MappingProxyType(claims),
         authentication=authentication,
         mission=issuer.mission,
         issued_at=jose.numeric_date(payload, "iat"),
         expires_at=jose.numeric_date(payload, "exp"),
         status=evidence,
-        holder_key_thumbprint=sd_jwt.holder_key(payload).thumbprint(),
     )
 
 
 def _accepted_type(
     unverified_payload: Mapping[str, Any], expected: Expected, trust: TrustSnapshot
-) -> CredentialTypeTrust:
+) -> tuple[CredentialTypeTrust, FormatTrust]:
     """The type whose anchors the chain is held against.
 
     `vct` cannot be disclosed, so what is read here is what is signed.
@@ -75,19 +73,10 @@ def _accepted_type(
     vct = unverified_payload.get("vct")
     if not isinstance(vct, str):
         raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "vct is missing, or not a string")
-    known = trust.type_for_vct(vct, FORMAT)
+    known, looks = trust.type_named(FORMAT, vct)
     if known.id not in expected.accepted_types:
         raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "not a type that was asked for")
-    return known
-
-
-def _claims(payload: Mapping[str, Any], mission: Mission, now: int) -> dict[str, Any]:
-    claims = schema.claims(schema.SD_JWT_VC, payload, seoul_day(now))
-    if claims.get("issuing_mission", {}).get("code", mission.code) != mission.code:
-        raise CredentialRejected(
-            Reason.MISSION_MISMATCH, "issuing_mission.code is not the mission that signed"
-        )
-    return claims
+    return known, looks
 
 
 def _status(

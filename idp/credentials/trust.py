@@ -14,7 +14,7 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives import hashes
 
 from idp.credentials import chains, jose, schema
 from idp.credentials.chains import TrustedLeaf
+from idp.credentials.schema import Path
 from idp.credentials.verdict import CredentialRejected, Reason
 
 _SEOUL = ZoneInfo("Asia/Seoul")
@@ -41,35 +42,54 @@ class TrustDocumentError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class CredentialTypeTrust:
-    """A type of credential that is accepted.
+class FormatTrust:
+    """How a type of credential looks in one format.
 
-    vct: the names it goes by, compared exactly; a type is never accepted because it extends one of these.
-    trust_domain, person_key: the claim that finds a person again, and within what it is unique.
-    status_required: a credential without a status reference is refused.
-    authentication_claim: where the issuer says how the holder unlocks the credential.
-    secure_authentication: acr `secure` when one of these sets is a subset of what that claim says.
+    names: what it goes by there (vct, docType, schema id), compared exactly; a type is never accepted because it
+        extends one of these.
+    paths: where each element stands in it, by where it stands in `schema.ELEMENTS`. An mdoc's path is a namespace and
+        an element.
+    authentication: where the issuer says how the holder unlocks the credential; None where it does not.
     issuer_ekus: extended key usages of a document signer, one of which its certificate must name. Empty: it may
         have none, or any that is not only of `chains.OTHER_TRADES`. Name one wherever the authorities set one: it
         is what keeps a status list's online key from signing credentials under the same CA.
     """
 
+    format: str
+    names: frozenset[str]
+    paths: Mapping[Path, Path]
+    authentication: Path | None = None
+    issuer_ekus: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialTypeTrust:
+    """A type of credential that is accepted, in one or more formats.
+
+    trust_domain, person_key: the element that finds a person again, and within what it is unique.
+    status_required: a credential without a status reference is refused.
+    secure_authentication: acr `secure` when one of these sets is a subset of how the holder unlocks the credential.
+    """
+
     id: str
     name: Mapping[str, str]
-    format: str
-    vct: frozenset[str]
     trust_domain: str
-    person_key: str
+    person_key: Path
+    formats: Mapping[str, FormatTrust]
     status_required: bool = True
-    authentication_claim: str = "user_authentication"
     secure_authentication: tuple[frozenset[str], ...] = ()
-    issuer_ekus: frozenset[str] = frozenset()
+
+    @property
+    def elements(self) -> frozenset[Path]:
+        """Everything that a credential of this type can show, in whatever format."""
+        return frozenset(path for known in self.formats.values() for path in known.paths)
 
 
 @dataclass(frozen=True, slots=True)
 class Mission:
     """An authority that issues credentials. Its days are calendar days in Seoul, the last one included.
 
+    issuer_anchors, issuer_dids: who signs for it, under X.509 and by decentralised identifier.
     status_anchors: for its status lists; empty means its issuer_anchors. status_ekus: as `issuer_ekus`.
     """
 
@@ -82,6 +102,7 @@ class Mission:
     issuer_anchors: tuple[x509.Certificate, ...] = field(repr=False)
     status_anchors: tuple[x509.Certificate, ...] = field(default=(), repr=False)
     status_ekus: frozenset[str] = frozenset()
+    issuer_dids: frozenset[str] = frozenset()
 
     def active_on(self, day: date) -> bool:
         """Whether it issues on this day (Asia/Seoul)."""
@@ -127,14 +148,25 @@ class TrustSnapshot:
         default_factory=_ValidatedChains, init=False, repr=False, compare=False
     )
 
-    def type_for_vct(self, vct: str, format: str = "dc+sd-jwt") -> CredentialTypeTrust:
-        """The type that goes by this name. Raises CredentialRejected(TYPE_NOT_ACCEPTED)."""
+    def type_named(self, format: str, name: str) -> tuple[CredentialTypeTrust, FormatTrust]:
+        """The type that goes by this name in this format. Raises CredentialRejected(TYPE_NOT_ACCEPTED)."""
         try:
-            return self._types_by_name[format, vct]
+            known = self._types_by_name[format, name]
         except KeyError:
             raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "a type that is not in the registry") from None
+        return known, known.formats[format]
 
-    def issuer_for_chain(self, type_id: str, chain: tuple[bytes, ...], now: int) -> Issuer:
+    def issuer_for_did(self, type_id: str, did: str, now: int) -> Mission:
+        """The mission that issues this type under this identifier, active at `now`.
+
+        Raises CredentialRejected: ISSUER_UNTRUSTED, ISSUER_NOT_ACTIVE.
+        """
+        mission = self._missions_by_did.get((type_id, did))
+        if mission is None:
+            raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no mission issues under this identifier")
+        return _active(mission, now)
+
+    def issuer_for_chain(self, type_id: str, format: str, chain: tuple[bytes, ...], now: int) -> Issuer:
         """The mission that vouches for this chain (x5c: DER, leaf first, without the anchor), active at `now`.
 
         A validated path is remembered for this snapshot; its times and the mission's days are looked at each time.
@@ -142,24 +174,34 @@ class TrustSnapshot:
         Raises CredentialRejected: ISSUER_CERTIFICATE, ISSUER_UNTRUSTED, ISSUER_NOT_ACTIVE, ALGORITHM.
         """
         missions = self._missions_by_anchor.get(type_id, {})
-        key = _chain_key(type_id, chain)
+        key = _chain_key(type_id, format, chain)
         leaf = self._validated.get(key)
         if leaf is None:
             anchors = [anchor for mission in missions.values() for anchor in mission.issuer_anchors]
-            leaf = chains.validate(
-                chain, anchors, self.types[type_id].issuer_ekus if missions else frozenset(), now
-            )
+            ekus = self.types[type_id].formats[format].issuer_ekus if missions else frozenset()
+            leaf = chains.validate(chain, anchors, ekus, now)
             self._validated.put(key, leaf)
         elif not leaf.not_before <= now <= leaf.not_after:
             raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
-        mission = missions[_fingerprint(leaf.anchor)]
-        if not mission.active_on(seoul_day(now)):
-            raise CredentialRejected(Reason.ISSUER_NOT_ACTIVE, "the mission does not issue today")
-        return Issuer(mission, leaf.key)
+        return Issuer(_active(missions[_fingerprint(leaf.anchor)], now), leaf.key)
 
     @cached_property
     def _types_by_name(self) -> Mapping[tuple[str, str], CredentialTypeTrust]:
-        return {(known.format, vct): known for known in self.types.values() for vct in known.vct}
+        return {
+            (format, name): known
+            for known in self.types.values()
+            for format, looks in known.formats.items()
+            for name in looks.names
+        }
+
+    @cached_property
+    def _missions_by_did(self) -> Mapping[tuple[str, str], Mission]:
+        return {
+            (type_id, did): mission
+            for mission in self.missions.values()
+            for type_id in mission.credential_types
+            for did in mission.issuer_dids
+        }
 
     @cached_property
     def _missions_by_anchor(self) -> Mapping[str, Mapping[bytes, Mission]]:
@@ -189,9 +231,15 @@ def seoul_day(now: int) -> date:
     return datetime.fromtimestamp(now, _SEOUL).date()
 
 
-def _chain_key(type_id: str, chain: tuple[bytes, ...]) -> bytes:
+def _active(mission: Mission, now: int) -> Mission:
+    if not mission.active_on(seoul_day(now)):
+        raise CredentialRejected(Reason.ISSUER_NOT_ACTIVE, "the mission does not issue today")
+    return mission
+
+
+def _chain_key(type_id: str, format: str, chain: tuple[bytes, ...]) -> bytes:
     digest = hashlib.sha256()
-    for part in (type_id.encode("utf-8"), *chain):
+    for part in (type_id.encode("utf-8"), format.encode("utf-8"), *chain):
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
 
@@ -211,17 +259,19 @@ def from_documents(
     """
     problems: list[str] = []
     known_types: dict[str, CredentialTypeTrust] = {}
+    names: dict[tuple[str, str], str] = {}
     for index, document in enumerate(types):
         entry = _Entry(document, f"credential_type[{index}]", "id", problems)
         known = _credential_type(entry)
         if known.id in known_types:
             entry.problem("id", "stands twice")
-        for other in known_types.values():
-            if other.format == known.format and other.vct & known.vct:
-                entry.problem("vct", f"shared with {other.id}")
+        for format, looks in known.formats.items():
+            for name in looks.names:
+                if (other := names.setdefault((format, name), known.id)) != known.id:
+                    entry.problem(f"formats.{format}.names", f"shared with {other}")
         known_types[known.id] = known
     known_missions: dict[str, Mission] = {}
-    anchors: dict[tuple[str, bytes], str] = {}
+    signers: dict[tuple[str, bytes | str], str] = {}
     for index, document in enumerate(missions):
         entry = _Entry(document, f"mission[{index}]", "code", problems)
         mission = _mission(entry)
@@ -231,9 +281,12 @@ def from_documents(
             entry.problem("credential_types", f"not a credential type: {', '.join(unknown)}")
         for type_id in mission.credential_types:
             for anchor in mission.issuer_anchors:
-                other_code = anchors.setdefault((type_id, _fingerprint(anchor)), mission.code)
+                other_code = signers.setdefault((type_id, _fingerprint(anchor)), mission.code)
                 if other_code != mission.code:
                     entry.problem("issuer_certificates", f"one is {other_code}'s too")
+            for did in mission.issuer_dids:
+                if (other_code := signers.setdefault((type_id, did), mission.code)) != mission.code:
+                    entry.problem("issuer_dids", f"one is {other_code}'s too")
         known_missions[mission.code] = mission
     if problems:
         raise TrustDocumentError(list(dict.fromkeys(problems)))
@@ -242,24 +295,43 @@ def from_documents(
 
 def _credential_type(entry: _Entry) -> CredentialTypeTrust:
     known = CredentialTypeTrust(
-        id=entry.text("id", _IDENTIFIER),
+        id=entry.text("id", _TYPE_ID),
         name=entry.names("name"),
-        format=entry.text("format"),
-        vct=frozenset(entry.texts("vct")),
         trust_domain=entry.text("trust_domain", _IDENTIFIER),
-        person_key=entry.text("person_key"),
+        person_key=_path(entry.text("person_key")),
+        formats={
+            format: _format(entry, format, inner) for format, inner in entry.tables("formats", _FORMATS)
+        },
         status_required=entry.flag("status_required", True),
-        authentication_claim=entry.text("authentication_claim", default="user_authentication"),
         secure_authentication=entry.sets("secure_authentication"),
-        issuer_ekus=frozenset(entry.texts("issuer_ekus", _OID, optional=True)),
     )
-    rows = schema.BY_FORMAT.get(known.format)
-    if rows is None:
-        entry.problem("format", f"not one of {', '.join(sorted(schema.BY_FORMAT))}")
-    elif known.person_key not in rows:
-        entry.problem("person_key", "not a claim that credentials of this format are read for")
+    for format, looks in known.formats.items():
+        if known.person_key not in looks.paths:
+            entry.problem(f"formats.{format}.elements", "lacks the person_key")
     entry.refuse_unknown()
     return known
+
+
+def _format(entry: _Entry, format: str, inner: _Entry) -> FormatTrust:
+    paths = inner.paths("elements")
+    authentication = inner.texts("authentication", optional=True)
+    known = FormatTrust(
+        format=format,
+        names=frozenset(inner.texts("names")),
+        paths=paths,
+        authentication=tuple(authentication) or None,
+        issuer_ekus=frozenset(inner.texts("issuer_ekus", _OID, optional=True)),
+    )
+    if unknown := sorted(".".join(path) for path in paths.keys() - schema.element_paths()):
+        inner.problem("elements", f"not elements that we know: {', '.join(unknown)}")
+    if format == "mso_mdoc" and any(len(path) != 2 for path in (*paths.values(), authentication or ("", ""))):
+        inner.problem("elements", "a path into an mdoc is a namespace and an element")
+    inner.refuse_unknown()
+    return known
+
+
+def _path(dotted: str) -> Path:
+    return tuple(dotted.split("."))
 
 
 def _mission(entry: _Entry) -> Mission:
@@ -270,17 +342,22 @@ def _mission(entry: _Entry) -> Mission:
         credential_types=frozenset(entry.texts("credential_types")),
         active_from=entry.day("active_from") or date.max,
         active_until=entry.day("active_until", optional=True),
-        issuer_anchors=entry.certificates("issuer_certificates"),
+        issuer_anchors=entry.certificates("issuer_certificates", optional=True),
         status_anchors=entry.certificates("status_certificates", optional=True),
         status_ekus=frozenset(entry.texts("status_ekus", _OID, optional=True)),
+        issuer_dids=frozenset(entry.texts("issuer_dids", r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+", optional=True)),
     )
+    if not (entry.holds("issuer_certificates") or entry.holds("issuer_dids")):
+        entry.problem("issuer_certificates", "missing, and no issuer_dids instead")
     if mission.active_until is not None and mission.active_until < mission.active_from:
         entry.problem("active_until", "before active_from")
     entry.refuse_unknown()
     return mission
 
 
+_FORMATS = ("dc+sd-jwt", "mso_mdoc", "opendid", "mip")
 _IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+_TYPE_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"  # it becomes part of a DCQL id (OpenID4VP 1.0, section 6.1)
 _OID = r"[0-2](?:\.[0-9]{1,20}){1,20}"
 _MISSING = object()
 
@@ -299,6 +376,10 @@ class _Entry:
 
     def problem(self, key: str, what: str) -> None:
         self._problems.append(f"{self._path}.{key}: {what}")
+
+    def holds(self, key: str) -> bool:
+        """Whether there is something under this key, good or bad."""
+        return bool(self._document.get(key))
 
     def refuse_unknown(self) -> None:
         for key in sorted(self._document.keys() - self._read):
@@ -357,6 +438,34 @@ class _Entry:
         if not isinstance(value, bool):
             self.problem(key, "not true or false")
         return bool(value)
+
+    def tables(self, key: str, known: Sequence[str]) -> Iterator[tuple[str, _Entry]]:
+        """The tables of a table of tables, each under a name that is known."""
+        value = self._take(key)
+        if value is _MISSING:
+            return
+        if not isinstance(value, Mapping) or not value:
+            self.problem(key, "not a table of tables")
+            return
+        for name, document in value.items():
+            if name not in known:
+                self.problem(f"{key}.{name}", f"not one of {', '.join(known)}")
+            elif not isinstance(document, Mapping):
+                self.problem(f"{key}.{name}", "not a table")
+            else:
+                yield name, _Entry(document, f"{self._path}.{key}.{name}", "", self._problems)
+
+    def paths(self, key: str) -> dict[Path, Path]:
+        """Elements and where they stand: a list where each stands under its own name, else a table of lists."""
+        value = self._take(key)
+        if value is _MISSING:
+            return {}
+        if isinstance(value, list):
+            return {_path(name): _path(name) for name in self.texts(key)}
+        if not isinstance(value, Mapping) or not all(_are_texts(path) and path for path in value.values()):
+            self.problem(key, "neither a list of elements nor a table of paths")
+            return {}
+        return {_path(name): tuple(path) for name, path in value.items()}
 
     def day(self, key: str, optional: bool = False) -> date | None:
         value = self._take(key, optional)

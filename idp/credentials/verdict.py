@@ -77,9 +77,13 @@ class CredentialRejected(Exception):
 class Expected:
     """What this presentation must answer.
 
-    audience: our full client identifier, prefix included; compared exactly (decision D7).
+    audience: our full client identifier, prefix included, or `origin:` and ours through the Digital Credentials API;
+        compared exactly (decision D7).
     nonce: of the request that is answered.
     accepted_types: ids of credential types (`CredentialTypeTrust.id`).
+    session_transcript: the CBOR that an mdoc's device signature must cover; empty where none was made, and then no
+        mdoc fits.
+    header_types: what an SD-JWT VC may call itself (`typ`).
     status_fail_closed: True asks for a status list within its ttl; False accepts one that has gone stale while
         its host cannot be reached (decision D8; `StatusEvidence.fresh` tells which it was).
     """
@@ -88,6 +92,8 @@ class Expected:
     nonce: str
     accepted_types: frozenset[str]
     status_fail_closed: bool = True
+    session_transcript: bytes = b""
+    header_types: frozenset[str] = frozenset({"dc+sd-jwt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +113,21 @@ class StatusEvidence:
 class VerifiedCredential:
     """A credential that passed every check, at the time it was asked about.
 
-    type_id and vct: which type, and under which of its names.
-    claims: what was disclosed and stands in the format's table (`schema`), each value of the right shape;
-        without iss, exp, cnf and their like. May hold less than was asked for: comparing with the query is the
-        asker's. Kept out of `repr`, so that no log line prints it.
+    type_id and name: which type, and under which of its names in this format (vct, docType, schema id).
+    claims: what was disclosed, each element where `schema.ELEMENTS` has it, whatever the format, and of the right
+        shape; without iss, exp, cnf and their like. May hold less than was asked for: comparing with the query is
+        the asker's. Kept out of `repr`, so that no log line prints it.
     authentication: how the holder unlocked it, RFC 8176 values as the issuer states them; may be empty.
     issued_at, expires_at: seconds since the epoch; None where the credential does not say.
     status: None only where the type does not require one and the credential has none.
-    holder_key_thumbprint: RFC 7638, SHA-256, base64url. It links presentations: do not store or release it.
     """
 
     format: str
     type_id: str
-    vct: str
+    name: str
     claims: Mapping[str, Any] = field(repr=False)
     authentication: tuple[str, ...]
     mission: Mission
     issued_at: int | None
     expires_at: int | None
     status: StatusEvidence | None
-    holder_key_thumbprint: str = field(repr=False)

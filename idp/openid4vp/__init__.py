@@ -1,6 +1,7 @@
 """To wallets: OpenID for Verifiable Presentations 1.0 with the High Assurance Interoperability Profile 1.0.
 
-`request` signs what is asked, `response` reads what comes back, `dcql` is the query language on both sides.
+`query` says a question in DCQL, `request` signs it, `response` reads what comes back; `dcql` is the query language on
+both sides.
 Spoken: signed request objects by reference (`x509_hash`, `x509_san_dns`), GET and POST, `direct_post.jwt` with a
 fresh key a request, DCQL with one credential, SD-JWT VC with key binding. Left out, for later rooms: mdoc, the
 Digital Credentials API, `transaction_data`, `scope` queries. Nothing is accepted beyond the specification.

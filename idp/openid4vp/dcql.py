@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from idp.claims import Path
+Path = tuple[str | int | None, ...]
 
 _ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _META = {"dc+sd-jwt": "vct_values", "mso_mdoc": "doctype_value"}
@@ -28,18 +28,21 @@ class NothingSelected(ValueError):
 def credential(
     name: str,
     credential_format: str,
-    vct_values: Iterable[str],
+    type_names: Iterable[str],
     required: Sequence[Path],
     optional: Sequence[Path],
 ) -> dict[str, Any]:
-    """A query for one credential. With optional paths the wallet may answer with the required ones alone."""
+    """A query for one credential. With optional paths the wallet may answer with the required ones alone.
+
+    A docType is one string, so of an mdoc there is one name (appendix B.2.3).
+    """
     paths = list(dict.fromkeys([*required, *optional]))
-    claims = [{"id": f"c{index}", "path": list(path)} for index, path in enumerate(paths)]
-    made: dict[str, Any] = {
-        "id": name,
-        "format": credential_format,
-        "meta": {"vct_values": sorted(vct_values)},
-    }
+    claims: list[dict[str, Any]] = [
+        {"id": f"c{index}", "path": list(path)} for index, path in enumerate(paths)
+    ]
+    names = sorted(type_names)
+    meta = {_META[credential_format]: names if credential_format == "dc+sd-jwt" else names[0]}
+    made: dict[str, Any] = {"id": name, "format": credential_format, "meta": meta}
     if claims:
         made["claims"] = claims
     if required and len(paths) > len(required):

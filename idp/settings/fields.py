@@ -153,10 +153,14 @@ class Registration(Section, frozen=True, kw_only=True):
 
 
 class Holder(Section, frozen=True, kw_only=True):
-    """Limits on what one holder may try."""
+    """Limits on what one holder may try, and by what one is found again.
+
+    `with_ci`: ask for 연계정보 (CI), which joins one person's cards; the deployment must be approved for it.
+    """
 
     logins_per_minute_per_ip: Annotated[int, Meta(ge=1, le=100_000)] = 60
     wrong_numbers: Annotated[int, Meta(ge=1, le=10)] = 3
+    with_ci: bool = False
 
 
 class Languages(Section, frozen=True, kw_only=True):

@@ -20,7 +20,6 @@ from idp.oidc import introspection
 from idp.oidc.client_auth import refused
 from idp.oidc.dpop import DpopRefused
 from idp.oidc.server import check_form
-from idp.openid4vp.question import question
 from idp.portals import Registration
 from idp.views.frame import Frame, log, parameters
 
@@ -100,7 +99,7 @@ class BackChannelDoor:
             asked = self.house.device_requests.read(parameters(), portal)
         except AuthorizationError as error:
             raise PushRefused(f"{error.description}.", error=error.error) from error
-        question(portal, asked, self.house.trust.snapshot())  # else a holder would find out on the phone
+        self.house.question(portal, asked)  # else a holder would find out on the phone
         return jsonify(self.house.devices.issue(asked))
 
     def _throttle(self, what: str) -> None:

@@ -36,8 +36,8 @@ from idp.login import Login, LoginEnded
 from idp.oidc.portal_keys import NoUsableKey
 from idp.oidc.registration import logo_url
 from idp.oidc.reply import Outgoing
-from idp.openid4vp.question import NoCredentialType
 from idp.portals import Registration
+from idp.presentation.question import NoCredentialType
 from idp.views import language
 from idp.views.messages import message_for, spoken
 from idp.wiring import House

@@ -14,7 +14,6 @@ from idp.clock import iso
 from idp.errors import LoginError, RequestError
 from idp.events import Event
 from idp.login import Ask, Login, LoginEnded, Proof, State
-from idp.openid4vp.question import question
 from idp.portals import Registration, RequestedClaim
 from idp.views import language, qr
 from idp.views.frame import Frame, see_other
@@ -72,7 +71,7 @@ class HolderDoor:
         )
 
     def _sign_in_context(self, login: Login, portal: Registration, phase: str) -> dict[str, Any]:
-        asked = question(portal, login.request, self.house.trust.snapshot())
+        asked = self.house.question(portal, login.request)
         lang = self.frame.lang()
         base = f"/login/{login.id}"
         now = self.house.clock()
@@ -99,9 +98,10 @@ class HolderDoor:
             ],
             "extra_items": sorted(
                 {
-                    claims.ELEMENT_LABELS[kind.person_key][lang]
-                    for kind in asked.types
-                    if not self._released(kind.person_key, portal, login)
+                    claims.ELEMENT_LABELS[path][lang]
+                    for alternative in asked.alternatives
+                    for path in alternative.person_keys
+                    if not self._released(path, portal, login)
                 }
             ),
             "credential_names": [kind.name[lang] for kind in asked.types],
@@ -118,13 +118,10 @@ class HolderDoor:
             "tries_left": self.frame.settings.holder.wrong_numbers - wrong,
         }
 
-    def _released(self, element: str, portal: Registration, login: Login) -> bool:
+    def _released(self, element: claims.Path, portal: Registration, login: Login) -> bool:
         """Whether the portal itself receives the element that we recognise the person by."""
-        return any(
-            (element,) in paths
-            for claim in consent.asked_claims(portal, login.request)
-            for paths in claims.CLAIMS[claim.name].paths.values()
-        )
+        asked = consent.asked_claims(portal, login.request)
+        return element in claims.elements(claim.name for claim in asked)
 
     def _problem(self, login: Login) -> Message | None:
         if login.problem is None or login.state is not State.WAITING:

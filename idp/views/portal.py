@@ -21,8 +21,8 @@ from idp.oidc.dpop import DpopRefused
 from idp.oidc.reply import Outgoing
 from idp.oidc.single_sign_on import session_serves
 from idp.oidc.userinfo import Presented, TokenRefused
-from idp.openid4vp.question import NoCredentialType, question
 from idp.portals import Registration
+from idp.presentation.question import NoCredentialType
 from idp.seal import CannotOpen
 from idp.session import Session
 from idp.settings.rules import JWKS_MAX_AGE_S
@@ -82,7 +82,7 @@ class PortalDoor:
         if "none" in asked.prompt:
             raise self._refused(asked, "login_required", "no session of this browser answers the request")
         try:
-            question(portal, asked, self.house.trust.snapshot())
+            self.house.question(portal, asked)
         except NoCredentialType as error:
             raise self._refused(
                 asked, "server_error", "no credential type of this client is available"

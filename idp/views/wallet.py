@@ -14,10 +14,11 @@ from idp import portals
 from idp.errors import PresentationError
 from idp.login import Ask, Login, Passed, State
 from idp.oidc.single_sign_on import acr_reached
-from idp.openid4vp.question import Question, question
+from idp.openid4vp.query import query
 from idp.openid4vp.request import CONTENT_TYPE
-from idp.openid4vp.response import WalletRefusal
 from idp.portals import Registration
+from idp.presentation.proof import WalletRefusal
+from idp.presentation.question import Question
 from idp.views.frame import Frame, wallet_error
 
 _FORM = "application/x-www-form-urlencoded"
@@ -50,7 +51,7 @@ class WalletDoor:
         made = self.house.requests.object(
             ask,
             self.house.logins.ask_secret(ask),
-            self._question(portal, login).query,
+            query(self._question(portal, login)),
             client_names=portal.name,
             wallet_nonce=wallet_nonce,
         )
@@ -123,4 +124,4 @@ class WalletDoor:
         return portal
 
     def _question(self, portal: Registration, login: Login) -> Question:
-        return question(portal, login.request, self.house.trust.snapshot())
+        return self.house.question(portal, login.request)

@@ -30,7 +30,9 @@ from idp.credentials import (
     StatusLists,
     StatusUnavailable,
     TrustSnapshot,
+    schema,
 )
+from idp.credentials.trust import FormatTrust
 
 NOW = int(datetime(2026, 11, 23, 3, 0, tzinfo=UTC).timestamp())
 VCT = "https://idp.example/vct/kr-overseas-national/v1"
@@ -66,6 +68,9 @@ CLAIMS: Mapping[str, Any] = {
     },
     "picture": "data:image/jpeg;base64,/9j/4AAQSkZJRg==",
     "kr_ci": "A" * 86 + "==",
+    "license_number": "11-22-333333-44",
+    "civil_servant_number": "2020-12345",
+    "veteran_number": "10-123456",
 }
 
 
@@ -212,12 +217,22 @@ def credential_type(**changes: Any) -> CredentialTypeTrust:
     good: dict[str, Any] = {
         "id": TYPE_ID,
         "name": {"ko": "재외국민", "en": "Overseas national"},
-        "format": "dc+sd-jwt",
-        "vct": frozenset({VCT}),
         "trust_domain": "kr-overseas",
-        "person_key": "overseas_registration_number",
+        "person_key": ("overseas_registration_number",),
+        "formats": {"dc+sd-jwt": sd_jwt_format()},
     }
     return CredentialTypeTrust(**{**good, **changes})
+
+
+def sd_jwt_format(**changes: Any) -> FormatTrust:
+    """The type as SD-JWT VC, every element under its own name."""
+    good: dict[str, Any] = {
+        "format": "dc+sd-jwt",
+        "names": frozenset({VCT}),
+        "paths": {path: path for path in schema.element_paths()},
+        "authentication": ("user_authentication",),
+    }
+    return FormatTrust(**{**good, **changes})
 
 
 def registry(*missions: Mission, types: Iterable[CredentialTypeTrust] | None = None) -> TrustSnapshot:

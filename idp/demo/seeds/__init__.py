@@ -65,7 +65,7 @@ class Prepared:
     @property
     def vct(self) -> str:
         """The type of the credentials that the authority issues."""
-        return str(self.trust()["credential_type"][0]["vct"][0])
+        return str(self.trust()["credential_type"][0]["formats"]["dc+sd-jwt"]["names"][0])
 
     def portals(self) -> list[dict[str, Any]]:
         """The registrations as applied at the provider."""
