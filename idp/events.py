@@ -60,6 +60,9 @@ class Event(StrEnum):
     REGISTRATION_REFUSED = "registration.refused"
     PORTAL_APPLIED = "admin.portal_applied"
     TRUST_APPLIED = "admin.trust_applied"
+    WALLET_APPLIED = "admin.wallet_applied"
+    WALLET_ENABLED = "admin.wallet_enabled"
+    WALLET_DISABLED = "admin.wallet_disabled"
     KEY_ROTATED = "admin.key_rotated"
     KEY_REMOVED = "admin.key_removed"
 

@@ -264,6 +264,16 @@ class Mission(Base):
     updated_at: Mapped[int] = mapped_column(Seconds)
 
 
+class WalletProfile(Base):
+    """A wallet that holders may use; `document` is what `idp.presentation.wallets` describes."""
+
+    __tablename__ = "wallet_profile"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    enabled: Mapped[bool] = mapped_column(default=False)
+    updated_at: Mapped[int] = mapped_column(Seconds)
+
+
 # A writer who finds SQLite busy sleeps up to 100 ms at a time, and newcomers overtake it. The one process that serves
 # (decision D21) hands the turn over at once.
 _sqlite_turn = threading.RLock()

@@ -39,11 +39,17 @@ class Session(msgspec.Struct, frozen=True):
     amr: tuple[str, ...]
     sealed_proof: str
     started_at: int
+    encrypted: bool = True
 
     def answer(self) -> Answer:
         """The presentation this session rests on, as the answer to a new login."""
         return Answer(
-            via="session", sealed_proof="", presented_at=self.presented_at, acr=self.acr, amr=self.amr
+            via="session",
+            sealed_proof="",
+            presented_at=self.presented_at,
+            acr=self.acr,
+            amr=self.amr,
+            encrypted=self.encrypted,
         )
 
 
@@ -89,6 +95,7 @@ class Sessions:
             amr=answer.amr,
             sealed_proof=seal.under(cookie, msgspec.json.encode(proof), _PURPOSE),
             started_at=now,
+            encrypted=answer.encrypted,
         )
         self._store.put(_key(cookie), _document(session), min(self._idle_s, self._max_s))
         self._store.put(_id_key(session.id), {"key": _key(cookie)}, self._max_s)

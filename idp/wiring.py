@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from idp import clock as clocks
 from idp import seal
 from idp.admin.trust import TrustRegistry
+from idp.admin.wallets import WalletRegistry
 from idp.clock import Clock
 from idp.credentials.status import StatusLists
 from idp.fetch import FetchError, GuardedClient
 from idp.keys import Keys
-from idp.login import AuthorizationRequest, Logins
+from idp.login import Ask, AuthorizationRequest, Logins
 from idp.oidc import request_object
 from idp.oidc.access import AccessTokens
 from idp.oidc.authorize import AuthorizationRequests
@@ -44,6 +45,7 @@ from idp.openid4vp.request import Requests, Signer
 from idp.openid4vp.response import Responses
 from idp.portals import Registration
 from idp.presentation.question import Question, question
+from idp.presentation.wallets import WalletProfile, default_profile
 from idp.session import Sessions
 from idp.settings import Settings
 from idp.store import Store, open_store
@@ -65,6 +67,7 @@ class House:
     key_fetches: KeyFetches
     wrapping: Wrapping
     trust: TrustRegistry
+    wallets: WalletRegistry
     subjects: Subjects
     sessions: Sessions
     logins: Logins
@@ -90,6 +93,10 @@ class House:
         """What a wallet is asked for this request. Raises NoCredentialType."""
         return question(portal, request, self.trust.snapshot(), with_ci=self.settings.holder.with_ci)
 
+    def link(self, ask: Ask, wallet: WalletProfile) -> str:
+        """What the button and the QR code of this question carry, in the wallet's own protocol."""
+        return self.requests.link(ask, wallet)
+
     def close(self) -> None:
         self.outside.close()
         self.store.close()
@@ -112,13 +119,12 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         lambda uri: outside.get(uri, accept=STATUS_LIST).body, fetch_errors=(FetchError,)
     )
     trust = TrustRegistry(clock)
+    wallets = WalletRegistry(default_profile(settings), clock)
     subjects = Subjects(settings.secrets.pepper.reveal())
     sessions = Sessions(store, settings, clock)
     logins = Logins(store, settings, clock, seal.derive(kek, "wallet-requests"))
     requests = Requests(settings, Signer(settings), clock)
-    responses = Responses(
-        client_id=requests.client_id, trust=trust.snapshot, status=status_lists, clock=clock
-    )
+    responses = Responses(requests=requests, trust=trust.snapshot, status=status_lists, clock=clock)
     portal_keys = PortalKeys(lambda uri: outside.get(uri, accept=JWKS).body, clock)
     wrapping = Wrapping(keys, portal_keys)
     id_tokens = IdTokens(settings, keys, wrapping, clock)
@@ -187,6 +193,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         key_fetches=key_fetches,
         wrapping=wrapping,
         trust=trust,
+        wallets=wallets,
         subjects=subjects,
         sessions=sessions,
         logins=logins,

@@ -26,6 +26,19 @@ def for_dc_api(*, origin: str, nonce: str, key_thumbprint: bytes | None) -> byte
     return _transcript("OpenID4VPDCAPIHandover", [origin, nonce, key_thumbprint])
 
 
+def for_annex_b(*, client_id: str, nonce: str, response_uri: str, mdoc_generated_nonce: str) -> bytes:
+    """For an answer posted to `response_uri` by a wallet that reads ISO/IEC 18013-7:2024, Annex B.
+
+    OpenID4VP draft 18. `mdoc_generated_nonce`: the wallet's own, sent as `apu` of the encrypted response.
+    """
+    hashed = [_digest([client_id, mdoc_generated_nonce]), _digest([response_uri, mdoc_generated_nonce])]
+    return cbor2.dumps([None, None, [*hashed, nonce]])
+
+
+def _digest(parts: list[str]) -> bytes:
+    return hashlib.sha256(cbor2.dumps(parts)).digest()
+
+
 def _transcript(name: str, info: list[str | bytes | None]) -> bytes:
     handover = [name, hashlib.sha256(cbor2.dumps(info)).digest()]
     # DeviceEngagementBytes and EReaderKeyBytes are null: there is no proximity engagement.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -108,27 +108,31 @@ class Logins:
             return False
         return hmac.compare_digest(key, login.browser_key)
 
-    def questions(self, login: Login, *, with_qr: bool) -> Login:
-        """Make sure that there is a link to offer and, where allowed, a QR code that is fresh enough."""
-        wanted = ("link", "qr") if with_qr else ("link",)
+    def questions(self, login: Login, wallet: str, *, ways: Collection[Via]) -> Login:
+        """Make sure that there is a question for this wallet by each of these ways, in a QR code a fresh one.
+
+        A question through the browser is put to no wallet of our choosing.
+        """
         now = self._clock()
 
         def change(current: Login) -> Login:
             asks = list(current.asks)
-            for via in wanted:
-                latest = max((ask.created_at for ask in asks if ask.via == via), default=None)
-                if latest is None or (via == "qr" and now - latest >= self._times.qr_offered_s):
-                    asks.append(self._new_ask(current, via, now))  # type: ignore[arg-type]
-            codes = [ask for ask in asks if ask.via == "qr"]
+            for via in ways:
+                whose = "" if via == "dc_api" else wallet
+                latest = current.latest(via, whose)
+                if latest is None or (via == "qr" and now - latest.created_at >= self._times.qr_offered_s):
+                    asks.append(self._new_ask(current, via, whose, now))
+            codes = [ask for ask in asks if ask.via == "qr" and ask.wallet == wallet]
             outlived = codes[:-_OFFERED_QR_CODES]
             return msgspec.structs.replace(current, asks=tuple(ask for ask in asks if ask not in outlived))
 
         return self._change(login, change) if login.state is State.WAITING else login
 
-    def _new_ask(self, login: Login, via: Via, now: int) -> Ask:
+    def _new_ask(self, login: Login, via: Via, wallet: str, now: int) -> Ask:
         ask_id = f"{login.id}.{secrets.token_hex(4)}"
         key = seal.seal_bytes(self._wallet_secret, secrets.token_bytes(32), f"ask:{ask_id}")
-        return Ask(id=ask_id, via=via, nonce=seal.random_token(), sealed_key=key, created_at=now)
+        nonce = seal.random_token()
+        return Ask(id=ask_id, via=via, nonce=nonce, sealed_key=key, created_at=now, wallet=wallet)
 
     def ask_secret(self, ask: Ask) -> bytes:
         """32 random bytes of this ask alone, from which its response-encryption key is made."""
@@ -145,6 +149,10 @@ class Logins:
             return msgspec.structs.replace(current, expires_at=max(until, current.expires_at))
 
         return self._change(login, change)
+
+    def choose(self, login: Login, wallet: str) -> Login:
+        """The holder chose a wallet on the page."""
+        return self._change(login, lambda current: msgspec.structs.replace(current, wallet=wallet))
 
     def speak(self, login: Login, lang: str) -> Login:
         """The holder chose a language for this login."""
@@ -198,10 +206,18 @@ class Logins:
         answer = login.answer
         if answer is None or answer.token_digest is None or not _matches(token, answer.token_digest):
             return None
-        return Passed(ask.via, token if ask.via == "link" else f"{login.id}.{token}")
+        return Passed(ask.via, f"{login.id}.{token}" if ask.via == "qr" else token)
 
     def present(
-        self, login: Login, ask: Ask, proof: Proof, *, acr: str, amr: tuple[str, ...], fingerprint: str
+        self,
+        login: Login,
+        ask: Ask,
+        proof: Proof,
+        *,
+        acr: str,
+        amr: tuple[str, ...],
+        fingerprint: str,
+        encrypted: bool = True,
     ) -> Passed:
         """Lay a verified presentation beside the question. The first one wins.
 
@@ -217,6 +233,7 @@ class Logins:
             amr=amr,
             token_digest=seal.digest(token),
             number=f"{secrets.randbelow(10_000):04}" if ask.via == "qr" else None,
+            encrypted=encrypted,
         )
 
         def change(current: Login) -> Login:
@@ -243,7 +260,7 @@ class Logins:
                 self._change(laid, lambda current: _taken_back(current) if current == laid else current)
             raise
         self._store.publish(_key(login.id))
-        return Passed(ask.via, token if ask.via == "link" else f"{login.id}.{token}")
+        return Passed(ask.via, f"{login.id}.{token}" if ask.via == "qr" else token)
 
     def _token(self, ask: Ask, fingerprint: str) -> str:
         # Made from the ask's own secret, so that a repeated message finds it again and nobody else can.
@@ -316,7 +333,11 @@ class Logins:
         """
         login = self._load(login_id)
         answer = login.answer
-        right = answer is not None and answer.via == "link" and _matches(response_code, answer.token_digest)
+        right = (
+            answer is not None
+            and answer.via in {"link", "dc_api"}
+            and _matches(response_code, answer.token_digest)
+        )
         if not self._owns(login, cookie):
             record_alone(
                 Event.WRONG_BROWSER,

@@ -10,7 +10,7 @@ import msgspec
 
 from idp.errors import LoginError, ReplyTo
 
-Via = Literal["link", "qr", "session"]
+Via = Literal["link", "qr", "dc_api", "session"]
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True):
@@ -68,6 +68,8 @@ class Ask(msgspec.Struct, frozen=True):
     sealed_key: str
     created_at: int
     fetched_at: int | None = None
+    wallet: str = ""
+    """The wallet profile that it is put to; none for a question that the browser itself passes on."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -81,6 +83,8 @@ class Answer(msgspec.Struct, frozen=True):
     token_digest: str | None = None
     number: str | None = None
     wrong_numbers: int = 0
+    encrypted: bool = True
+    """Whether nobody on the way could read it."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -104,10 +108,17 @@ class Login(msgspec.Struct, frozen=True):
     problem: Problem | None = None
     consented: tuple[str, ...] | None = None
     lang: str | None = None
+    wallet: str | None = None
+    """The wallet that the holder chose on the page, where there is a choice."""
     sealed_outgoing: str | None = None
 
     def ask(self, ask_id: str) -> Ask | None:
         return next((ask for ask in self.asks if ask.id == ask_id), None)
+
+    def latest(self, via: Via, wallet: str = "") -> Ask | None:
+        """The question put to a wallet last, by this way."""
+        asks = (ask for ask in self.asks if ask.via == via and ask.wallet == wallet)
+        return max(asks, key=lambda ask: ask.created_at, default=None)
 
     @property
     def fetched(self) -> bool:

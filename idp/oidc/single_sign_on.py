@@ -49,6 +49,8 @@ def session_serves(
         return False
     if session.via == "qr" and not portal.cross_device:
         return False
+    if portal.is_fapi2 and not session.encrypted:
+        return False
     if portal.credential_types and proof.credential_type not in portal.credential_types:
         return False
     if proof.valid_until is not None and now >= proof.valid_until:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from idp.openid4vp import dcql
-from idp.presentation.question import Alternative, Question
+from idp.presentation.question import Alternative, NoCredentialType, Question
 
 _PREFIX = {"dc+sd-jwt": "sd", "mso_mdoc": "mdoc"}
-FORMATS = tuple(_PREFIX)
-"""The formats that wallets of this protocol are asked for."""
 
 
-def alternatives(question: Question) -> Mapping[str, Alternative]:
-    """What a wallet of this protocol may answer with, by the id of its credential query."""
-    return {_id(one): one for one in question.within(FORMATS)}
+def alternatives(question: Question, formats: Collection[str]) -> Mapping[str, Alternative]:
+    """What a wallet that speaks these formats may answer with, by the id of its credential query.
+
+    Raises NoCredentialType.
+    """
+    found = {_id(one): one for one in question.within(formats)}
+    if not found:
+        raise NoCredentialType("nothing in a format of this wallet")
+    return found
 
 
-def query(question: Question) -> dict[str, Any]:
-    """The whole query."""
-    return dcql.any_of([_credential(name, one) for name, one in alternatives(question).items()])
+def query(question: Question, formats: Collection[str]) -> dict[str, Any]:
+    """The whole query for such a wallet. Raises NoCredentialType."""
+    return dcql.any_of([_credential(name, one) for name, one in alternatives(question, formats).items()])
 
 
 def in_our_words(alternative: Alternative) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 from cryptography import x509
@@ -23,13 +23,18 @@ from joserfc.jwk import ECKey
 from idp import seal
 from idp.clock import Clock
 from idp.login import Ask
+from idp.presentation.wallets import WalletProfile
 from idp.settings import Settings
 
 AUDIENCE = "https://self-issued.me/v2"
 CONTENT_TYPE = "application/oauth-authz-req+jwt"
 ENC_VALUES = ("A128GCM", "A256GCM")
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-_VP_FORMATS = {"dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]}}
+_VP_FORMATS: Mapping[str, Any] = {
+    "dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]},
+    # COSE: ES256 and ESP256. No MAC: there is no key of ours that a device could agree on one with.
+    "mso_mdoc": {"issuerauth_alg_values": [-7, -9], "deviceauth_alg_values": [-7, -9]},
+}
 
 
 class SignerError(ValueError):
@@ -51,7 +56,20 @@ class Signer:
         self._key = ECKey.import_key(key)
         self._x5c = [b64encode(certificate.public_bytes(Encoding.DER)).decode() for certificate in self.chain]
         self._registry = _Registry(algorithms=["ES256"])
-        self.client_id = _client_id(wallet.client_id_prefix, self.chain[0], settings)
+        self._hosts = _dns_names(self.chain[0])
+        self._host = settings.host
+        self.client_id(wallet.client_id_prefix)  # the one in the settings must work
+
+    def client_id(self, prefix: str) -> str:
+        """How wallets know us (section 5.9.3), prefix included.
+
+        Raises SignerError: for `x509_san_dns` the host of `response_uri` must be a DNS name of the certificate.
+        """
+        if prefix == "x509_hash":
+            return f"x509_hash:{seal.b64(self.chain[0].fingerprint(hashes.SHA256()))}"
+        if self._host not in self._hosts:
+            raise SignerError("wallet.certificate_file: x509_san_dns: no dNSName equals the issuer's host")
+        return f"x509_san_dns:{self._host}"
 
     def sign(self, claims: Mapping[str, Any]) -> str:
         header = {"alg": "ES256", "typ": "oauth-authz-req+jwt", "x5c": self._x5c}
@@ -68,18 +86,23 @@ class Requests:
         self._wallet = settings.wallet
         self._signer = signer
         self._clock = clock
-        self.client_id = signer.client_id
 
-    def link(self, ask: Ask) -> str:
+    def client_id(self, wallet: WalletProfile) -> str:
+        """How this wallet knows us, and the audience of what it answers (decision D7)."""
+        return self._signer.client_id(wallet.client_id_prefix)
+
+    def link(self, ask: Ask, wallet: WalletProfile) -> str:
         """What the QR code and the button carry (sections 5.1 and 5.7.2).
 
-        Without `request_uri_method` a wallet fetches by GET; a `wallet.link` that ends in
-        `?request_uri_method=post` asks for POST and a `wallet_nonce`. Both are answered.
+        Without `request_uri_method` a wallet fetches by GET; with `post` it may send a `wallet_nonce`. Both are
+        answered.
         """
         request_uri = f"{self._issuer}/wallet/request/{ask.id}"
-        query = f"client_id={quote(self.client_id, safe='')}&request_uri={quote(request_uri, safe='')}"
-        prefix = self._wallet.link
-        return f"{prefix}{'&' if '?' in prefix else '?'}{query}"
+        parameters = {"client_id": self.client_id(wallet), "request_uri": request_uri}
+        if wallet.request_uri_method == "post":
+            parameters["request_uri_method"] = "post"
+        prefix = wallet.link
+        return f"{prefix}{'&' if '?' in prefix else '?'}{urlencode(parameters, quote_via=quote, safe='')}"
 
     def response_uri(self, ask: Ask) -> str:
         return f"{self._issuer}/wallet/response/{ask.id}"
@@ -89,6 +112,7 @@ class Requests:
         ask: Ask,
         secret: bytes,
         query: Mapping[str, Any],
+        wallet: WalletProfile,
         *,
         client_names: Mapping[str, str],
         wallet_nonce: str | None = None,
@@ -98,25 +122,28 @@ class Requests:
         `client_names` is the portal's name by language (RFC 7591, section 2.2).
         """
         now = self._clock()
+        client_id = self.client_id(wallet)
+        metadata: dict[str, Any] = {
+            "client_name": " · ".join(client_names.values()),
+            **{f"client_name#{lang}": name for lang, name in client_names.items()},
+            "vp_formats_supported": {format: _VP_FORMATS[format] for format in wallet.speaks},
+        }
+        if wallet.encrypts:
+            metadata["jwks"] = {"keys": [public_encryption_jwk(ask, secret)]}
+            metadata["encrypted_response_enc_values_supported"] = list(ENC_VALUES)
         claims: dict[str, Any] = {
-            "iss": self.client_id,
+            "iss": client_id,
             "aud": AUDIENCE,
             "iat": now,
             "exp": now + self._wallet.request_ttl_s,
             "response_type": "vp_token",
-            "response_mode": "direct_post.jwt",
-            "client_id": self.client_id,
+            "response_mode": wallet.response_mode,
+            "client_id": client_id,
             "response_uri": self.response_uri(ask),
             "nonce": ask.nonce,
             "state": ask.id,
             "dcql_query": query,
-            "client_metadata": {
-                "client_name": " · ".join(client_names.values()),
-                **{f"client_name#{lang}": name for lang, name in client_names.items()},
-                "jwks": {"keys": [public_encryption_jwk(ask, secret)]},
-                "encrypted_response_enc_values_supported": list(ENC_VALUES),
-                "vp_formats_supported": _VP_FORMATS,
-            },
+            "client_metadata": metadata,
         }
         if wallet_nonce is not None:
             claims["wallet_nonce"] = wallet_nonce
@@ -129,6 +156,11 @@ def encryption_key(secret: bytes) -> ECKey:
     return ECKey.import_key(ec.derive_private_key(number, ec.SECP256R1()))
 
 
+def thumbprint(secret: bytes) -> bytes:
+    """Of the key made from an ask's secret: RFC 7638, SHA-256, 32 raw bytes (OpenID4VP 1.0, appendix B.2.6)."""
+    return seal.unb64(encryption_key(secret).thumbprint())
+
+
 def public_encryption_jwk(ask: Ask, secret: bytes) -> dict[str, Any]:
     """The key a wallet encrypts its answer to; its `kid` is the question's id."""
     public = encryption_key(secret).as_dict(private=False)
@@ -138,19 +170,12 @@ def public_encryption_jwk(ask: Ask, secret: bytes) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _client_id(prefix: str, leaf: x509.Certificate, settings: Settings) -> str:
-    """Section 5.9.3. For `x509_san_dns` the host of `response_uri` must be a DNS name of the certificate."""
-    if prefix == "x509_hash":
-        digest = hashes.Hash(hashes.SHA256())
-        digest.update(leaf.public_bytes(Encoding.DER))
-        return f"x509_hash:{seal.b64(digest.finalize())}"
+def _dns_names(leaf: x509.Certificate) -> list[str]:
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound as error:
-        raise SignerError("wallet.certificate_file: x509_san_dns needs a subjectAltName") from error
-    if settings.host not in names.get_values_for_type(x509.DNSName):
-        raise SignerError("wallet.certificate_file: no dNSName equals the issuer's host")
-    return f"x509_san_dns:{settings.host}"
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.DNSName)
 
 
 def _chain(path: Path) -> list[x509.Certificate]:

@@ -13,8 +13,10 @@ from idp import login as logins
 from idp.clock import iso
 from idp.errors import LoginError, RequestError
 from idp.events import Event
-from idp.login import Ask, Login, LoginEnded, Proof, State
+from idp.login import Ask, Login, LoginEnded, Proof, State, Via
 from idp.portals import Registration, RequestedClaim
+from idp.presentation.question import NoCredentialType, Question
+from idp.presentation.wallets import WalletProfile
 from idp.views import language, qr
 from idp.views.frame import Frame, see_other
 from idp.views.messages import Message, problem_for, spoken
@@ -50,6 +52,9 @@ class HolderDoor:
         if chosen in language.LANGUAGES and login.lang != chosen:
             login = self.house.logins.speak(login, chosen)
             self.frame.speak_for(login)
+        wallet = request.args.get("wallet", "")[:32]
+        if login.wallet != wallet and wallet in self.house.wallets.in_use():
+            login = self.house.logins.choose(login, wallet)
         return self._sign_in_page(login, cookie)
 
     def _sign_in_page(
@@ -59,9 +64,21 @@ class HolderDoor:
         if phase == "resume":
             return see_other(f"/authorize/resume?login={login.id}")
         portal = self._portal(login)
+        asked = self.house.question(portal, login.request)
+        wallets = self._wallets(portal, asked)
+        wallet = wallets.get(login.wallet or "") or next(iter(wallets.values()))
         if phase in {"waiting", "fetched"}:
-            login = self.house.logins.questions(login, with_qr=portal.cross_device)
-        context = self._sign_in_context(login, portal, phase)
+            ways: tuple[Via, ...] = ("link", "qr") if portal.cross_device else ("link",)
+            login = self.house.logins.questions(login, wallet.id, ways=ways)
+        context = self._sign_in_context(login, portal, phase, asked, wallet)
+        context["wallets"] = [
+            {
+                "name": one.name[self.frame.lang()],
+                "url": f"/login/{login.id}?wallet={one.id}",
+                "chosen": one.id == wallet.id,
+            }
+            for one in wallets.values()
+        ]
         return self.frame.page(
             "sign_in.html",
             status=status,
@@ -70,13 +87,26 @@ class HolderDoor:
             **context,
         )
 
-    def _sign_in_context(self, login: Login, portal: Registration, phase: str) -> dict[str, Any]:
-        asked = self.house.question(portal, login.request)
+    def _wallets(self, portal: Registration, asked: Question) -> dict[str, WalletProfile]:
+        """The wallets that this portal's holders may use and that can hold what is asked. Raises NoCredentialType."""
+        found = {
+            name: wallet
+            for name, wallet in self.house.wallets.in_use().items()
+            if wallet.serves(portal) and asked.within(wallet.speaks)
+        }
+        if not found:
+            raise NoCredentialType("no wallet in use holds what is asked")
+        return found
+
+    def _sign_in_context(
+        self, login: Login, portal: Registration, phase: str, asked: Question, wallet: WalletProfile
+    ) -> dict[str, Any]:
         lang = self.frame.lang()
         base = f"/login/{login.id}"
         now = self.house.clock()
-        link = _latest(login, "link")
-        code = _latest(login, "qr")
+        link = login.latest("link", wallet.id)
+        code = login.latest("qr", wallet.id)
+        code_link = self.house.link(code, wallet) if code else None
         answer = login.answer
         limit = login.created_at + self.frame.settings.lifetimes.login_max_s
         wrong = answer.wrong_numbers if answer else 0
@@ -85,9 +115,9 @@ class HolderDoor:
             "state": self._page_state(login),
             "portal": self.frame.portal(portal),
             "problem": self._problem(login),
-            "wallet_link": self.house.requests.link(link) if link else None,
-            "qr_svg": Markup(qr.svg(self.house.requests.link(code))) if code else None,  # noqa: S704
-            "qr_link": self.house.requests.link(code) if code else None,
+            "wallet_link": self.house.link(link, wallet) if link else None,
+            "qr_svg": Markup(qr.svg(code_link)) if code_link else None,  # noqa: S704
+            "qr_link": code_link,
             "items": [
                 {
                     "label": claims.CLAIMS[claim.name].label[lang],
@@ -137,7 +167,7 @@ class HolderDoor:
         """An event stream, on a connection that no thread waits on; 204 where that cannot be."""
         login, cookie = self._own(login_id)
         now = self.house.clock()
-        code = _latest(login, "qr")
+        code = _shown_code(login)
         offered_until = (
             code.created_at + self.frame.settings.lifetimes.qr_offered_s if code else login.expires_at
         )
@@ -157,7 +187,7 @@ class HolderDoor:
         phase = phase_of(login)
         if phase == "waiting" and login.problem is not None:
             return f"waiting.{problem_for(login.problem.reason)}"  # as much as the page itself says
-        code = _latest(login, "qr")
+        code = _shown_code(login)
         stale = code and self.house.clock() - code.created_at >= self.frame.settings.lifetimes.qr_offered_s
         return "waiting.stale" if phase == "waiting" and stale else phase
 
@@ -291,8 +321,10 @@ def forms_match(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode("utf-8"), given.encode("utf-8", "surrogateescape"))
 
 
-def _latest(login: Login, via: str) -> Ask | None:
-    return max((ask for ask in login.asks if ask.via == via), key=lambda ask: ask.created_at, default=None)
+def _shown_code(login: Login) -> Ask | None:
+    """The QR code on the page: of the wallet that was chosen, where there was a choice."""
+    codes = (ask for ask in login.asks if ask.via == "qr" and login.wallet in (None, ask.wallet))
+    return max(codes, key=lambda ask: ask.created_at, default=None)
 
 
 def _item(

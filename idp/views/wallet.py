@@ -5,21 +5,16 @@ It only writes to the login; the holder's browser comes back by itself.
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from flask import Blueprint, Response, jsonify, request
 
-from idp import portals
 from idp.errors import PresentationError
-from idp.login import Ask, Login, Passed, State
-from idp.oidc.single_sign_on import acr_reached
+from idp.login import Passed
 from idp.openid4vp.query import query
 from idp.openid4vp.request import CONTENT_TYPE
-from idp.portals import Registration
-from idp.presentation.proof import WalletRefusal
-from idp.presentation.question import Question
 from idp.views.frame import Frame, wallet_error
+from idp.views.presenting import Asked, Presenting, portal_of
 
 _FORM = "application/x-www-form-urlencoded"
 _WALLET_NONCE = re.compile(r"[!-~]{1,512}\Z")
@@ -31,7 +26,7 @@ class WalletDoor:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.house = frame.house
-        self.issuer = frame.settings.issuer
+        self.presenting = Presenting(frame.house)
 
     def blueprint(self) -> Blueprint:
         door = Blueprint("wallet", __name__)
@@ -43,19 +38,19 @@ class WalletDoor:
 
     def request_object(self, ask_id: str) -> Response:
         """The signed request object, the same at every fetch (decision D9)."""
-        login, ask = self.house.logins.asked(ask_id)
-        if login.state is not State.WAITING:
+        asked = self.presenting.asked(ask_id, "openid4vp")
+        if not asked.open:
             raise PresentationError("already_answered")
         wallet_nonce = self._wallet_nonce()
-        portal = self._portal(login)
         made = self.house.requests.object(
-            ask,
-            self.house.logins.ask_secret(ask),
-            query(self._question(portal, login)),
-            client_names=portal.name,
+            asked.ask,
+            self.house.logins.ask_secret(asked.ask),
+            query(self.presenting.question(asked), asked.wallet.speaks),
+            asked.wallet,
+            client_names=asked.portal.name,
             wallet_nonce=wallet_nonce,
         )
-        self.house.logins.fetched(login, ask)
+        self.house.logins.fetched(asked.login, asked.ask)
         return Response(made, mimetype=CONTENT_TYPE)
 
     def _wallet_nonce(self) -> str | None:
@@ -69,59 +64,34 @@ class WalletDoor:
 
     def response(self, ask_id: str) -> Response:
         """A wallet's answer: 200 with where to send the browser, or 400 and no word why (decision D6)."""
-        login, ask = self.house.logins.asked(ask_id)
+        asked = self.presenting.asked(ask_id, "openid4vp")
+        way_back = self.presenting.way_back(asked.login) if asked.ask.via == "link" else None
         try:
-            passed = self._present(login, ask)
+            passed = self._present(asked)
         except PresentationError as error:
-            self.house.logins.reject(login, error)
-            way_back = f"{self.issuer}/authorize/resume?login={login.id}" if ask.via == "link" else None
             return wallet_error(error, way_back)
         if passed is None:
-            way_back = f"{self.issuer}/authorize/resume?login={login.id}"
-            return jsonify({"redirect_uri": way_back} if ask.via == "link" else {})
-        return jsonify(redirect_uri=self._redirect_uri(login, passed))
+            return jsonify({"redirect_uri": way_back} if way_back else {})
+        return jsonify(redirect_uri=self.presenting.way_on(asked.login, passed))
 
-    def _present(self, login: Login, ask: Ask) -> Passed | None:
+    def _present(self, asked: Asked) -> Passed | None:
         """What the answer earns; None when the wallet refused."""
-        if request.mimetype != _FORM:
-            raise PresentationError("malformed", "not a form")
-        form = dict(request.form.lists())
-        fingerprint = hashlib.sha256("\0".join(form.get("response", ())).encode()).hexdigest()
-        if repeated := self.house.logins.answered(login, ask, fingerprint):
-            return repeated
-        if login.state is not State.WAITING:
-            raise PresentationError("already_answered")
-        portal = self._portal(login)
-        secret = self.house.logins.ask_secret(ask)
-        answered = self.house.responses.read(form, ask, secret, self._question(portal, login))
-        if isinstance(answered, WalletRefusal):
-            self.house.logins.refuse(login, ask, answered.code)
-            return None
-        acr = f"{self.issuer}/acr/{answered.acr_level}"
-        if not acr_reached(portal, login.request, acr, self.issuer):
-            raise PresentationError("too_weak", oauth_error="unmet_authentication_requirements")
-        return self.house.logins.present(
-            login, ask, answered.proof, acr=acr, amr=answered.amr, fingerprint=fingerprint
+        is_form = request.mimetype == _FORM
+        form = dict(request.form.lists()) if is_form else {}
+        secret = self.house.logins.ask_secret(asked.ask)
+        member = "response" if asked.wallet.encrypts else "vp_token"
+        return self.presenting.take(
+            asked.login,
+            asked.ask,
+            asked.portal,
+            "\0".join(form.get(member, ())),
+            lambda question: self.house.responses.read(form, asked.ask, secret, question, asked.wallet),
+            encrypted=asked.wallet.encrypts,
         )
-
-    def _redirect_uri(self, login: Login, passed: Passed) -> str:
-        if passed.via == "link":
-            return f"{self.issuer}/authorize/resume?login={login.id}&response_code={passed.token}"
-        return f"{self.issuer}/wallet/done/{passed.token}"
 
     def done(self, token: str) -> Response:
         """The phone's page after a QR code: the number to type where the sign-in began (decision D1)."""
         login, number = self.house.logins.done(token)
         self.frame.speak_for(login)
-        return self.frame.page(
-            "wallet_done.html", number=number, portal=self.frame.portal(self._portal(login))
-        )
-
-    def _portal(self, login: Login) -> Registration:
-        portal = portals.find(login.request.client_id)
-        if portal is None:
-            raise PresentationError("unknown_portal")
-        return portal
-
-    def _question(self, portal: Registration, login: Login) -> Question:
-        return self.house.question(portal, login.request)
+        portal = self.frame.portal(portal_of(login))
+        return self.frame.page("wallet_done.html", number=number, portal=portal)
