@@ -8,7 +8,7 @@ import os
 import click
 
 from idp import __version__
-from idp.cli import demo, keys, registry, running, sessions
+from idp.cli import demo, keys, registry, running, sessions, wallets
 from idp.events import Origin, origin
 
 
@@ -32,6 +32,7 @@ for command in (
     registry.trust,
     sessions.sessions,
     sessions.logout_notices,
+    wallets.wallets,
     keys.keys,
     demo.demo,
 ):

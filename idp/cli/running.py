@@ -50,7 +50,8 @@ def check_config(settings: Settings) -> None:
     except SignerError as error:
         fail("The settings cannot be used:", f"  {error}")
     click.echo(f"The settings are fine. mode {settings.mode}, issuer {settings.issuer}")
-    click.echo(f"Wallets know this verifier as {signer.client_id}")
+    client_id = signer.client_id(settings.wallet.client_id_prefix)
+    click.echo(f"Wallets know this verifier as {client_id}")
 
 
 @click.command()
