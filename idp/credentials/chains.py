@@ -85,10 +85,7 @@ def validate(
         _check_validity(certificate, now)
     _check_leaf(leaf, accepted_ekus)
     anchor = _path(leaf, intermediates, _candidates(certificates[-1], anchors), now)
-    try:
-        key = jose.certificate_key(leaf)
-    except ValueError:
-        raise CredentialRejected(Reason.ALGORITHM, "the leaf's key is not one we accept") from None
+    key = _key(leaf)
     path = [*certificates, anchor]
     return TrustedLeaf(
         key,
@@ -96,6 +93,23 @@ def validate(
         max(_seconds(c.not_valid_before_utc) for c in path),
         min(_seconds(c.not_valid_after_utc) for c in path),
     )
+
+
+def pinned_key(der: bytes, now: int) -> jose.PublicKey:
+    """The key of a certificate that is believed by itself, if it is valid at `now`.
+
+    Raises CredentialRejected: ISSUER_CERTIFICATE, ALGORITHM.
+    """
+    certificate = _parse(der)
+    _check_validity(certificate, now)
+    return _key(certificate)
+
+
+def _key(leaf: x509.Certificate) -> jose.PublicKey:
+    try:
+        return jose.certificate_key(leaf)
+    except ValueError:
+        raise CredentialRejected(Reason.ALGORITHM, "the leaf's key is not one we accept") from None
 
 
 def anchor_problem(certificate: x509.Certificate) -> str | None:

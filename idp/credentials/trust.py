@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from idp.credentials import chains, jose, schema
 from idp.credentials.chains import TrustedLeaf
@@ -90,6 +91,8 @@ class Mission:
     """An authority that issues credentials. Its days are calendar days in Seoul, the last one included.
 
     issuer_anchors, issuer_dids: who signs for it, under X.509 and by decentralised identifier.
+    pinned_signers: document signers that are believed by themselves, whoever certified them and for whatever; for
+        authorities that have no CA yet, and test beds.
     status_anchors: for its status lists; empty means its issuer_anchors. status_ekus: as `issuer_ekus`.
     """
 
@@ -103,6 +106,7 @@ class Mission:
     status_anchors: tuple[x509.Certificate, ...] = field(default=(), repr=False)
     status_ekus: frozenset[str] = frozenset()
     issuer_dids: frozenset[str] = frozenset()
+    pinned_signers: tuple[x509.Certificate, ...] = field(default=(), repr=False)
 
     def active_on(self, day: date) -> bool:
         """Whether it issues on this day (Asia/Seoul)."""
@@ -169,10 +173,13 @@ class TrustSnapshot:
     def issuer_for_chain(self, type_id: str, format: str, chain: tuple[bytes, ...], now: int) -> Issuer:
         """The mission that vouches for this chain (x5c: DER, leaf first, without the anchor), active at `now`.
 
-        A validated path is remembered for this snapshot; its times and the mission's days are looked at each time.
+        A signer that a mission has pinned needs no path: it is that certificate, byte by byte, and valid now. A path
+        that was validated is remembered for this snapshot; its times and the mission's days are looked at each time.
 
         Raises CredentialRejected: ISSUER_CERTIFICATE, ISSUER_UNTRUSTED, ISSUER_NOT_ACTIVE, ALGORITHM.
         """
+        if len(chain) == 1 and (pinned := self._pinned_signers.get((type_id, chain[0]))) is not None:
+            return Issuer(_active(pinned, now), chains.pinned_key(chain[0], now))
         missions = self._missions_by_anchor.get(type_id, {})
         key = _chain_key(type_id, format, chain)
         leaf = self._validated.get(key)
@@ -192,6 +199,15 @@ class TrustSnapshot:
             for known in self.types.values()
             for format, looks in known.formats.items()
             for name in looks.names
+        }
+
+    @cached_property
+    def _pinned_signers(self) -> Mapping[tuple[str, bytes], Mission]:
+        return {
+            (type_id, signer.public_bytes(Encoding.DER)): mission
+            for mission in self.missions.values()
+            for type_id in mission.credential_types
+            for signer in mission.pinned_signers
         }
 
     @cached_property
@@ -280,7 +296,7 @@ def from_documents(
         if unknown := sorted(mission.credential_types - known_types.keys()):
             entry.problem("credential_types", f"not a credential type: {', '.join(unknown)}")
         for type_id in mission.credential_types:
-            for anchor in mission.issuer_anchors:
+            for anchor in (*mission.issuer_anchors, *mission.pinned_signers):
                 other_code = signers.setdefault((type_id, _fingerprint(anchor)), mission.code)
                 if other_code != mission.code:
                     entry.problem("issuer_certificates", f"one is {other_code}'s too")
@@ -345,10 +361,11 @@ def _mission(entry: _Entry) -> Mission:
         issuer_anchors=entry.certificates("issuer_certificates", optional=True),
         status_anchors=entry.certificates("status_certificates", optional=True),
         status_ekus=frozenset(entry.texts("status_ekus", _OID, optional=True)),
+        pinned_signers=entry.certificates("pinned_signers", optional=True, anchors=False),
         issuer_dids=frozenset(entry.texts("issuer_dids", r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+", optional=True)),
     )
-    if not (entry.holds("issuer_certificates") or entry.holds("issuer_dids")):
-        entry.problem("issuer_certificates", "missing, and no issuer_dids instead")
+    if not any(entry.holds(key) for key in ("issuer_certificates", "pinned_signers", "issuer_dids")):
+        entry.problem("issuer_certificates", "missing, and neither pinned_signers nor issuer_dids instead")
     if mission.active_until is not None and mission.active_until < mission.active_from:
         entry.problem("active_until", "before active_from")
     entry.refuse_unknown()
@@ -479,20 +496,22 @@ class _Entry:
             self.problem(key, "not a day (YYYY-MM-DD)")
             return None
 
-    def certificates(self, key: str, optional: bool = False) -> tuple[x509.Certificate, ...]:
+    def certificates(
+        self, key: str, optional: bool = False, *, anchors: bool = True
+    ) -> tuple[x509.Certificate, ...]:
         return tuple(
             certificate
             for index, pem in enumerate(self.texts(key, r"(?s:.+)", optional))
-            if (certificate := self._certificate(f"{key}[{index}]", pem)) is not None
+            if (certificate := self._certificate(f"{key}[{index}]", pem, anchor=anchors)) is not None
         )
 
-    def _certificate(self, key: str, pem: str) -> x509.Certificate | None:
+    def _certificate(self, key: str, pem: str, *, anchor: bool) -> x509.Certificate | None:
         try:
             (certificate,) = x509.load_pem_x509_certificates(pem.encode("utf-8"))
         except ValueError:
             self.problem(key, "not one PEM certificate")
             return None
-        if what := chains.anchor_problem(certificate):
+        if anchor and (what := chains.anchor_problem(certificate)):
             self.problem(key, what)
         return certificate
 

@@ -124,10 +124,11 @@ class Requests:
         now = self._clock()
         client_id = self.client_id(wallet)
         metadata: dict[str, Any] = {
-            "client_name": " · ".join(client_names.values()),
-            **{f"client_name#{lang}": name for lang, name in client_names.items()},
-            "vp_formats_supported": {format: _VP_FORMATS[format] for format in wallet.speaks},
+            "vp_formats_supported": {format: _VP_FORMATS[format] for format in wallet.speaks}
         }
+        if wallet.portal_name:
+            metadata["client_name"] = " · ".join(client_names.values())
+            metadata |= {f"client_name#{lang}": name for lang, name in client_names.items()}
         if wallet.encrypts:
             metadata["jwks"] = {"keys": [public_encryption_jwk(ask, secret)]}
             metadata["encrypted_response_enc_values_supported"] = list(ENC_VALUES)

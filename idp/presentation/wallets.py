@@ -46,6 +46,8 @@ class WalletProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
     session_transcript: which reading of an mdoc's transcript its device signatures cover: that of OpenID4VP 1.0
         (`openid4vp-1.0`), the same without the thumbprint of the encryption key (`no-thumbprint`), or that of
         ISO/IEC 18013-7:2024, Annex B (`iso-18013-7`).
+    portal_name: tell it the portal's name as `client_name` (RFC 7591, section 2.2), which OpenID4VP does not
+        define; a wallet that takes nothing it does not know is not told.
     sd_jwt_types: the `typ` of its SD-JWT VCs; `vc+sd-jwt` is that of drafts before -06.
     """
 
@@ -58,6 +60,7 @@ class WalletProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
     client_id_prefix: Literal["x509_hash", "x509_san_dns"] = "x509_hash"
     request_uri_method: Literal["get", "post"] = "get"
     response_mode: Literal["direct_post.jwt", "direct_post"] = "direct_post.jwt"
+    portal_name: bool = True
     session_transcript: Literal["openid4vp-1.0", "no-thumbprint", "iso-18013-7"] = "openid4vp-1.0"
     sd_jwt_types: tuple[Literal["dc+sd-jwt", "vc+sd-jwt"], ...] = ("dc+sd-jwt",)
 

@@ -337,6 +337,40 @@ def test_a_mission_issues_from_its_first_to_its_last_day_in_seoul(authority: Aut
     assert refuse(trust, authority.signer, now=end) is Reason.ISSUER_NOT_ACTIVE
 
 
+# Pinned signers
+
+
+def test_a_pinned_signer_needs_no_path(authority: Authority) -> None:
+    trust = registry(authority.mission(issuer_anchors=(), pinned_signers=(authority.signer,)))
+    assert believe(trust, authority.signer).mission is trust.missions["LAX"]
+    stranger = Authority()
+    assert refuse(trust, stranger.signer) is Reason.ISSUER_UNTRUSTED
+    assert refuse(trust, authority.signer, authority.ca) is Reason.ISSUER_CERTIFICATE
+
+
+def test_a_pinned_signer_may_be_certified_by_itself_and_for_anything(authority: Authority) -> None:
+    trust = registry(authority.mission(issuer_anchors=(), pinned_signers=(authority.ca,)))
+    assert believe(trust, authority.ca).mission.code == "LAX"
+    assert refuse(trust, authority.signer) is Reason.ISSUER_UNTRUSTED
+
+
+def test_a_pinned_signer_is_believed_while_it_is_valid_and_its_mission_issues(authority: Authority) -> None:
+    trust = registry(authority.mission(issuer_anchors=(), pinned_signers=(authority.signer,)))
+    end = int(authority.signer.not_valid_after_utc.timestamp())
+    assert refuse(trust, authority.signer, now=end + 1) is Reason.ISSUER_CERTIFICATE
+    closed = replace(trust.missions["LAX"], active_until=date(2025, 1, 1))
+    assert refuse(registry(closed), authority.signer) is Reason.ISSUER_NOT_ACTIVE
+
+
+def test_a_pinned_signer_is_pinned_for_the_types_of_its_mission(authority: Authority) -> None:
+    licence = credential_type(id="licence", formats={"dc+sd-jwt": sd_jwt_format(names=frozenset({"urn:l"}))})
+    mission = authority.mission(issuer_anchors=(), pinned_signers=(authority.signer,))
+    trust = registry(mission, types=[credential_type(), licence])
+    with pytest.raises(CredentialRejected) as refusal:
+        trust.issuer_for_chain("licence", "dc+sd-jwt", (der(authority.signer),), NOW)
+    assert refusal.value.reason is Reason.ISSUER_UNTRUSTED
+
+
 # Status signers
 
 
@@ -511,11 +545,12 @@ LEAF = Authority().signer
         ({"active_from": datetime(2024, 7, 3, tzinfo=UTC)}, "active_from: not a day"),
         ({"active_from": 20240703}, "active_from: not a day"),
         ({"active_until": date(2024, 7, 2)}, "active_until: before active_from"),
-        ({"issuer_certificates": []}, "issuer_certificates: missing, and no issuer_dids instead"),
+        ({"issuer_certificates": []}, "issuer_certificates: missing, and neither pinned_signers nor"),
         ({"issuer_dids": ["omn:1"]}, "issuer_dids: an item is not a text of the form did:"),
         ({"issuer_certificates": ["PEM"]}, "issuer_certificates[0]: not one PEM certificate"),
         ({"issuer_certificates": [pem(CA) * 2]}, "issuer_certificates[0]: not one PEM certificate"),
         ({"issuer_certificates": [pem(CA), pem(LEAF)]}, "issuer_certificates[1]: has no basicConstraints"),
+        ({"pinned_signers": ["PEM"]}, "pinned_signers[0]: not one PEM certificate"),
         ({"status_certificates": [pem(LEAF)]}, "status_certificates[0]: has no basicConstraints"),
         ({"issuer_certificate": pem(CA)}, "issuer_certificate: unknown"),
     ],
