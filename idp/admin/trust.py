@@ -46,7 +46,7 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
         if problems := [
             f"credential_type ({kind.id}).person_key: not an element that a person is known by"
             for kind in registry.types.values()
-            if kind.person_key not in ELEMENT_LABELS
+            if kind.person_key is not None and kind.person_key not in ELEMENT_LABELS
         ]:
             raise TrustDocumentError(problems)
         for key, made in types.items():

@@ -67,7 +67,8 @@ class FormatTrust:
 class CredentialTypeTrust:
     """A type of credential that is accepted, in one or more formats.
 
-    trust_domain, person_key: the element that finds a person again, and within what it is unique.
+    trust_domain, person_key: the element that finds a person again, and within what it is unique. None: nothing in the
+        credential does, and everybody who shows one is somebody new.
     status_required: a credential without a status reference is refused.
     secure_authentication: acr `secure` when one of these sets is a subset of how the holder unlocks the credential.
     """
@@ -75,7 +76,7 @@ class CredentialTypeTrust:
     id: str
     name: Mapping[str, str]
     trust_domain: str
-    person_key: Path
+    person_key: Path | None
     formats: Mapping[str, FormatTrust]
     status_required: bool = True
     secure_authentication: tuple[frozenset[str], ...] = ()
@@ -314,7 +315,7 @@ def _credential_type(entry: _Entry) -> CredentialTypeTrust:
         id=entry.text("id", _TYPE_ID),
         name=entry.names("name"),
         trust_domain=entry.text("trust_domain", _IDENTIFIER),
-        person_key=_path(entry.text("person_key")),
+        person_key=_path(key) if (key := entry.text("person_key", default="")) else None,
         formats={
             format: _format(entry, format, inner) for format, inner in entry.tables("formats", _FORMATS)
         },
@@ -322,7 +323,7 @@ def _credential_type(entry: _Entry) -> CredentialTypeTrust:
         secure_authentication=entry.sets("secure_authentication"),
     )
     for format, looks in known.formats.items():
-        if known.person_key not in looks.paths:
+        if known.person_key is not None and known.person_key not in looks.paths:
             entry.problem(f"formats.{format}.elements", "lacks the person_key")
     entry.refuse_unknown()
     return known

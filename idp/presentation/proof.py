@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from idp import seal
 from idp.claims import CI, CI_DOMAIN, Path
 from idp.clock import iso, utc
 from idp.credentials import CredentialRejected, Reason, VerifiedCredential
@@ -42,9 +43,7 @@ def answered(verified: VerifiedCredential, alternative: Alternative, *, via: Via
         proof=Proof(
             credential_type=alternative.kind.id,
             claims=_only(verified.claims, alternative.asked),
-            person_keys=tuple(
-                _person_key(verified, alternative.kind, path) for path in alternative.person_keys
-            ),
+            person_keys=_person_keys(verified, alternative),
             evidence=evidence(verified, alternative.kind, now),
             valid_until=verified.expires_at,
         ),
@@ -59,6 +58,13 @@ def rejected(error: CredentialRejected) -> PresentationError:
         busy = "temporarily_unavailable"
         return PresentationError(error.reason.value, error.detail, error=busy, oauth_error=busy, status=503)
     return PresentationError(error.reason.value, error.detail)
+
+
+def _person_keys(verified: VerifiedCredential, alternative: Alternative) -> tuple[tuple[str, str, str], ...]:
+    """What finds the person again. Where nothing in the credential does, this presentation alone: somebody new."""
+    kind = alternative.kind
+    found = tuple(_person_key(verified, kind, path) for path in alternative.person_keys)
+    return found or ((kind.trust_domain, "presentation", seal.random_token()),)
 
 
 def _person_key(verified: VerifiedCredential, kind: CredentialTypeTrust, path: Path) -> tuple[str, str, str]:

@@ -86,7 +86,8 @@ def _alternative(
     kind: CredentialTypeTrust, looks: FormatTrust, wanted: Collection[RequestedClaim], with_ci: bool
 ) -> Alternative | None:
     """None where the credential lacks a required claim, or what would find its holder again."""
-    keys = dict.fromkeys([kind.person_key, *([claims.CI] if with_ci and claims.CI in looks.paths else [])])
+    own = [kind.person_key] if kind.person_key is not None else []
+    keys = dict.fromkeys([*own, *([claims.CI] if with_ci and claims.CI in looks.paths else [])])
     if claims.CI in keys and not with_ci:
         return None
     if not all(_has(looks, claim) for claim in wanted if claim.required):

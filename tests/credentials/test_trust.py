@@ -475,10 +475,11 @@ def test_documents_that_were_stored_as_json_are_read_alike() -> None:
 
 
 def test_what_may_be_left_out_has_a_safe_value() -> None:
-    bare = without(TYPE_DOCUMENT, "status_required", "secure_authentication")
+    bare = without(TYPE_DOCUMENT, "status_required", "secure_authentication", "person_key")
     bare["formats"] = {"dc+sd-jwt": without(SD_JWT, "authentication")}
     known = from_documents([bare], [without(MISSION_DOCUMENT, "status_certificates")]).types[TYPE_ID]
     assert (known.status_required, known.formats["dc+sd-jwt"].authentication) == (True, None)
+    assert known.person_key is None
     assert known.secure_authentication == ()
 
 
@@ -527,7 +528,7 @@ def test_a_credential_type_that_cannot_be_used_is_refused(change: dict[str, Any]
     assert len(found) <= 2
 
 
-@pytest.mark.parametrize("name", ["id", "name", "formats", "trust_domain", "person_key"])
+@pytest.mark.parametrize("name", ["id", "name", "formats", "trust_domain"])
 def test_a_credential_type_lacks_nothing(name: str) -> None:
     assert any(f".{name}: missing" in problem for problem in problems([without(TYPE_DOCUMENT, name)], []))
 
