@@ -15,6 +15,7 @@ import click
 from idp import clock, schema
 from idp.admin import portals as portal_admin
 from idp.admin import trust as trust_admin
+from idp.admin import wallets as wallet_admin
 from idp.app import bare_app
 from idp.cli.deployment import document_of, fail, keys_of
 from idp.models import db
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 @click.option("--issuer", help="Conformance: the https origin at which the suite finds the provider.")
 @click.option("--suite", help="Conformance: the address of the suite's tests, alias included.")
 @click.option("--suite-ca", type=click.Path(path_type=Path, exists=True), help="Conformance: its CA, PEM.")
+@click.option(
+    "--suite-mdoc-signer",
+    type=click.Path(path_type=Path, exists=True),
+    help="Conformance: the certificate that its mdocs carry, PEM.",
+)
 @click.option("--listen", help="Conformance: the address to listen on.  [default: 127.0.0.1]")
 @click.option("--reset", is_flag=True, help="Forget what earlier runs left behind.")
 @click.option("--check", is_flag=True, help="Start, sign in once, stop; ends with 1 when that fails.")
@@ -72,7 +78,9 @@ def demo(
     if profile == "conformance":
         stage = _conformance_stage(directory, port, wishes, reset=reset)
     elif any(wishes.values()):
-        fail("--issuer, --suite, --suite-ca and --listen belong to --profile conformance.")
+        fail(
+            "--issuer, --suite, --suite-ca, --suite-mdoc-signer and --listen belong to --profile conformance."
+        )
     else:
         stage = host.Stage.prepare(
             directory or Path("var/demo"), port=8080 if port is None else port, reset=reset
@@ -84,6 +92,9 @@ def demo(
         with app.app_context():
             trust_admin.apply(document_of(stage.trust_file), now=clock.now())
             portal_admin.apply(document_of(stage.portals_file), now=clock.now())
+            wallet_admin.apply({"wallet": stage.wallets}, now=clock.now())
+            for wallet in stage.wallets:
+                wallet_admin.switch(wallet["id"], enabled=True, now=clock.now())
             keys_of(settings).ensure()
             db.engine.dispose()
 

@@ -68,6 +68,11 @@ class Stage:
         return self.prepared.portals_file
 
     @property
+    def wallets(self) -> list[dict[str, Any]]:
+        """The wallets that holders may use, all of them switched on."""
+        return self.prepared.wallets(self.settings["wallet.link"])
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The provider's settings, by name."""
         prepared = self.prepared

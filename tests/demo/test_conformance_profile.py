@@ -15,7 +15,9 @@ import httpx2
 import pytest
 
 from idp import portals
+from idp.demo import jose
 from idp.demo.check import Page, form_fields, required
+from idp.demo.conformance import holder, verifier
 from idp.settings import load
 
 SUITE = "https://suite.example/test/a/sinwon/"
@@ -31,6 +33,8 @@ PLANS = {
     "fapi2-security-profile-final-test-plan",
     "fapi2-message-signing-final-test-plan",
     "ekyc-test-plan-oidccore",
+    "oid4vp-1final-verifier-test-plan",
+    "oid4vp-1final-verifier-haip-test-plan",
 }
 
 
@@ -121,12 +125,35 @@ def test_every_plan_is_there_and_its_clients_are_registered(run: Run) -> None:
     registered = {portals.parse(portal).client_id for portal in document["portal"]}
     named: set[str] = set()
     for entry in run.index:
+        if entry["plan"].startswith("oid4vp"):
+            continue
         plan = run.plan(entry["file"].removesuffix(".json"))
         assert plan["server"]["discoveryUrl"].startswith(run.where["issuer"])
         named |= {
             value["client_id"] for value in plan.values() if isinstance(value, dict) and "client_id" in value
         }
-    assert named == registered
+    assert named | {"conformance-verifier"} == registered
+
+
+def test_the_suite_is_a_wallet_in_every_variant_and_a_holder_gets_to_it(run: Run) -> None:
+    plans = [entry for entry in run.index if entry["plan"].startswith("oid4vp")]
+    assert len(plans) == 10
+    for entry in plans:
+        plan = run.plan(entry["file"].removesuffix(".json"))
+        assert plan["credential"]["signing_jwk"]["x5c"]
+        assert "CERTIFICATE" in plan["client"]["request_object_trust_anchor_pem"]
+    with run.browser() as http:
+        http.follow_redirects = True
+        for variant in verifier.VARIANTS:
+            link = holder.begin(http, run.where["issuer"], CALLBACK, variant.wallet)
+            assert link.startswith(f"{SUITE}authorize?client_id={variant.client_id_prefix}%3A")
+            fetched = http.get(parse_qs(urlsplit(link).query)["request_uri"][0])
+            _, claims = jose.read_unverified(fetched.text)
+            assert claims["response_mode"] == variant.response_mode
+            assert "client_name" not in claims["client_metadata"]
+            (credential,) = claims["dcql_query"]["credentials"]
+            wanted = {"sd_jwt_vc": "dc+sd-jwt", "iso_mdl": "mso_mdoc"}[variant.credential_format]
+            assert credential["format"] == wanted
 
 
 def test_fapi_clients_are_held_to_the_profile(run: Run) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,10 @@ _CERTIFICATE_LIFE = timedelta(days=730)
 _RSA_BITS = 2048
 CLAIMS = ("name", "family_name", "given_name", "birthdate", "gender", "address")
 SCOPES = ("openid", "profile", "address", "kr_overseas", "kr_portrait", "offline_access")
+VERIFIER = "conformance-verifier"
+"""The portal at which a holder signs in whose wallet is the suite."""
+
+PID_CLAIMS = ("family_name", "given_name", "birthdate")
 _GRANTS = ("authorization_code", "refresh_token")
 _TEXTS: dict[str, dict[str, str]] = {
     "operator": {"ko": "OpenID 재단", "en": "OpenID Foundation"},
@@ -79,6 +83,9 @@ class Clients:
             "backchannel_logout_session_required": True,
         }
         self.backchannel = self._with_secret("conformance-backchannel", {**basic, **told})
+        self.verifier = self._with_secret(
+            VERIFIER, {**basic, "credential_types": ["conformance-pid"], "claims": _claims(PID_CLAIMS)}
+        )
         self.dpop = self._pair_with_key("conformance-dpop", {})
         self.signing = self._pair_with_key("conformance-signing", {"require_signed_request_object": True})
         self.mtls = (self._under_authority("conformance-mtls-1"), self._self_signed("conformance-mtls-2"))
@@ -86,7 +93,7 @@ class Clients:
     @property
     def all(self) -> tuple[Client, ...]:
         """Every client."""
-        standard = (self.first, self.second, self.post, self.backchannel)
+        standard = (self.first, self.second, self.post, self.backchannel, self.verifier)
         return (*standard, *self.dpop, *self.signing, *self.mtls)
 
     @property
@@ -101,7 +108,7 @@ class Clients:
 
     def portals_toml(self) -> str:
         """For `idp portals apply`."""
-        return "\n".join(line for client in self.all for line in _table("portal", client.registration))
+        return tables({"portal": [client.registration for client in self.all]})
 
     def _registration(self, client_id: str, particulars: Mapping[str, Any]) -> dict[str, Any]:
         callback = f"{self._alias_url}callback"
@@ -201,9 +208,13 @@ def _claims(names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{"name": name, "purpose": _PURPOSE, "required": True, "basis": "consent"} for name in names]
 
 
-def _table(name: str, members: Mapping[str, Any]) -> list[str]:
-    """One element of an array of tables, line by line."""
-    return [f"[[{name}]]", *(f"{key} = {toml(value)}" for key, value in members.items()), ""]
+def tables(document: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Arrays of tables as TOML."""
+    lines: list[str] = []
+    for name, entries in document.items():
+        for members in entries:
+            lines += [f"[[{name}]]", *(f"{key} = {toml(value)}" for key, value in members.items()), ""]
+    return "\n".join(lines)
 
 
 def toml(value: Any) -> str:

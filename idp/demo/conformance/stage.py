@@ -14,7 +14,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from idp.demo import host, pki, seeds, tls_front
-from idp.demo.conformance.clients import SCOPES, Clients, toml
+from idp.demo.conformance import verifier
+from idp.demo.conformance.clients import SCOPES, Clients, tables, toml
 from idp.demo.conformance.plans import Plan, all_plans
 
 WALLET_PATH = "/demo-wallet/"
@@ -28,7 +29,8 @@ class Wishes:
 
     `port` is that of the TLS front, on the address `listen`. `issuer` is where the suite finds it, an https origin;
     without one it is `https://localhost:<port>`. `suite` is the address of the suite's test instances, alias
-    included; `suite_ca` a PEM file with the authority of its certificate.
+    included; `suite_ca` a PEM file with the authority of its certificate. `suite_mdoc_signer` is a PEM file with the
+    certificate that its mdocs carry (`verifier`).
     """
 
     port: int = DEFAULT_PORT
@@ -36,6 +38,7 @@ class Wishes:
     issuer: str | None = None
     suite: str = DEFAULT_SUITE
     suite_ca: Path | None = None
+    suite_mdoc_signer: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,24 @@ class Stage(host.Stage):
         )
         alias_url = wishes.suite.rstrip("/") + "/"
         clients = Clients(directory / "clients", alias_url)
-        stage = cls(
-            prepared, own, guests, wishes.port, wishes, front_port, all_plans(issuer, alias_url, clients)
-        )
-        stage._write(clients)
+        pid = verifier.Issuer(directory / "clients", wishes.suite_mdoc_signer)
+        access_ca = prepared.access_ca.read_text("ascii")
+        plans = (*all_plans(issuer, alias_url, clients), *verifier.plans(alias_url, pid, access_ca))
+        stage = cls(prepared, own, guests, wishes.port, wishes, front_port, plans)
+        stage._write(clients, pid, alias_url)
         return stage
 
     @property
     def portals_file(self) -> Path:
         return self.prepared.directory / "conformance-portals.toml"
+
+    @property
+    def trust_file(self) -> Path:
+        return self.prepared.directory / "conformance-trust.toml"
+
+    @property
+    def wallets(self) -> list[dict[str, Any]]:
+        return [*super().wallets, *verifier.wallets(self.wishes.suite.rstrip("/") + "/")]
 
     @property
     def plans_directory(self) -> Path:
@@ -170,8 +182,12 @@ class Stage(host.Stage):
     def _path(self, name: str) -> Path:
         return self.prepared.directory / name
 
-    def _write(self, clients: Clients) -> None:
+    def _write(self, clients: Clients, pid: verifier.Issuer, alias_url: str) -> None:
         pki.write_private(self.portals_file, clients.portals_toml().encode())
+        trust = self.prepared.trust_file.read_text("utf-8") + "\n" + tables(pid.trust())
+        pki.write_private(self.trust_file, trust.encode())
+        callback = {"callback": f"{alias_url}callback"}
+        pki.write_private(self.plans_directory / "suite.json", _json(callback))
         self._path("client-authorities.pem").write_text(clients.authority_pem, "ascii")
         self._path("client-certificates.pem").write_text(clients.trusted_pem, "ascii")
         self._write_tls()

@@ -75,6 +75,12 @@ class Prepared:
         """The trust registry as applied at the provider."""
         return tomllib.loads(self.trust_file.read_text("utf-8"))
 
+    def wallets(self, link: str) -> list[dict[str, Any]]:
+        """The wallets as applied at the provider; the demo wallet is reached by `link`."""
+        values = {"issuer": self.issuer, "wallet_url": self.wallet_url, "wallet_link": link}
+        text = Template((_HERE / "wallets.toml").read_text("utf-8")).substitute(values)
+        return list(tomllib.loads(text)["wallet"])
+
     def portal_secret(self, client_id: str) -> str:
         """The client secret of a portal that has one."""
         return _portal_path(self.directory, client_id).with_suffix(".secret").read_text("ascii")
