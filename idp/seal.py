@@ -14,8 +14,8 @@ import hashlib
 import hmac
 import os
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as BinasciiError
+from binascii import a2b_base64, b2a_base64
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hpke
@@ -25,6 +25,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _NONCE_BYTES = 12
+# What base64url does not have becomes a character that base64 does not have either.
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+# By how many bytes the last group has: its last character, whose spare bits are zero.
+_LAST = (_ALPHABET, _ALPHABET[::16], _ALPHABET[::4])
 
 
 class CannotOpen(Exception):
@@ -33,16 +38,18 @@ class CannotOpen(Exception):
 
 def b64(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    standard = b2a_base64(data, newline=False).rstrip(b"=")
+    return standard.replace(b"+", b"-").replace(b"/", b"_").decode("ascii")
 
 
 def unb64(text: str) -> bytes:
     """Strict base64url without padding; raises ValueError for anything else, also for a second spelling."""
+    encoded = text.encode("ascii").translate(_FROM_URL)  # UnicodeEncodeError is a ValueError
     try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        data = a2b_base64(encoded + b"==="[: -len(encoded) % 4], strict_mode=True)
     except BinasciiError as error:
         raise ValueError("not base64url") from error
-    if b64(data) != text:
+    if encoded and encoded[-1] not in _LAST[len(data) % 3]:
         raise ValueError("not canonical base64url")
     return data
 

@@ -24,14 +24,9 @@ def loads(text: str | bytes, *, max_bytes: int = 1_048_576, max_depth: int = MAX
     if len(text) > max_bytes:
         raise ValueError("too large")
     _check_depth(text, max_depth)
-    value = json.loads(
-        text.decode("utf-8"),
-        object_pairs_hook=_unique,
-        parse_constant=_refuse_constant,
-        parse_int=_bounded_int,
-        parse_float=_finite_float,
-    )
-    _check_strings(value)
+    value = _DECODER.decode(text.decode("utf-8"))
+    if b"\\u" in text:
+        _check_strings(value)
     return value
 
 
@@ -80,6 +75,14 @@ def _finite_float(digits: str) -> float:
     if value in (float("inf"), float("-inf")):
         raise ValueError("number too large")
     return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_refuse_constant,
+    parse_int=_bounded_int,
+    parse_float=_finite_float,
+)
 
 
 def _check_strings(value: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from idp import clock as clocks
 from idp import seal
 from idp.admin.trust import TrustRegistry
 from idp.admin.wallets import WalletRegistry
 from idp.clock import Clock
-from idp.credentials.status import StatusLists
+from idp.credentials.status import StatusLists, StatusUnavailable, TokenType
 from idp.fetch import FetchError, GuardedClient
 from idp.keys import Keys
 from idp.login import Ask, AuthorizationRequest, Logins
@@ -51,7 +52,6 @@ from idp.settings import Settings
 from idp.store import Store, open_store
 from idp.subject import Subjects
 
-STATUS_LIST = "application/statuslist+jwt"
 JWKS = "application/jwk-set+json, application/json"
 
 
@@ -102,6 +102,14 @@ class House:
         self.store.close()
 
 
+def fetch_status_list(outside: GuardedClient, uri: str, token_type: TokenType) -> bytes:
+    """A Status List Token of the type that is asked for; another one is none (draft-ietf-oauth-status-list, 8.1)."""
+    fetched = outside.get(uri, accept=token_type.value)
+    if fetched.content_type != token_type.value:
+        raise StatusUnavailable("an answer of another content type")
+    return fetched.body
+
+
 def build(settings: Settings, clock: Clock = clocks.now) -> House:
     """The house, from its settings. Opens the Store; needs no application context."""
     kek = settings.secrets.key_encryption_key.reveal()
@@ -116,7 +124,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         max_bytes=settings.fetch.max_bytes,
     )
     status_lists = StatusLists(
-        lambda uri: outside.get(uri, accept=STATUS_LIST).body, fetch_errors=(FetchError,)
+        partial(fetch_status_list, outside), fetch_errors=(FetchError, StatusUnavailable)
     )
     trust = TrustRegistry(clock)
     wallets = WalletRegistry(default_profile(settings), clock)

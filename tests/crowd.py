@@ -236,7 +236,7 @@ class Holder:
         match = dcql.match(
             asked.query,
             claims=credential.claims,
-            vct=credential.vct,
+            type_name=credential.vct,
             authority_key_ids=credential.authority_key_ids,
         )
         assert match is not None

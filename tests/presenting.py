@@ -102,7 +102,7 @@ class Answer:
         match = dcql.match(
             dcql.read(self.request["dcql_query"]),
             claims=self.credential.claims,
-            vct=self.credential.vct,
+            type_name=self.credential.vct,
             authority_key_ids=self.credential.authority_key_ids,
         )
         assert match is not None

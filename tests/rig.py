@@ -462,6 +462,7 @@ def started(
                 "wallet.link": prepared.wallet_link,
                 "fetch.allow": [here, *allow],
                 "holder.logins_per_minute_per_ip": 100_000,
+                "holder.with_ci": True,
                 **(overrides or {}),
             },
         )

@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from idp.credentials.status import StatusUnavailable, TokenType
 from idp.fetch import FetchError, FetchFailed, FetchRefused, GuardedClient, Rules
+from idp.wiring import fetch_status_list
 from tests.waiting import eventually
 
 MAX_BYTES = 10_000
@@ -706,3 +708,26 @@ def test_a_post_to_somebody_slow_ends(site: Site, origin: str) -> None:
 
 def void(_value: object) -> None:
     """For a callable that returns nothing."""
+
+
+# Status lists
+
+
+@pytest.mark.parametrize("token_type", TokenType)
+def test_a_status_list_is_asked_for_as_the_type_that_is_needed(
+    guarded: GuardedClient, site: Site, origin: str, token_type: TokenType
+) -> None:
+    site.answer = answer(b"token", Content_Type=token_type.value)
+    assert fetch_status_list(guarded, f"{origin}/lists/1", token_type) == b"token"
+    assert site.sent("Accept") == [token_type.value]
+
+
+@pytest.mark.parametrize("token_type", TokenType)
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "", *TokenType])
+def test_a_status_list_of_another_type_is_none(
+    guarded: GuardedClient, site: Site, origin: str, token_type: TokenType, content_type: str
+) -> None:
+    site.answer = answer(b"token", Content_Type=content_type)
+    if content_type != token_type:
+        with pytest.raises(StatusUnavailable):
+            fetch_status_list(guarded, f"{origin}/lists/1", token_type)

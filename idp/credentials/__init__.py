@@ -8,8 +8,10 @@ registry as a value, a status lookup and the time go in. That makes it the part 
 
 - `verdict`    what can be said: Reason, CredentialRejected, VerifiedCredential
 - `sd_jwt_vc`  SD-JWT VC (draft-13); `sd_jwt` below it is RFC 9901, `jose` strict JSON and JWS
+- `mdoc`       ISO/IEC 18013-5 mdocs; `mso` below it is what the issuer signed, `cose` COSE_Sign1, `cbor` strict CBOR
+- `ecdsa`      the signatures of both
 - `trust`      credential types and missions; `chains` below it is RFC 5280
-- `status`     Token Status Lists (draft-20), JWT
+- `status`     Token Status Lists (draft-20), JWT and CWT
 - `schema`     what each claim may look like
 
 Left out: what was asked for (DCQL is `openid4vp`'s), what a portal may get (`idp.claims`), fetching (`idp.fetch`).
@@ -21,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from idp.credentials import sd_jwt_vc
+from idp.credentials import mdoc, sd_jwt_vc
 from idp.credentials.status import StatusLists, StatusLookup, StatusUnavailable
 from idp.credentials.trust import CredentialTypeTrust, Mission, TrustDocumentError, TrustSnapshot
 from idp.credentials.verdict import CredentialRejected, Expected, Reason, StatusEvidence, VerifiedCredential
@@ -53,7 +55,7 @@ class FormatVerifier(Protocol):
     ) -> VerifiedCredential: ...
 
 
-FORMATS: Mapping[str, FormatVerifier] = {sd_jwt_vc.FORMAT: sd_jwt_vc.verify}
+FORMATS: Mapping[str, FormatVerifier] = {sd_jwt_vc.FORMAT: sd_jwt_vc.verify, mdoc.FORMAT: mdoc.verify}
 
 
 def verify(

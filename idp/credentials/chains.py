@@ -18,6 +18,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.x509 import ExtensionNotFound
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
+from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -27,7 +28,8 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from idp.credentials import jose
+from idp.credentials import ecdsa
+from idp.credentials.jose import MAX_X5C
 from idp.credentials.verdict import CredentialRejected, Reason
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -59,12 +61,18 @@ class TrustedLeaf:
     """A leaf whose path was validated: its key, the anchor it leads to, and when the whole path is valid.
 
     not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
+    own_not_before, own_not_after: of the leaf alone.
+    country, region: C and ST of its subject; None where there is none, empty where there are several.
     """
 
-    key: jose.PublicKey
+    key: ecdsa.PublicKey
     anchor: x509.Certificate
     not_before: int
     not_after: int
+    own_not_before: int
+    own_not_after: int
+    country: str | None
+    region: str | None
 
 
 def validate(
@@ -85,31 +93,47 @@ def validate(
         _check_validity(certificate, now)
     _check_leaf(leaf, accepted_ekus)
     anchor = _path(leaf, intermediates, _candidates(certificates[-1], anchors), now)
-    key = _key(leaf)
     path = [*certificates, anchor]
-    return TrustedLeaf(
-        key,
+    return _trusted(
+        leaf,
         anchor,
-        max(_seconds(c.not_valid_before_utc) for c in path),
-        min(_seconds(c.not_valid_after_utc) for c in path),
+        not_before=max(_seconds(one.not_valid_before_utc) for one in path),
+        not_after=min(_seconds(one.not_valid_after_utc) for one in path),
     )
 
 
-def pinned_key(der: bytes, now: int) -> jose.PublicKey:
-    """The key of a certificate that is believed by itself, if it is valid at `now`.
+def pinned(der: bytes, now: int) -> TrustedLeaf:
+    """A certificate that is believed by itself and is its own anchor, if it is valid at `now`.
 
     Raises CredentialRejected: ISSUER_CERTIFICATE, ALGORITHM.
     """
     certificate = _parse(der)
     _check_validity(certificate, now)
-    return _key(certificate)
+    return _trusted(
+        certificate,
+        certificate,
+        not_before=_seconds(certificate.not_valid_before_utc),
+        not_after=_seconds(certificate.not_valid_after_utc),
+    )
 
 
-def _key(leaf: x509.Certificate) -> jose.PublicKey:
+def _trusted(
+    leaf: x509.Certificate, anchor: x509.Certificate, *, not_before: int, not_after: int
+) -> TrustedLeaf:
     try:
-        return jose.certificate_key(leaf)
+        key = ecdsa.certificate_key(leaf)
     except ValueError:
         raise CredentialRejected(Reason.ALGORITHM, "the leaf's key is not one we accept") from None
+    return TrustedLeaf(
+        key=key,
+        anchor=anchor,
+        not_before=not_before,
+        not_after=not_after,
+        own_not_before=_seconds(leaf.not_valid_before_utc),
+        own_not_after=_seconds(leaf.not_valid_after_utc),
+        country=_named(leaf, NameOID.COUNTRY_NAME),
+        region=_named(leaf, NameOID.STATE_OR_PROVINCE_NAME),
+    )
 
 
 def anchor_problem(certificate: x509.Certificate) -> str | None:
@@ -186,7 +210,7 @@ def _path(
         PolicyBuilder()
         .store(Store(anchors))
         .time(datetime.fromtimestamp(now, UTC))
-        .max_chain_depth(jose.MAX_X5C)
+        .max_chain_depth(MAX_X5C)
         .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
         .build_client_verifier()
     )
@@ -223,6 +247,13 @@ _CA_POLICY = (
     .require_present(x509.BasicConstraints, Criticality.CRITICAL, _demand(_is_ca, "not a CA"))
     .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _demand(_signs_certificates, "no keyCertSign"))
 )
+
+
+def _named(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str | None:
+    found = [str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(oid)]
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else ""
 
 
 def _seconds(moment: datetime) -> int:

@@ -13,7 +13,7 @@ Source: the claims of the mobile ID family as SD-JWT VC (`docs/claims.md`); RFC 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -125,7 +125,7 @@ class Members:
 _COUNTRY = Text(3, r"[A-Z]{2,3}")
 _NAME = Text(200)
 # An image in a page is a data: URL of one of these three; an SVG is a document and may run.
-_PICTURE = Text(400_000, r"data:image/(?:jpeg|png|webp);base64,[A-Za-z0-9+/]+={0,2}")
+PICTURE = Text(400_000, r"data:image/(?:jpeg|png|webp);base64,[A-Za-z0-9+/]+={0,2}")
 
 ELEMENTS: Mapping[str, Rule] = {
     "name": _NAME,
@@ -148,7 +148,7 @@ ELEMENTS: Mapping[str, Rule] = {
             "expiry_date": Day(),
         }
     ),
-    "picture": _PICTURE,
+    "picture": PICTURE,
     "kr_ci": Text(88, r"[A-Za-z0-9+/]{86}(?:==|[A-Za-z0-9+/]{2})"),
     "license_number": Text(64),
     "civil_servant_number": Text(64),
@@ -156,13 +156,24 @@ ELEMENTS: Mapping[str, Rule] = {
 }
 
 
+_RULES: Mapping[Path, Rule] = {
+    path: inner
+    for name, rule in ELEMENTS.items()
+    for path, inner in (
+        [((name, member), row) for member, row in rule.rows.items()]
+        if isinstance(rule, Members)
+        else [((name,), rule)]
+    )
+}
+
+
 def element_paths() -> frozenset[Path]:
     """Every element of the table."""
-    return frozenset(
-        path
-        for name, rule in ELEMENTS.items()
-        for path in ([(name, member) for member in rule.rows] if isinstance(rule, Members) else [(name,)])
-    )
+    return frozenset(_RULES)
+
+
+def _as_it_is(value: Any, _rule: Rule) -> Any:
+    return value
 
 
 _MISSING = object()
@@ -170,11 +181,17 @@ _AUTHENTICATION = ListOf(Text(32, r"[a-z0-9_-]+"), 16)
 
 
 def disclosed(
-    shown: Mapping[str, Any], paths: Mapping[Path, Path], *, mission_code: str, today: date
+    shown: Mapping[str, Any],
+    paths: Mapping[Path, Path],
+    *,
+    mission_code: str,
+    today: date,
+    in_json: Callable[[Any, Rule], Any] = _as_it_is,
 ) -> dict[str, Any]:
     """What a credential shows, each element where `ELEMENTS` has it and of its shape; what is not shown is left out.
 
     paths: where each element stands in the credential, by where it stands here. mission_code: of whoever signed.
+    in_json: of a format with other kinds of values than JSON's: the value as JSON, for the rule that will read it.
 
     Raises CredentialRejected: CLAIM_INVALID, MISSION_MISMATCH.
     """
@@ -183,10 +200,11 @@ def disclosed(
         value = _at(shown, path)
         if value is _MISSING:
             continue
+        *outer, last = element
         inner = found
-        for step in element[:-1]:
+        for step in outer:
             inner = inner.setdefault(step, {})
-        inner[element[-1]] = value
+        inner[last] = in_json(value, _RULES[element])
     claims = {name: _read(ELEMENTS[name], name, value, today) for name, value in found.items()}
     if claims.get("issuing_mission", {}).get("code", mission_code) != mission_code:
         raise CredentialRejected(
@@ -206,11 +224,11 @@ def authentication(shown: Mapping[str, Any], path: Path | None, today: date) -> 
 
 def _at(shown: Any, path: Path) -> Any:
     for depth, step in enumerate(path):
-        if not isinstance(shown, Mapping):
+        if type(shown) is not dict and not isinstance(shown, Mapping):
             raise CredentialRejected(Reason.CLAIM_INVALID, ".".join(path[:depth]))
-        if step not in shown:
-            return _MISSING
-        shown = shown[step]
+        shown = shown.get(step, _MISSING)
+        if shown is _MISSING:
+            break
     return shown
 
 

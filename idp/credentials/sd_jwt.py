@@ -233,7 +233,11 @@ def _value(value: Any, walk: _Walk, depth: int) -> Any:
 def _object(signed: dict[str, Any], walk: _Walk, depth: int) -> dict[str, Any]:
     if "..." in signed or "_sd_alg" in signed:
         raise CredentialRejected(Reason.MALFORMED, "a reserved name outside its place")
-    result = {name: _member(name, value, walk, depth) for name, value in signed.items() if name != "_sd"}
+    result = {
+        name: _member(name, value, walk, depth) if isinstance(value, dict | list) else value
+        for name, value in signed.items()
+        if name != "_sd"
+    }
     digests = signed.get("_sd", [])
     if not isinstance(digests, list):
         raise CredentialRejected(Reason.MALFORMED, "_sd is not an array")
@@ -247,7 +251,8 @@ def _object(signed: dict[str, Any], walk: _Walk, depth: int) -> dict[str, Any]:
             raise CredentialRejected(Reason.DISCLOSURE_FORBIDDEN, "a claim that must not be disclosable")
         if disclosure.name in result:
             raise CredentialRejected(Reason.DISCLOSURE_COLLISION, "a claim of this name stands there already")
-        result[disclosure.name] = _value(disclosure.value, walk, depth + 1)
+        value = disclosure.value
+        result[disclosure.name] = _value(value, walk, depth + 1) if isinstance(value, dict | list) else value
     return result
 
 

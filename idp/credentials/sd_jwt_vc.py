@@ -14,13 +14,12 @@ from types import MappingProxyType
 from typing import Any
 
 from idp.credentials import jose, schema, sd_jwt
-from idp.credentials.status import StatusLookup
-from idp.credentials.trust import CredentialTypeTrust, FormatTrust, Mission, TrustSnapshot, seoul_day
-from idp.credentials.verdict import CredentialRejected, Expected, Reason, StatusEvidence, VerifiedCredential
+from idp.credentials.status import StatusLookup, TokenType, status_evidence
+from idp.credentials.trust import CredentialTypeTrust, FormatTrust, TrustSnapshot, seoul_day
+from idp.credentials.verdict import CredentialRejected, Expected, Reason, VerifiedCredential
 
 FORMAT = "dc+sd-jwt"
 UNDISCLOSABLE = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"})
-_MAX_URI_CHARS = 2048
 
 
 def verify(
@@ -49,7 +48,9 @@ def verify(
     today = seoul_day(now)
     claims = schema.disclosed(payload, looks.paths, mission_code=issuer.mission.code, today=today)
     authentication = schema.authentication(payload, looks.authentication, today)
-    evidence = _status(payload, known, issuer.mission, expected, status=status, now=now)
+    evidence = status_evidence(
+        payload, known, issuer.mission, expected, token_type=TokenType.JWT, status=status, now=now
+    )
     return VerifiedCredential(
         format=FORMAT,
         type_id=known.id,
@@ -77,36 +78,3 @@ def _accepted_type(
     if known.id not in expected.accepted_types:
         raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "not a type that was asked for")
     return known, looks
-
-
-def _status(
-    payload: Mapping[str, Any],
-    known: CredentialTypeTrust,
-    mission: Mission,
-    expected: Expected,
-    *,
-    status: StatusLookup,
-    now: int,
-) -> StatusEvidence | None:
-    if "status" not in payload:
-        if known.status_required:
-            raise CredentialRejected(Reason.STATUS_MISSING, "this type requires a status")
-        return None
-    uri, idx = _status_reference(payload["status"])
-    return status.lookup(uri, idx, mission, now, fail_closed=expected.status_fail_closed)
-
-
-def _status_reference(status: Any) -> tuple[str, int]:
-    """uri and idx of `status.status_list` (draft-ietf-oauth-status-list, section 6.2).
-
-    A status by a mechanism we do not know is one we cannot check, so it is refused like a malformed one.
-    """
-    reference = status.get("status_list") if isinstance(status, dict) else None
-    if not isinstance(reference, dict):
-        raise CredentialRejected(Reason.STATUS_INVALID, "no status_list in status")
-    uri, idx = reference.get("uri"), reference.get("idx")
-    if not isinstance(uri, str) or len(uri) > _MAX_URI_CHARS or not uri.startswith(("https://", "http://")):
-        raise CredentialRejected(Reason.STATUS_INVALID, "uri is not a web address")
-    if isinstance(idx, bool) or not isinstance(idx, int) or idx < 0:
-        raise CredentialRejected(Reason.STATUS_INVALID, "idx is not an index")
-    return uri, idx

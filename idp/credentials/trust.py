@@ -25,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from idp.credentials import chains, jose, schema
+from idp.credentials import chains, ecdsa, schema
 from idp.credentials.chains import TrustedLeaf
 from idp.credentials.schema import Path
 from idp.credentials.verdict import CredentialRejected, Reason
@@ -95,6 +95,7 @@ class Mission:
     pinned_signers: document signers that are believed by themselves, whoever certified them and for whatever; for
         authorities that have no CA yet, and test beds.
     status_anchors: for its status lists; empty means its issuer_anchors. status_ekus: as `issuer_ekus`.
+    status_authority: a digest of those anchors. Who keeps a list keeps it under this name.
     """
 
     code: str
@@ -108,6 +109,18 @@ class Mission:
     status_ekus: frozenset[str] = frozenset()
     issuer_dids: frozenset[str] = frozenset()
     pinned_signers: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    status_authority: bytes = field(default=b"", init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256()
+        for anchor in self.believed_for_status:
+            digest.update(_fingerprint(anchor))
+        object.__setattr__(self, "status_authority", digest.digest())
+
+    @property
+    def believed_for_status(self) -> tuple[x509.Certificate, ...]:
+        """The anchors of its status lists."""
+        return self.status_anchors or self.issuer_anchors
 
     def active_on(self, day: date) -> bool:
         """Whether it issues on this day (Asia/Seoul)."""
@@ -116,31 +129,35 @@ class Mission:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who signed a credential: the mission whose anchor its chain leads to, and the leaf's key."""
+    """Who signed a credential: the mission whose anchor its chain leads to, and the leaf."""
 
     mission: Mission
-    key: jose.PublicKey
+    leaf: TrustedLeaf
+
+    @property
+    def key(self) -> ecdsa.PublicKey:
+        return self.leaf.key
 
 
 class _ValidatedChains:
-    """The chains this snapshot has validated, the most recently used ones. Only accepted ones are kept."""
+    """Who signs under the chains that this snapshot has validated, the most recently used ones; only accepted ones."""
 
     def __init__(self) -> None:
-        self._leaves: OrderedDict[bytes, TrustedLeaf] = OrderedDict()
+        self._issuers: OrderedDict[bytes, Issuer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: bytes) -> TrustedLeaf | None:
+    def get(self, key: bytes) -> Issuer | None:
         with self._lock:
-            leaf = self._leaves.get(key)
-            if leaf is not None:
-                self._leaves.move_to_end(key)
-            return leaf
+            issuer = self._issuers.get(key)
+            if issuer is not None:
+                self._issuers.move_to_end(key)
+            return issuer
 
-    def put(self, key: bytes, leaf: TrustedLeaf) -> None:
+    def put(self, key: bytes, issuer: Issuer) -> None:
         with self._lock:
-            self._leaves[key] = leaf
-            while len(self._leaves) > _MAX_CACHED_CHAINS:
-                self._leaves.popitem(last=False)
+            self._issuers[key] = issuer
+            while len(self._issuers) > _MAX_CACHED_CHAINS:
+                self._issuers.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -174,24 +191,29 @@ class TrustSnapshot:
     def issuer_for_chain(self, type_id: str, format: str, chain: tuple[bytes, ...], now: int) -> Issuer:
         """The mission that vouches for this chain (x5c: DER, leaf first, without the anchor), active at `now`.
 
-        A signer that a mission has pinned needs no path: it is that certificate, byte by byte, and valid now. A path
-        that was validated is remembered for this snapshot; its times and the mission's days are looked at each time.
+        A signer that a mission has pinned needs no path: it is that certificate, byte by byte, and valid now. What was
+        validated is remembered for this snapshot; its times and the mission's days are looked at each time.
 
         Raises CredentialRejected: ISSUER_CERTIFICATE, ISSUER_UNTRUSTED, ISSUER_NOT_ACTIVE, ALGORITHM.
         """
-        if len(chain) == 1 and (pinned := self._pinned_signers.get((type_id, chain[0]))) is not None:
-            return Issuer(_active(pinned, now), chains.pinned_key(chain[0], now))
-        missions = self._missions_by_anchor.get(type_id, {})
         key = _chain_key(type_id, format, chain)
-        leaf = self._validated.get(key)
-        if leaf is None:
-            anchors = [anchor for mission in missions.values() for anchor in mission.issuer_anchors]
-            ekus = self.types[type_id].formats[format].issuer_ekus if missions else frozenset()
-            leaf = chains.validate(chain, anchors, ekus, now)
-            self._validated.put(key, leaf)
-        elif not leaf.not_before <= now <= leaf.not_after:
+        issuer = self._validated.get(key)
+        if issuer is None:
+            issuer = self._issuer(type_id, format, chain, now)
+            self._validated.put(key, issuer)
+        elif not issuer.leaf.not_before <= now <= issuer.leaf.not_after:
             raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
-        return Issuer(_active(missions[_fingerprint(leaf.anchor)], now), leaf.key)
+        _active(issuer.mission, now)
+        return issuer
+
+    def _issuer(self, type_id: str, format: str, chain: tuple[bytes, ...], now: int) -> Issuer:
+        if len(chain) == 1 and (mission := self._pinned_signers.get((type_id, chain[0]))) is not None:
+            return Issuer(mission, chains.pinned(chain[0], now))
+        missions = self._missions_by_anchor.get(type_id, {})
+        anchors = [anchor for mission in missions.values() for anchor in mission.issuer_anchors]
+        ekus = self.types[type_id].formats[format].issuer_ekus if missions else frozenset()
+        leaf = chains.validate(chain, anchors, ekus, now)
+        return Issuer(missions[_fingerprint(leaf.anchor)], leaf)
 
     @cached_property
     def _types_by_name(self) -> Mapping[tuple[str, str], CredentialTypeTrust]:
@@ -240,7 +262,7 @@ def status_signer(mission: Mission, chain: tuple[bytes, ...], now: int) -> Trust
 
     Spec: HAIP 1.0, section 6.1 (the list's signer is under the same authority as the credential's).
     """
-    return chains.validate(chain, mission.status_anchors or mission.issuer_anchors, mission.status_ekus, now)
+    return chains.validate(chain, mission.believed_for_status, mission.status_ekus, now)
 
 
 def seoul_day(now: int) -> date:

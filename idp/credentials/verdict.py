@@ -27,6 +27,8 @@ class Reason(StrEnum):
     HEADER_TYPE = "header_type"
     CRITICAL_HEADER = "critical_header"
     ALGORITHM = "algorithm"
+    VERSION = "version"
+    RESPONSE_STATUS = "response_status"
     # Who issued it, and what.
     TYPE_NOT_ACCEPTED = "type_not_accepted"
     ISSUER_CERTIFICATE = "issuer_certificate"
@@ -35,12 +37,16 @@ class Reason(StrEnum):
     ISSUER_SIGNATURE = "issuer_signature"
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
+    DOCTYPE = "doctype"
+    VALIDITY = "validity"
+    ISSUER_COUNTRY = "issuer_country"
     # What is disclosed.
     DISCLOSURE_MALFORMED = "disclosure_malformed"
     DISCLOSURE_DUPLICATE = "disclosure_duplicate"
     DISCLOSURE_UNREFERENCED = "disclosure_unreferenced"
     DISCLOSURE_COLLISION = "disclosure_collision"
     DISCLOSURE_FORBIDDEN = "disclosure_forbidden"
+    DIGEST = "digest"
     CLAIM_INVALID = "claim_invalid"
     MISSION_MISMATCH = "mission_mismatch"
     # Who shows it, to whom, in answer to what.
@@ -52,6 +58,9 @@ class Reason(StrEnum):
     KEY_BINDING_NONCE = "key_binding_nonce"
     KEY_BINDING_TIME = "key_binding_time"
     KEY_BINDING_HASH = "key_binding_hash"
+    DEVICE_MAC = "device_mac"
+    DEVICE_SIGNATURE = "device_signature"
+    DEVICE_ELEMENTS = "device_elements"
     # Whether it still holds. STATUS_UNKNOWN is "we could not ask": never "revoked", and never "fine".
     STATUS_MISSING = "status_missing"
     STATUS_INVALID = "status_invalid"

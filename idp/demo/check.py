@@ -172,11 +172,13 @@ def sign_in(
     fault: str = "",
     language: str = "ko",
     browser: Browser | None = None,
+    format: str = "",
 ) -> SignInResult:
     """Sign in at a portal on one device. `start_url` is the portal's own first page.
 
-    `persona` is an id of `personas`, `fault` a value of `wallet.Fault`. A browser that is handed in keeps
-    its cookies and stays open; the portal must not have it signed in already. Raises StepFailed.
+    `persona` is an id of `personas`, maybe with a colon and the id of a card, `fault` a value of `wallet.Fault`,
+    `format` the card's. A browser that is handed in keeps its cookies and stays open; the portal must not have it
+    signed in already. Raises StepFailed.
     """
     with nullcontext(browser) if browser else Browser(language) as window:
         page = window.open(start_url, "portal")
@@ -184,12 +186,17 @@ def sign_in(
         # A provider that knows the browser from a sign-in before may not send it to the wallet again.
         if not any(page.find(identifier) for identifier in ("consent", "result", "error-code")):
             page = window.follow(page, "wallet-link", "wallet")
-            page = _answer(window, page, persona, fault, "back from the wallet")
+            page = _answer(window, page, "back from the wallet", persona=persona, fault=fault, format=format)
         return _consent_and_read(window, page)
 
 
 def sign_in_across_devices(
-    start_url: str, persona: str = PERSONAS[0].id, *, fault: str = "", language: str = "ko"
+    start_url: str,
+    persona: str = PERSONAS[0].id,
+    *,
+    fault: str = "",
+    language: str = "ko",
+    format: str = "",
 ) -> SignInResult:
     """Sign in with the wallet on another device: scan the QR code, type the number. Raises StepFailed."""
     with Browser(language) as browser, Browser(language) as phone:
@@ -197,7 +204,9 @@ def sign_in_across_devices(
         page = browser.follow(page, "sign-in", "provider's sign-in page")
         scanned = required(page, "qr", "QR code").attributes.get("data-link", "")
         shown = phone.open(scanned, "wallet on the other device")
-        shown = _answer(phone, shown, persona, fault, "number on the other device")
+        shown = _answer(
+            phone, shown, "number on the other device", persona=persona, fault=fault, format=format
+        )
         digits = required(shown, "confirmation-number", "number on the other device").text
         page = browser.open(page.url, "sign-in page after the answer")
         number = re.sub(r"\D", "", digits)
@@ -218,7 +227,7 @@ def visit_counter(
         shown = phone.open(scanned, "code on the phone")
         shown = phone.submit(shown, "decide", "confirming the code", decision="confirm")
         shown = phone.follow(shown, "wallet-link", "wallet")
-        shown = _answer(phone, shown, persona, fault, "back from the wallet")
+        shown = _answer(phone, shown, "back from the wallet", persona=persona, fault=fault)
         if shown.find("consent"):
             phone.submit(shown, "consent", "consent")
         return _decided(desk, page.url)
@@ -243,11 +252,12 @@ def sign_out(browser: Browser, page: Page) -> Page:
     return browser.submit(page, "logout", "signing out")
 
 
-def _answer(browser: Browser, page: Page, persona: str, fault: str, step: str) -> Page:
+def _answer(browser: Browser, page: Page, step: str, **chosen: str) -> Page:
+    """Let the wallet show what is chosen: `persona`, `fault`, `format`."""
     refusal = page.find("refusal")
     if refusal:
         raise StepFailed("wallet", f"the wallet refuses the request: {refusal.text}")
-    page = browser.submit(page, "present", step, persona=persona, fault=fault, action="show")
+    page = browser.submit(page, "present", step, **chosen, action="show")
     outcome = page.find("outcome")
     if outcome:
         raise StepFailed("wallet", f"the wallet stopped at “{outcome.attributes.get('data-outcome')}”")

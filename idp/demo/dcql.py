@@ -1,7 +1,7 @@
 """A wallet's reading of DCQL, the Digital Credentials Query Language (OpenID4VP 1.0, sections 6 and 7).
 
-For one format, `dc+sd-jwt`, and one credential per person: credential sets are read, but a query that can
-only be satisfied by several credentials is not satisfiable here.
+For two formats, `dc+sd-jwt` and `mso_mdoc`, and one credential at a time: credential sets are read, but a query that
+can only be satisfied by several credentials is not satisfiable here.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 PathPointer = tuple[str | int | None, ...]
 ConcretePath = tuple[str | int, ...]
 
-FORMAT = "dc+sd-jwt"
+SD_JWT, MDOC = "dc+sd-jwt", "mso_mdoc"
 _ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ALWAYS_DISCLOSED = {"iss", "nbf", "exp", "cnf", "vct", "status", "iat"}
 
@@ -36,7 +36,7 @@ class CredentialQuery:
 
     id: str
     format: str
-    vct_values: frozenset[str]
+    names: frozenset[str]
     claims: tuple[ClaimQuery, ...]
     claim_sets: tuple[tuple[str, ...], ...]
     authority_key_ids: frozenset[str] | None
@@ -85,13 +85,21 @@ def read(document: object) -> Query:
 
 
 def match(
-    query: Query, *, claims: Mapping[str, Any], vct: str, authority_key_ids: frozenset[str]
+    query: Query,
+    *,
+    claims: Mapping[str, Any],
+    type_name: str,
+    authority_key_ids: frozenset[str],
+    format: str = SD_JWT,
 ) -> Match | None:
-    """What to present to satisfy the query with one credential; None when the credential will not do."""
+    """What to present to satisfy the query with one credential; None when the credential will not do.
+
+    `type_name` is its `vct` or docType.
+    """
     for credential in query.credentials:
         if any((credential.id,) not in alternatives for alternatives in query.options):
             continue
-        if credential.format != FORMAT or vct not in credential.vct_values:
+        if credential.format != format or type_name not in credential.names:
             continue
         accepted = credential.authority_key_ids
         if accepted is not None and not accepted & authority_key_ids:
@@ -148,10 +156,16 @@ def _read_credential(item: object) -> CredentialQuery:
     if not isinstance(credential_format, str):
         raise BadQuery("a credential has no format")
     meta = _object(table.get("meta"), "meta")
-    vct_values = _list(meta.get("vct_values"), "vct_values") if credential_format == FORMAT else []
+    names: list[Any] = []
+    if credential_format == SD_JWT:
+        names = _list(meta.get("vct_values"), "vct_values")
+    elif credential_format == MDOC:
+        names = [meta.get("doctype_value")]
+    if not all(isinstance(name, str) and name for name in names):
+        raise BadQuery("meta does not name a type")
     if table.get("require_cryptographic_holder_binding", True) is not True:
         raise BadQuery("this wallet always binds to the holder's key")
-    claims = tuple(_read_claim(claim) for claim in _optional_list(table, "claims"))
+    claims = tuple(_read_claim(claim, credential_format) for claim in _optional_list(table, "claims"))
     if len({claim.path for claim in claims}) != len(claims):
         raise BadQuery("a claim is asked for twice")
     claim_sets = tuple(tuple(_list(names, "a claim set")) for names in _optional_list(table, "claim_sets"))
@@ -161,11 +175,11 @@ def _read_credential(item: object) -> CredentialQuery:
     if claim_sets and None in ids:
         raise BadQuery("with claim_sets every claim needs an id")
     return CredentialQuery(
-        identifier, credential_format, frozenset(vct_values), claims, claim_sets, _authorities(table)
+        identifier, credential_format, frozenset(names), claims, claim_sets, _authorities(table)
     )
 
 
-def _read_claim(item: object) -> ClaimQuery:
+def _read_claim(item: object, credential_format: str) -> ClaimQuery:
     table = _object(item, "a claim")
     path = _list(table.get("path"), "path")
     for step in path:
@@ -173,7 +187,9 @@ def _read_claim(item: object) -> ClaimQuery:
             raise BadQuery("a path has a step that is neither text, number nor null")
         if isinstance(step, int) and step < 0:
             raise BadQuery("a path has a negative step")
-    if path[0] in _ALWAYS_DISCLOSED:
+    if credential_format == MDOC and not (len(path) == 2 and all(isinstance(step, str) for step in path)):
+        raise BadQuery("a path into an mdoc is not a namespace and an element")
+    if credential_format == SD_JWT and path[0] in _ALWAYS_DISCLOSED:
         raise BadQuery("a claim is asked for that is always disclosed")
     values = tuple(_list(table["values"], "values")) if "values" in table else None
     return ClaimQuery(tuple(path), table.get("id"), values)

@@ -88,6 +88,7 @@ class Stage:
             "wallet.private_key_file": str(prepared.request_signer_key),
             "wallet.link": prepared.wallet_link,
             "fetch.allow": [f"http://{HOST}:{self.guests_port}"],
+            "holder.with_ci": True,
             # Everybody on this machine has one address; a load measurement is many holders.
             "holder.logins_per_minute_per_ip": 100_000,
         }

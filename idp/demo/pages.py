@@ -45,6 +45,7 @@ def show(template: str, status: int = 200, **values: Any) -> Response:
         name_of=lambda names: texts.of(names, language),
         label=lambda name: texts.claim(name, language),
         place=lambda path: texts.place(path, language),
+        labels=lambda paths: list(dict.fromkeys(texts.place(path, language) for path in paths)),
         value=lambda name, shown: texts.value(name, shown, language),
         explain=lambda code: texts.error(code, language),
         explain_other=lambda code: texts.error(code, other_language),

@@ -38,7 +38,8 @@ class Behaviour(StrEnum):
 class Persona:
     """An invented holder. `birthdate` and the passport's dates are ISO 8601; `sex` is ISO 5218.
 
-    `secure` holders unlocked the wallet with PIN and face, the others with the PIN alone.
+    `secure` holders unlocked the wallet with PIN and face, the others with the PIN alone. `siblings` are the cards
+    they hold beside the overseas certificate, by the ids of their credential types.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Persona:
     secure: bool = True
     status: Status = Status.VALID
     behaviour: Behaviour = Behaviour.ANSWERS
+    siblings: tuple[str, ...] = ()
 
     @property
     def latin_name(self) -> str:
@@ -93,8 +95,16 @@ class Persona:
                 "expiry_date": "2033-05-16",
             },
             "picture": portrait(self.id),
+            "license_number": self._number("licence", "11-{:02}-{:06}-{:02}"),
+            "civil_servant_number": self._number("civil servant", "20{:02}-{:06}{:02}"),
+            "veteran_number": self._number("veteran", "{:02}-{:06}-{:02}"),
             "kr_ci": base64.b64encode(hashlib.sha512(f"ci:{self.id}".encode()).digest()).decode("ascii"),
         }
+
+    def _number(self, kind: str, form: str) -> str:
+        """A number of this person's, always the same; it follows no real scheme."""
+        seed = int.from_bytes(hashlib.sha256(f"{kind} {self.id}".encode()).digest()[:8], "big")
+        return form.format(seed % 25, seed // 25 % 1_000_000, seed // 25_000_000 % 100)
 
 
 def _age(birthdate: str) -> int:
@@ -115,12 +125,14 @@ PERSONAS: tuple[Persona, ...] = (
         "hong", "홍길동", "HONG", "GILDONG", "1985-03-14", 1, "LAX",
         "3243 Wilshire Blvd, Los Angeles, CA 90010, USA", "LAX-2024-0000017", "M000A0001",
         "유효, PIN과 얼굴 인증", "Valid, PIN and face",
+        siblings=("kr-driving-licence", "kr-resident"),
     ),
     Persona(
         "kim", "김영희", "KIM", "YOUNGHEE", "1992-11-02", 2, "AKL",
         "205 Queen Street, Auckland 1010, New Zealand", "AKL-2024-0000023", "M000A0002",
         "유효, PIN만 인증 (보안 수준이 낮음)", "Valid, PIN only (not enough for “secure”)",
         secure=False,
+        siblings=("kr-civil-servant",),
     ),
     Persona(
         "park", "박민수", "PARK", "MINSU", _fifteen_years_ago(), 1, "HAN",
@@ -131,11 +143,13 @@ PERSONAS: tuple[Persona, ...] = (
         "namgoong", "남궁민", "NAMGOONG", "MIN", "1979-07-30", 1, "BJS",
         "20 Dongfang East Road, Chaoyang, Beijing, China", "BJS-2024-0000044", "M000A0004",
         "두 글자 성씨", "Surname of two syllables",
+        siblings=("kr-veteran", "kr-driving-licence"),
     ),
     Persona(
         "choi", "최장", "CHOI", _LONG_GIVEN_NAME, "1968-12-25", 2, "BRU",
         "Chaussée de la Hulpe 175, 1170 Brussels, Belgium", "BRU-2024-0000052", "M000A0005",
         "영문 이름이 60자", "Given name of 60 Latin letters",
+        siblings=("kr-resident", "kr-civil-servant"),
     ),
     Persona(
         "lee", "이수진", "LEE", "SUJIN", "1990-06-18", 2, "SAO",

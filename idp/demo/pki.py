@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from idp.demo import jose
+
 # Before any credential that is dated back, so that an expired credential fails for its own date alone.
 _FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 _CA_LIFE = timedelta(days=3650)
@@ -92,13 +94,15 @@ def keep_ca(path: Path, common_name: str) -> Identity:
     return load(path)
 
 
-def keep_leaf(path: Path, common_name: str, ca: Identity, hosts: tuple[str, ...] = ()) -> Identity:
+def keep_leaf(
+    path: Path, common_name: str, ca: Identity, hosts: tuple[str, ...] = (), purpose: str | None = None
+) -> Identity:
     """The leaf kept at `path`; made anew when it is missing, soon over, or made for other `hosts`."""
     if path.with_suffix(".pem").exists():
         leaf = load(path)
         if _still_fits(leaf, ca, hosts):
             return leaf
-    save(path, make_leaf(common_name, ca, hosts))
+    save(path, make_leaf(common_name, ca, hosts, purpose))
     return load(path)
 
 
@@ -112,8 +116,13 @@ def make_ca(common_name: str) -> Identity:
     return Identity(builder.sign(key, hashes.SHA256()), key)
 
 
-def make_leaf(common_name: str, ca: Identity, hosts: tuple[str, ...] = ()) -> Identity:
-    """A P-256 signer under `ca`: `keyUsage` digitalSignature, critical; SAN only when hosts are named."""
+def make_leaf(
+    common_name: str, ca: Identity, hosts: tuple[str, ...] = (), purpose: str | None = None
+) -> Identity:
+    """A P-256 signer under `ca`: `keyUsage` digitalSignature, critical; SAN only when hosts are named.
+
+    `purpose`: the object identifier of an extended key usage, critical.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     end = min(datetime.now(UTC) + _LEAF_LIFE, ca.certificate.not_valid_after_utc)
     builder = _certificate(
@@ -121,10 +130,19 @@ def make_leaf(common_name: str, ca: Identity, hosts: tuple[str, ...] = ()) -> Id
     )
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(digital_signature=True), critical=True)
+    if purpose is not None:
+        usage = x509.ExtendedKeyUsage([x509.ObjectIdentifier(purpose)])
+        builder = builder.add_extension(usage, critical=True)
     if hosts:
         alternatives = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         builder = builder.add_extension(alternatives, critical=False)
     return Identity(builder.sign(ca.key, hashes.SHA256()), key)
+
+
+def authority_key_id(certificate: x509.Certificate) -> str:
+    """The `aki` of a DCQL `trusted_authorities` entry: base64url of the certificate's key identifier."""
+    extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    return jose.encode(extension.value.key_identifier or b"")
 
 
 def _certificate(

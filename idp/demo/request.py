@@ -34,6 +34,23 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+\Z")
 _FOREIGN = ("redirect_uri", "client_id_scheme", "scope", "presentation_definition", "transaction_data")
 
 
+@dataclass(frozen=True)
+class Dialect:
+    """How a wallet reads the specifications where wallets differ.
+
+    `encrypts`: answers by `direct_post.jwt`, else in clear. `transcript`: what an mdoc's device signs over, one of
+    `openid4vp-1.0`, `no-thumbprint` (of the verifier's key) and `iso-18013-7` (Annex B of its 2024 edition).
+    `sd_jwt_type`: the `typ` of its SD-JWT VCs.
+    """
+
+    encrypts: bool = True
+    transcript: str = "openid4vp-1.0"
+    sd_jwt_type: str = "dc+sd-jwt"
+
+
+HAIP = Dialect()
+
+
 class RequestRefused(Exception):
     """The wallet will not answer this request. `reason` is a short English phrase without foreign text."""
 
@@ -61,9 +78,10 @@ class Request:
     nonce: str
     state: str | None
     query: dcql.Query
-    encryption_key: dict[str, Any]
+    encryption_key: dict[str, Any] | None
     encryption: str
     client_metadata: dict[str, Any]
+    dialect: Dialect = HAIP
 
 
 def read_link(text: str) -> Link:
@@ -119,9 +137,14 @@ def fetch(link: Link, http: httpx2.Client) -> tuple[str, str | None]:
 
 
 def check(
-    unverified_object: str, link: Link, trusted: x509.Certificate, *, wallet_nonce: str | None = None
+    unverified_object: str,
+    link: Link,
+    trusted: x509.Certificate | None,
+    *,
+    wallet_nonce: str | None = None,
+    dialect: Dialect = HAIP,
 ) -> Request:
-    """Verify a request object. `trusted` is the CA under which verifiers may ask this wallet.
+    """Verify a request object. `trusted` is the CA under which verifiers may ask this wallet; None asks for no CA.
 
     Raises RequestRefused.
     """
@@ -131,12 +154,13 @@ def check(
         raise RequestRefused("the request object is no signed JWT") from error
     leaf = _check_signature(unverified_object, header, trusted)
     _check_client_id(claims, link, leaf)
-    _check_parameters(claims, wallet_nonce)
+    _check_parameters(claims, wallet_nonce, dialect)
     _check_times(claims)
     metadata = claims.get("client_metadata")
     if not isinstance(metadata, dict):
         raise RequestRefused("client_metadata is missing")
-    key, encryption = _check_metadata(metadata)
+    _check_formats(metadata)
+    key, encryption = _check_encryption(metadata) if dialect.encrypts else (None, "")
     try:
         query = dcql.read(claims.get("dcql_query"))
     except dcql.BadQuery as error:
@@ -151,11 +175,15 @@ def check(
         encryption_key=key,
         encryption=encryption,
         client_metadata=metadata,
+        dialect=dialect,
     )
 
 
 _WALLET_METADATA = {
-    "vp_formats_supported": {"dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]}},
+    "vp_formats_supported": {
+        "dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]},
+        "mso_mdoc": {"issuerauth_alg_values": [-7], "deviceauth_alg_values": [-7]},
+    },
     "client_id_prefixes_supported": ["x509_hash", "x509_san_dns"],
     "response_types_supported": ["vp_token"],
     "response_modes_supported": ["direct_post.jwt"],
@@ -165,7 +193,9 @@ _WALLET_METADATA = {
 }
 
 
-def _check_signature(token: str, header: dict[str, Any], trusted: x509.Certificate) -> x509.Certificate:
+def _check_signature(
+    token: str, header: dict[str, Any], trusted: x509.Certificate | None
+) -> x509.Certificate:
     if header.get("typ") != "oauth-authz-req+jwt":
         raise RequestRefused("typ is not oauth-authz-req+jwt")
     if header.get("alg") != "ES256":
@@ -193,13 +223,14 @@ def _read_chain(x5c: object) -> list[x509.Certificate]:
         raise RequestRefused("x5c holds no certificates") from error
 
 
-def _check_chain(chain: list[x509.Certificate], trusted: x509.Certificate) -> None:
+def _check_chain(chain: list[x509.Certificate], trusted: x509.Certificate | None) -> None:
     now = datetime.now(UTC)
     if chain[0].issuer == chain[0].subject:
         raise RequestRefused("the verifier's certificate is self-signed")
     if trusted in chain:
         raise RequestRefused("x5c carries the trust anchor")
-    for child, parent in zip(chain, [*chain[1:], trusted], strict=True):
+    parents = [*chain[1:], trusted] if trusted is not None else chain[1:]
+    for child, parent in zip(chain, parents, strict=False):
         if not child.not_valid_before_utc <= now <= child.not_valid_after_utc:
             raise RequestRefused("a certificate of the verifier is not valid today")
         try:
@@ -228,13 +259,13 @@ def _check_client_id(claims: dict[str, Any], link: Link, leaf: x509.Certificate)
         raise RequestRefused("client_id has a prefix this wallet does not know")
 
 
-def _check_parameters(claims: dict[str, Any], wallet_nonce: str | None) -> None:
+def _check_parameters(claims: dict[str, Any], wallet_nonce: str | None, dialect: Dialect) -> None:
     for name in _FOREIGN:
         if name in claims:
             raise RequestRefused(f"{name} has no place in this request")
     for name, value in (
         ("response_type", "vp_token"),
-        ("response_mode", "direct_post.jwt"),
+        ("response_mode", "direct_post.jwt" if dialect.encrypts else "direct_post"),
         ("aud", _SELF_ISSUED),
         ("wallet_nonce", wallet_nonce),
     ):
@@ -260,18 +291,27 @@ def _check_times(claims: dict[str, Any]) -> None:
         raise RequestRefused("the request is not valid yet")
 
 
-def _check_metadata(metadata: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _check_formats(metadata: dict[str, Any]) -> None:
+    """That what this wallet signs with is what the verifier takes."""
+    formats = metadata.get("vp_formats_supported")
+    if not isinstance(formats, dict) or not set(formats) & {"dc+sd-jwt", "mso_mdoc"}:
+        raise RequestRefused("vp_formats_supported names no format of this wallet's")
+    for name, members, algorithm in (
+        ("dc+sd-jwt", ("sd-jwt_alg_values", "kb-jwt_alg_values"), "ES256"),
+        ("mso_mdoc", ("issuerauth_alg_values", "deviceauth_alg_values"), -7),
+    ):
+        said = formats.get(name, {})
+        if not isinstance(said, dict) or any(
+            algorithm not in said.get(member, [algorithm]) for member in members
+        ):
+            raise RequestRefused("vp_formats_supported leaves out ES256")
+
+
+def _check_encryption(metadata: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The key to encrypt to, and the content encryption to use."""
     methods = metadata.get("encrypted_response_enc_values_supported")
     if not isinstance(methods, list) or not {"A128GCM", "A256GCM"} <= set(map(str, methods)):
         raise RequestRefused("A128GCM and A256GCM must both be supported")
-    formats = metadata.get("vp_formats_supported")
-    sd_jwt = formats.get("dc+sd-jwt") if isinstance(formats, dict) else None
-    if not isinstance(sd_jwt, dict):
-        raise RequestRefused("vp_formats_supported does not name dc+sd-jwt")
-    for name in ("sd-jwt_alg_values", "kb-jwt_alg_values"):
-        if "ES256" not in sd_jwt.get(name, ["ES256"]):
-            raise RequestRefused("vp_formats_supported leaves out ES256")
     keys = metadata.get("jwks", {}).get("keys") if isinstance(metadata.get("jwks"), dict) else None
     for key in keys if isinstance(keys, list) else []:
         if not isinstance(key, dict) or not isinstance(key.get("kid"), str) or "d" in key:

@@ -223,6 +223,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "goes_to": ("보내는 주소", "Sent to"),
     "certified": ("인증서로 확인됨", "confirmed by its certificate"),
     "asked_items": ("보여 줄 정보", "What you would show"),
+    "cards": ("가지고 있는 카드", "Cards"),
     "who": ("누구의 증명서를 보여 줄까요?", "Whose certificate?"),
     "fault": ("일부러 틀리기 (시험용)", "Make a mistake on purpose (for testing)"),
     "show": ("보이기", "Show"),
@@ -273,6 +274,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault_suspended": ("정지된 증명서", "Suspended certificate"),
     "fault_unreferenced_disclosure": ("근거 없는 공개 항목 추가", "Unreferenced disclosure"),
     "fault_repeated_disclosure": ("공개 항목 중복", "Repeated disclosure"),
+    "fault_wrong_transcript": ("잘못된 세션 기록 (mdoc)", "Wrong session transcript (mdoc)"),
+    "fault_wrong_doctype": ("다른 문서 종류 (mdoc)", "Another document type (mdoc)"),
+    "fault_altered_element": ("변조된 항목 (mdoc)", "Altered element (mdoc)"),
+    "fault_device_mac": ("서명 대신 MAC (mdoc)", "MAC instead of a signature (mdoc)"),
+    "format": ("형식 (시험용)", "Format (for testing)"),
+    "format_": ("지갑이 고름", "The wallet chooses"),
     "fault_unencrypted": ("암호화하지 않은 응답", "Unencrypted response"),
     "fault_no_answer": ("응답 없음", "No answer"),
 }
@@ -310,6 +317,27 @@ CLAIMS: dict[str, tuple[str, str]] = {
     "kr_ci": ("연계정보 (CI)", "Linking information (CI)"),
     "age_over_14": ("만 14세 이상", "14 or older"),
     "age_over_19": ("만 19세 이상", "19 or older"),
+    "license_number": ("운전면허번호", "Driving licence number"),
+    "civil_servant_number": ("공무원증 번호", "Civil servant number"),
+    "veteran_number": ("보훈번호", "Veteran number"),
+    "user_authentication": ("잠금 해제 방식", "How the card is unlocked"),
+    # as mdocs call them
+    "name_ko": ("이름", "Name"),
+    "birth_date": ("생년월일", "Date of birth"),
+    "nationality": ("국적", "Nationality"),
+    "resident_address": ("주소", "Address"),
+    "portrait": ("사진", "Photo"),
+    "document_number": ("운전면허번호", "Driving licence number"),
+    "ci": ("연계정보 (CI)", "Linking information (CI)"),
+    "mission_code": ("관할 공관 부호", "Mission code"),
+    "mission_name_ko": ("관할 공관 (한글)", "Mission (Korean)"),
+    "mission_name_en": ("관할 공관 (영문)", "Mission (English)"),
+    "travel_document_number": ("여권번호", "Passport number"),
+    "travel_document_type": ("여권 정보 · 종류", "Passport · Type"),
+    "travel_document_issuing_country": ("여권 정보 · 발급국", "Passport · Issuing country"),
+    "travel_document_issuing_authority": ("여권 정보 · 발급기관", "Passport · Issuing authority"),
+    "travel_document_issue_date": ("여권 정보 · 발급일", "Passport · Date of issue"),
+    "travel_document_expiry_date": ("여권 정보 · 기간만료일", "Passport · Date of expiry"),
     "age_equal_or_over.14": ("만 14세 이상", "14 or older"),
     "age_equal_or_over.19": ("만 19세 이상", "19 or older"),
 }
@@ -348,8 +376,11 @@ def claim(name: str, language: str) -> str:
 
 
 def place(path: Sequence[str | int | None], language: str) -> str:
-    """The label of a place in a credential: its own, or those of the steps that lead there."""
-    steps = [step for step in path if isinstance(step, str)]
+    """The label of a place in a credential: its own, or those of the steps that lead there.
+
+    A namespace of an mdoc, which is a name with dots, says nothing to people.
+    """
+    steps = [step for step in path if isinstance(step, str) and "." not in step]
     if ".".join(steps) in CLAIMS:
         return claim(".".join(steps), language)
     return " · ".join(claim(step, language) for step in steps)

@@ -8,15 +8,17 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from idp.demo import pages
+from idp.demo.authority import MDOC, SD_JWT
 from idp.demo.personas import Behaviour, Persona
 from idp.demo.request import Link, Request, RequestRefused, link_from, read_link
-from idp.demo.wallet import CannotAnswer, Fault, Outcome, Wallet
+from idp.demo.wallet import CannotAnswer, Choice, Fault, Outcome, Wallet
 
 TICKET_LIFE_S = 1_800
 MAX_TICKETS = 5_000
@@ -52,14 +54,14 @@ def blueprint(wallet: Wallet) -> Blueprint:
 
     @doors.get("/")
     def home() -> Response:
-        return pages.show("wallet.html", personas=_listed(wallet), refusal=None)
+        return pages.show("wallet.html", **_home(wallet), refusal=None)
 
     @doors.post("/scan")
     def scan() -> Response:
         try:
             link = read_link(request.form.get("link", ""))
         except RequestRefused as refusal:
-            return pages.show("wallet.html", 400, personas=_listed(wallet), refusal=refusal)
+            return pages.show("wallet.html", 400, **_home(wallet), refusal=refusal)
         return redirect(f"{url_for('.look')}?{urlencode(_query(link))}", 303)
 
     @doors.get("/open")
@@ -73,16 +75,17 @@ def blueprint(wallet: Wallet) -> Blueprint:
             asked=asked,
             ticket=waiting.put(asked),
             service=_service(asked),
-            personas=_listed(wallet),
-            preview={persona.id: wallet.preview(persona, asked) for persona in _listed(wallet)},
-            able={persona.id: wallet.can_answer(persona, asked) for persona in _listed(wallet)},
+            offers=[(persona, _by_card(wallet.choices(persona, asked))) for persona in _listed(wallet)],
+            name_of_card=wallet.name_of,
             faults=list(Fault),
+            formats=["", SD_JWT, MDOC],
         )
 
     @doors.post("/open")
     def answer() -> Response:
         asked = waiting.take(request.form.get("ticket", ""))
-        persona = wallet.personas.get(request.form.get("persona", ""))
+        chosen, _, card = request.form.get("persona", "").partition(":")
+        persona = wallet.personas.get(chosen)
         refuses = request.form.get("action") == "refuse"
         if asked is None or (persona is None and not refuses):
             return pages.show("wallet_outcome.html", 400, kind="again", outcome=None)
@@ -90,7 +93,13 @@ def blueprint(wallet: Wallet) -> Blueprint:
         try:
             if refuses or persona is None:
                 return _after(wallet.refuse(asked), "declined")
-            outcome = wallet.show(asked, persona, _fault(request.form.get("fault", "")))
+            outcome = wallet.show(
+                asked,
+                persona,
+                _fault(request.form.get("fault", "")),
+                card=card or None,
+                format=request.form.get("format") or None,
+            )
         except CannotAnswer:
             return pages.show("wallet_outcome.html", 502, kind="cannot", outcome=None)
         if outcome.status is None:
@@ -110,6 +119,21 @@ def _after(outcome: Outcome, kind: str) -> Response:
 def _listed(wallet: Wallet) -> list[Persona]:
     """Those a person can choose from; the many invented ones are for scripts."""
     return [persona for persona in wallet.personas.values() if not persona.id.startswith("invented-")]
+
+
+def _home(wallet: Wallet) -> dict[str, Any]:
+    return {
+        "personas": _listed(wallet),
+        "cards_of": {
+            persona.id: [wallet.name_of(card) for card in wallet.cards(persona)]
+            for persona in _listed(wallet)
+        },
+    }
+
+
+def _by_card(choices: list[Choice]) -> list[Choice]:
+    """One choice a card: people choose a card, not a format."""
+    return list({choice.card: choice for choice in reversed(choices)}.values())[::-1]
 
 
 def _query(link: Link) -> dict[str, str]:

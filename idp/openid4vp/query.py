@@ -24,7 +24,9 @@ def alternatives(question: Question, formats: Collection[str]) -> Mapping[str, A
 
 def query(question: Question, formats: Collection[str]) -> dict[str, Any]:
     """The whole query for such a wallet. Raises NoCredentialType."""
-    return dcql.any_of([_credential(name, one) for name, one in alternatives(question, formats).items()])
+    secure = question.status_fail_closed
+    found = alternatives(question, formats).items()
+    return dcql.any_of([_credential(name, one, secure=secure) for name, one in found])
 
 
 def in_our_words(alternative: Alternative) -> dict[str, Any]:
@@ -34,10 +36,14 @@ def in_our_words(alternative: Alternative) -> dict[str, Any]:
     return dcql.credential(_id(alternative), "dc+sd-jwt", looks.names, required, alternative.optional)
 
 
-def _credential(name: str, alternative: Alternative) -> dict[str, Any]:
+def _credential(name: str, alternative: Alternative, *, secure: bool) -> dict[str, Any]:
+    """secure: a credential that does not say how it is unlocked would be no answer."""
     looks = alternative.looks
     required = [looks.paths[path] for path in (*alternative.required, *alternative.person_keys)]
     optional = [looks.paths[path] for path in alternative.optional]
+    # Everything in an mdoc is shown only when it is asked for; an SD-JWT VC says this to everybody.
+    if looks.format == "mso_mdoc" and looks.authentication is not None:
+        (required if secure else optional).append(looks.authentication)
     return dcql.credential(name, looks.format, looks.names, required, optional)
 
 

@@ -129,7 +129,7 @@ def presentation(running: Demo, place: Place, number: int = 300) -> Presentation
 def _verified(place: Place, running: Demo, number: int) -> tuple[list[float], float, float]:
     registry = running.prepared.trust()
     trust = from_documents(registry["credential_type"], registry["mission"])
-    lists = StatusLists(lambda uri: place.authority.status_token(uri.rpartition("/")[2]).encode())
+    lists = StatusLists(lambda uri, _type: place.authority.status_token(uri.rpartition("/")[2]).encode())
     asked = holders(running, place, 1)[0].go(until="fetch").asked
     assert asked is not None
     expected = credentials.Expected(
@@ -161,7 +161,7 @@ def _shown(place: Place, asked: request.Request, mission: str) -> str:
     match = dcql.match(
         asked.query,
         claims=credential.claims,
-        vct=credential.vct,
+        type_name=credential.vct,
         authority_key_ids=credential.authority_key_ids,
     )
     assert match is not None

@@ -32,6 +32,7 @@ from idp.credentials import (
     TrustSnapshot,
     schema,
 )
+from idp.credentials.status import TokenType
 from idp.credentials.trust import FormatTrust
 
 NOW = int(datetime(2026, 11, 23, 3, 0, tzinfo=UTC).timestamp())
@@ -153,10 +154,12 @@ def certificate(
     *,
     not_before: int = NOW - 86_400,
     not_after: int = NOW + 30 * 86_400,
+    further: Iterable[tuple[x509.ObjectIdentifier, str]] = (),
 ) -> x509.Certificate:
+    named = [(x509.NameOID.COMMON_NAME, subject), *further]
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
+        .subject_name(x509.Name([x509.NameAttribute(oid, value) for oid, value in named]))
         .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -342,13 +345,15 @@ def status_token(
 
 @dataclass
 class StatusHost:
-    """Where status lists are fetched: what it serves by uri, and whom it was asked for. Nothing there: unreachable."""
+    """Where status lists are fetched: what it serves by uri, and for what it was asked. Nothing there: unreachable."""
 
     served: dict[str, bytes] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    asked_as: list[str] = field(default_factory=list)
 
-    def fetch(self, uri: str) -> bytes:
+    def fetch(self, uri: str, token_type: TokenType = TokenType.JWT) -> bytes:
         self.asked.append(uri)
+        self.asked_as.append(token_type.value)
         if uri not in self.served:
             raise StatusUnavailable("no answer")
         return self.served[uri]

@@ -921,7 +921,7 @@ def test_no_status_is_asked_for_what_is_refused_anyway(world: World) -> None:
 
 
 def test_an_unknown_format_is_refused(world: World) -> None:
-    for name in ("vc+sd-jwt", "mso_mdoc", "", "DC+SD-JWT"):
+    for name in ("vc+sd-jwt", "mdoc", "", "DC+SD-JWT"):
         with pytest.raises(CredentialRejected) as refusal:
             verify(name, "x", expected=EXPECTED, trust=world.trust, status=world.status, now=NOW)
         assert refusal.value.reason is Reason.FORMAT_UNKNOWN

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idp.credentials import CredentialRejected, Reason, StatusEvidence, StatusLists, StatusUnavailable
-from idp.credentials.status import MAX_LIST_BYTES, decode_list, parse_token
+from idp.credentials.status import MAX_LIST_BYTES, TokenType, decode_list, parse_token
 from tests.credentials.issuing import (
     ABSENT,
     LEAF_EXTENSIONS,
@@ -327,7 +327,7 @@ def test_a_dead_host_is_not_asked_by_every_sign_in(world: World) -> None:
 
 
 def test_a_failure_of_a_kind_that_was_not_announced_is_not_hidden(world: World) -> None:
-    def broken(_uri: str) -> bytes:
+    def broken(_uri: str, _token_type: TokenType) -> bytes:
         raise ZeroDivisionError
 
     world.status = StatusLists(broken)
@@ -337,7 +337,7 @@ def test_a_failure_of_a_kind_that_was_not_announced_is_not_hidden(world: World) 
 
 
 def test_the_fetchers_own_exceptions_can_be_announced(world: World) -> None:
-    def failing(_uri: str) -> bytes:
+    def failing(_uri: str, _token_type: TokenType) -> bytes:
         raise TimeoutError
 
     world.status = StatusLists(failing, fetch_errors=(OSError,))
@@ -395,10 +395,10 @@ class SlowHost(StatusHost):
         self.reached = threading.Event()
         self.answer = threading.Event()
 
-    def fetch(self, uri: str) -> bytes:
+    def fetch(self, uri: str, token_type: TokenType = TokenType.JWT) -> bytes:
         self.reached.set()
         assert self.answer.wait(10)
-        return super().fetch(uri)
+        return super().fetch(uri, token_type)
 
 
 @pytest.fixture
@@ -457,8 +457,8 @@ def test_a_slow_host_holds_up_nobody_elses_list(world: World, slow: SlowHost) ->
     other = "https://other.example/lists/1"
     quick = status_token(world.authority, payload={"sub": other})
 
-    def fetch(uri: str) -> bytes:
-        return quick if uri == other else slow.fetch(uri)
+    def fetch(uri: str, token_type: TokenType) -> bytes:
+        return quick if uri == other else slow.fetch(uri, token_type)
 
     world.status = StatusLists(fetch)
     with ThreadPoolExecutor(1) as pool:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from joserfc.jwk import ECKey
 
 from idp.credentials import CredentialRejected, Reason, jose, schema, sd_jwt
 from tests.credentials.issuing import digest, disclosure, sign
@@ -174,7 +175,7 @@ def test_openid4vp_example_with_its_own_keys_is_refused_when_it_discloses_a_prot
     text = disclosure("vct", "urn:other")
     payload = {**example.document["expected"]["payload"], "_sd": [digest(text)]}
     del payload["vct"]
-    key = jose.ECKey.import_key(example.document["issuer_jwk"]).private_key
+    key = ECKey.import_key(example.document["issuer_jwk"]).private_key
     assert key is not None
     jwt = sign({"alg": "ES256", "typ": "dc+sd-jwt"}, payload, key)
     assert example.verify(f"{jwt}~{text}~", key_binding=None)["vct"] == "urn:other"

@@ -11,7 +11,7 @@ import idp.demo
 
 DEMO = Path(idp.demo.__file__).parent
 SOURCES = sorted(DEMO.rglob("*.py"))
-LIBRARIES = {"flask", "joserfc", "cryptography", "httpx2", "werkzeug", "zxingcpp"}
+LIBRARIES = {"flask", "joserfc", "cbor2", "cryptography", "httpx2", "werkzeug", "zxingcpp"}
 
 
 def imported(source: Path) -> Iterator[str]:

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from idp.demo import jose, pki
 
 _HERE = Path(__file__).parent
+MDOC_SIGNER = "1.0.18013.5.1.2"
+"""The extended key usage of an mdoc's document signer (ISO/IEC 18013-5, annex B.1.4)."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Prepared:
 
     @property
     def vct(self) -> str:
-        """The type of the credentials that the authority issues."""
+        """The type of the overseas certificate as SD-JWT VC."""
         return str(self.trust()["credential_type"][0]["formats"]["dc+sd-jwt"]["names"][0])
 
     def portals(self) -> list[dict[str, Any]]:
@@ -93,6 +95,10 @@ class Prepared:
         """The document signer of a mission."""
         return pki.load(_mission_path(self.directory, code, "signer"))
 
+    def mission_document_signer(self, code: str) -> pki.Identity:
+        """The signer of a mission's mdocs."""
+        return pki.load(_mission_path(self.directory, code, "mdoc"))
+
     def mission_status_signer(self, code: str) -> pki.Identity:
         """The signer of a mission's status list."""
         return pki.load(_mission_path(self.directory, code, "status"))
@@ -110,7 +116,11 @@ def prepare(
     urls = (url.rstrip("/") for url in (issuer, portals_url, wallet_url, authority_url))
     prepared = Prepared(directory, *urls)
     _prepare_request_signer(prepared)
-    values = {"issuer": prepared.issuer, "portals_url": prepared.portals_url}
+    values = {
+        "issuer": prepared.issuer,
+        "portals_url": prepared.portals_url,
+        "name_space": name_space(prepared.issuer),
+    }
     for name, target in (("trust.toml", prepared.trust_file), ("portals.toml", prepared.portals_file)):
         template = Template((_HERE / name).read_text("utf-8"))
         for placeholder in template.get_identifiers():
@@ -149,9 +159,18 @@ def _value(directory: Path, placeholder: str) -> str:
     raise KeyError(placeholder)
 
 
+def name_space(issuer: str) -> str:
+    """What private namespaces of our mdocs begin with: the issuer's host backwards, `localhost` for an address."""
+    host = urlsplit(issuer).hostname or "localhost"
+    is_name = any(letter.isalpha() for letter in host) and ":" not in host
+    return ".".join(reversed(host.split("."))) if is_name else "localhost"
+
+
 def _prepare_mission(directory: Path, code: str) -> pki.Identity:
     ca = pki.keep_ca(_mission_path(directory, code, "ca"), f"Demo mission CA {code}")
     pki.keep_leaf(_mission_path(directory, code, "signer"), f"Demo document signer {code}", ca)
+    document = f"Demo mdoc signer {code}"
+    pki.keep_leaf(_mission_path(directory, code, "mdoc"), document, ca, purpose=MDOC_SIGNER)
     pki.keep_leaf(_mission_path(directory, code, "status"), f"Demo status signer {code}", ca)
     return ca
 

@@ -1,0 +1,254 @@
+"""CBOR from outside, read strictly: one meaning a message, bounded work, one error.
+
+cbor2 takes more than is safe here: duplicate keys, bytes after the end, shared references, numbers of any length,
+arrays as keys (whose hashes a stranger can make collide). Each is refused, with everything that is not needed to
+read a credential: indefinite lengths, keys other than text (and integers, where the caller expects them), tags other
+than these.
+
+- tag 0, `tdate`: `Moment`
+- tag 24, encoded CBOR: `Embedded`, which is not read until somebody asks
+- tag 1004, `full-date`: `Day`
+- tag 18, COSE_Sign1: `Sign1`, where the caller takes one
+
+Lengths that are not in their shortest form are read: wallets send them. What is signed or hashed is therefore never
+encoded again but taken as it was received; `as_received` finds it.
+
+A value that no credential has (`undefined`, a simple value, a float that is not a number) is passed on as cbor2 has
+it: it is no str, int, bool, bytes, list or dict, and whoever asks for one of these refuses it.
+
+Specs: RFC 8949, sections 3.4, 5.3 and 5.6; RFC 8943 (full-date); RFC 3339; ISO/IEC 18013-5, section 7.2.1.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import cbor2
+
+from idp.credentials.verdict import CredentialRejected, Reason
+
+MAX_DEPTH = 16
+MAX_ITEMS = 8_192
+# A message this short holds too few items to cost anything. Longer ones carry a photo, and their items are counted.
+_UNCOUNTED_BYTES = 16_384
+# Arguments of 0 to 23 stand in the initial byte, 24 to 27 say how many bytes follow (RFC 8949, section 3).
+_FOLLOWING = {24: 1, 25: 2, 26: 4, 27: 8}
+_TDATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,12})?Z")
+_FULL_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_KEYS = {str, int}
+_SEPARATED = secrets.token_bytes(16)
+_SEPARATOR = b"\x50" + _SEPARATED  # a byte string
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time. `seconds`: since the epoch, a fraction cut off. `text`: as it was written, in UTC."""
+
+    text: str = field(repr=False)
+    seconds: int = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of the calendar, `YYYY-MM-DD`."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(slots=True)  # not frozen: that takes four times as long, and there is one for each element
+class Embedded:
+    """CBOR inside a byte string. `content`: those bytes, unread; without tag and length."""
+
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """What stands under COSE_Sign1's tag."""
+
+    value: Any = field(repr=False)
+
+
+def loads(data: bytes, *, max_bytes: int = 1_048_576, integer_keys: bool = False, sign1: bool = False) -> Any:
+    """The value of exactly one data item.
+
+    integer_keys: whether a map may have integers as keys beside text, as COSE's have.
+    sign1: whether COSE_Sign1's tag is among those that may appear.
+
+    Raises CredentialRejected: TOO_LARGE (bytes, items), MALFORMED (anything else).
+    """
+    if len(data) > max_bytes:
+        raise CredentialRejected(Reason.TOO_LARGE, "CBOR is too long")
+    if len(data) > _UNCOUNTED_BYTES:
+        _count_items(data)
+    stream = BytesIO(data)
+    decoder = cbor2.CBORDecoder(
+        stream,
+        semantic_decoders=_WITH_SIGN1 if sign1 else _TAGS,
+        object_hook=_checked_keys if integer_keys else None,
+        max_depth=MAX_DEPTH,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        strict_hashable_types=not integer_keys,
+    )
+    try:
+        value = decoder.decode()
+    except cbor2.CBORError:
+        # `from None`: the library's error repeats keys, which are input.
+        raise CredentialRejected(Reason.MALFORMED, "not CBOR as credentials use it") from None
+    if stream.tell() != len(data):
+        raise CredentialRejected(Reason.MALFORMED, "something after the end of CBOR")
+    return value
+
+
+def loads_all(messages: Sequence[bytes]) -> list[Any]:
+    """The values of many messages, each exactly one data item, read in one go.
+
+    Raises CredentialRejected as `loads` does.
+    """
+    # Between them stands what nobody outside can know. A message that ends early or late shifts the rest, and then
+    # something else is found where a separator must be.
+    number = len(messages)
+    read: list[Any] = loads(_head(4, 2 * number) + _SEPARATOR.join(messages) + _SEPARATOR * bool(messages))
+    if read[1::2] != [_SEPARATED] * number:
+        raise CredentialRejected(Reason.MALFORMED, "something after the end of CBOR, or too little")
+    return read[0::2]
+
+
+def as_received(message: bytes, items: Iterable[Embedded]) -> list[bytes]:
+    """The bytes of embedded items, tag and length included, as they stand in the message that they were read from.
+
+    items: in the order in which they stand there; some may be left out.
+
+    Raises CredentialRejected(MALFORMED): a tag that is not in its shortest form.
+    """
+    # cbor2 does not say where something stood. Content is nearly always under the shortest length; where the same
+    # bytes stand there earlier by chance, it does not matter which are found.
+    found = []
+    at = 0
+    for item in items:
+        encoded = embedded(item.content)
+        start = message.find(encoded, at)
+        if start < 0:
+            start, encoded = _under_longer_head(message, item.content, at)
+        at = start + len(encoded)
+        found.append(encoded)
+    return found
+
+
+def byte_string(content: bytes) -> bytes:
+    """A byte string with its length in the shortest form, for the structures that a verifier makes itself."""
+    return _head(2, len(content)) + content
+
+
+def text_string(text: str) -> bytes:
+    """The same, for text."""
+    content = text.encode("utf-8")
+    return _head(3, len(content)) + content
+
+
+def embedded(content: bytes) -> bytes:
+    """The same, for CBOR inside a byte string (tag 24)."""
+    return _embedded_head(len(content)) + content
+
+
+@lru_cache(maxsize=1024)
+def _head(major: int, argument: int) -> bytes:
+    if argument < 24:
+        return bytes((major << 5 | argument,))
+    size = 1 if argument < 0x100 else 2 if argument < 0x10000 else 4 if argument < 0x1_0000_0000 else 8
+    return bytes((major << 5 | 23 + size.bit_length(),)) + argument.to_bytes(size, "big")
+
+
+@lru_cache(maxsize=1024)
+def _embedded_head(length: int) -> bytes:
+    return b"\xd8\x18" + _head(2, length)
+
+
+def _under_longer_head(message: bytes, content: bytes, start: int) -> tuple[int, bytes]:
+    length = len(content)
+    for info, size in _FOLLOWING.items():
+        if length >> 8 * size == 0:
+            encoded = b"\xd8\x18" + bytes((2 << 5 | info,)) + length.to_bytes(size, "big") + content
+            at = message.find(encoded, start)
+            if at >= 0:
+                return at, encoded
+    raise CredentialRejected(Reason.MALFORMED, "the tag of embedded CBOR is not in its shortest form")
+
+
+def _count_items(data: bytes) -> None:
+    """Items stand one after the other, so counting them needs no tree and no memory.
+
+    Raises CredentialRejected: TOO_LARGE above MAX_ITEMS, MALFORMED where a length cannot be read.
+    """
+    at, end = 0, len(data)
+    for _ in range(MAX_ITEMS):
+        if at >= end:
+            return
+        major, argument = data[at] >> 5, data[at] & 31
+        at += 1
+        if argument >= 24:
+            size = _FOLLOWING.get(argument)
+            if size is None:
+                raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
+            argument = int.from_bytes(data[at : at + size], "big")
+            at += size
+        if major in (2, 3):
+            at += argument
+    raise CredentialRejected(Reason.TOO_LARGE, "too many items of CBOR")
+
+
+def _checked_keys(members: Any, _immutable: bool) -> Any:
+    # True and 1.0 would be found under 1. Where integers may be keys, arrays were hashed before they come here, which
+    # is one reason why items are counted.
+    if not _KEYS.issuperset(map(type, members)):
+        raise ValueError("a key that is neither text nor an integer")
+    return members
+
+
+def _moment(value: Any, _immutable: bool) -> Moment:
+    match = _TDATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("not a tdate in UTC")
+    # Raises ValueError for a day that is not in the calendar, and for the 61st second.
+    moment = datetime.fromisoformat(match[1] + "+00:00")
+    return Moment(value, int(moment.timestamp()))
+
+
+def _day(value: Any, _immutable: bool) -> Day:
+    if not isinstance(value, str) or not _FULL_DATE.fullmatch(value):
+        raise ValueError("not a full-date")
+    date.fromisoformat(value)
+    return Day(value)
+
+
+def _embedded(value: Any, _immutable: bool) -> Embedded:
+    if not isinstance(value, bytes):
+        raise ValueError("not a byte string")
+    return Embedded(value)
+
+
+def _sign1(value: Any, _immutable: bool) -> Sign1:
+    return Sign1(value)
+
+
+def _refused(_value: Any, _immutable: bool) -> Any:
+    raise ValueError("a tag that no credential needs")
+
+
+class _Tags(dict[int, Callable[[Any, bool], Any]]):
+    """What is made of a tag: also of those that cbor2 would read by itself, whichever they are."""
+
+    def __missing__(self, tag: int) -> Callable[[Any, bool], Any]:
+        return _refused
+
+
+_TAGS = _Tags({0: _moment, 24: _embedded, 1004: _day})
+_WITH_SIGN1 = _Tags({**_TAGS, 18: _sign1})
