@@ -23,7 +23,7 @@ VERSION = "1.0"
 MAX_ELEMENTS = 256
 MIN_RANDOM_BYTES = 16
 _MAX_MSO_BYTES = 131_072
-_MAX_DIGEST_ID = (1 << 31) - 1
+_MAX_DIGEST_ID = (1 << 32) - 1
 _ITEM_MEMBERS = frozenset({"digestID", "random", "elementIdentifier", "elementValue"})
 _HASHES: Mapping[str, Callable[[bytes], Any]] = {
     "SHA-256": hashlib.sha256,

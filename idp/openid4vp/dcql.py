@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, product
 from typing import Any
 
 Path = tuple[str | int | None, ...]
@@ -30,24 +31,24 @@ def credential(
     credential_format: str,
     type_names: Iterable[str],
     required: Sequence[Path],
-    optional: Sequence[Path],
+    *optional: Sequence[Path],
 ) -> dict[str, Any]:
-    """A query for one credential. With optional paths the wallet may answer with the required ones alone.
+    """A query for one credential. Each group of optional paths may be left out as a whole, the last one most easily.
 
     A docType is one string, so of an mdoc there is one name (appendix B.2.3).
     """
-    paths = list(dict.fromkeys([*required, *optional]))
-    claims: list[dict[str, Any]] = [
-        {"id": f"c{index}", "path": list(path)} for index, path in enumerate(paths)
-    ]
+    ids = {path: f"c{index}" for index, path in enumerate(dict.fromkeys(chain(required, *optional)))}
     names = sorted(type_names)
     meta = {_META[credential_format]: names if credential_format == "dc+sd-jwt" else names[0]}
     made: dict[str, Any] = {"id": name, "format": credential_format, "meta": meta}
-    if claims:
-        made["claims"] = claims
-    if required and len(paths) > len(required):
-        everything = [claim["id"] for claim in claims]
-        made["claim_sets"] = [everything, everything[: len(required)]]
+    if ids:
+        made["claims"] = [{"id": claim, "path": list(path)} for path, claim in ids.items()]
+    sets = [
+        tuple(dict.fromkeys(ids[path] for path in chain(required, *kept)))
+        for kept in product(*((group, ()) for group in optional))
+    ]
+    if len(distinct := [some for some in dict.fromkeys(sets) if some]) > 1:
+        made["claim_sets"] = [list(some) for some in distinct]
     return made
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from idp.claims import Path
+from idp.credentials.trust import FormatTrust
 from idp.openid4vp import dcql
 from idp.presentation.question import Alternative, NoCredentialType, Question
 
 _PREFIX = {"dc+sd-jwt": "sd", "mso_mdoc": "mdoc"}
+# Where nothing is shown that was not asked for; the issuer of an SD-JWT VC may leave some of it open to everybody.
+_ELEMENT_BY_ELEMENT = frozenset({"mso_mdoc"})
 
 
 def alternatives(question: Question, formats: Collection[str]) -> Mapping[str, Alternative]:
@@ -24,9 +28,7 @@ def alternatives(question: Question, formats: Collection[str]) -> Mapping[str, A
 
 def query(question: Question, formats: Collection[str]) -> dict[str, Any]:
     """The whole query for such a wallet. Raises NoCredentialType."""
-    secure = question.status_fail_closed
-    found = alternatives(question, formats).items()
-    return dcql.any_of([_credential(name, one, secure=secure) for name, one in found])
+    return dcql.any_of([_credential(name, one) for name, one in alternatives(question, formats).items()])
 
 
 def in_our_words(alternative: Alternative) -> dict[str, Any]:
@@ -36,15 +38,18 @@ def in_our_words(alternative: Alternative) -> dict[str, Any]:
     return dcql.credential(_id(alternative), "dc+sd-jwt", looks.names, required, alternative.optional)
 
 
-def _credential(name: str, alternative: Alternative, *, secure: bool) -> dict[str, Any]:
-    """secure: a credential that does not say how it is unlocked would be no answer."""
+def _credential(name: str, alternative: Alternative) -> dict[str, Any]:
     looks = alternative.looks
     required = [looks.paths[path] for path in (*alternative.required, *alternative.person_keys)]
     optional = [looks.paths[path] for path in alternative.optional]
-    # Everything in an mdoc is shown only when it is asked for; an SD-JWT VC says this to everybody.
-    if looks.format == "mso_mdoc" and looks.authentication is not None:
-        (required if secure else optional).append(looks.authentication)
-    return dcql.credential(name, looks.format, looks.names, required, optional)
+    return dcql.credential(name, looks.format, looks.names, required, _authentication(looks), optional)
+
+
+def _authentication(looks: FormatTrust) -> list[Path]:
+    """Where the issuer says how the holder unlocks the credential, of which `acr` comes, if it must be asked for."""
+    if looks.format not in _ELEMENT_BY_ELEMENT or looks.authentication is None:
+        return []
+    return [looks.authentication]
 
 
 def _id(alternative: Alternative) -> str:

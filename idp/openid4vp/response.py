@@ -224,8 +224,12 @@ def _one_presentation(vp_token: object, asked: Mapping[str, Any]) -> tuple[str, 
     """
     if not isinstance(vp_token, dict):
         raise PresentationError("malformed", "vp_token")
-    if len(vp_token) != 1 or not dcql.credentials_satisfied(asked, vp_token.keys()):
+    if not dcql.credentials_satisfied(asked, vp_token.keys()):
         raise PresentationError("incomplete", "credentials")
+    if len(vp_token) != 1:
+        # A wallet returns what matches one of the options (section 6.4.2). Two credentials may be two people's, and
+        # who of them signs in is not ours to choose.
+        raise PresentationError("malformed", "more than one alternative")
     ((name, presentations),) = vp_token.items()
     if (
         not isinstance(presentations, list)

@@ -7,55 +7,26 @@ skipped, or fail where IDP_TEST_REQUIRE names `node`.
 
 import fcntl
 import hashlib
-import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from idp.demo import jose
 from tests.conftest import skip_or_fail
+from tests.interop.ministry import LICENCES, Ministry
+from tests.interop.node_wallet import NodeWallet
+from tests.interop.talking import Conversation
+from tests.rig import Portal, Rig
 
 HERE = Path(__file__).parent
 LOCK_FILE = HERE / "package-lock.json"
 INSTALL_TIMEOUT_S = 300
-TIMEOUT_S = 60
 NODE_MAJOR = 20  # what the libraries ask for
 _INSTALL = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev", "--loglevel=error")
-
-
-class PeerFailed(AssertionError):
-    """A library refused or a script broke; the message is theirs."""
-
-
-class Conversation:
-    """A script that is spoken to line by line, each line a JSON value."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-
-    def say(self, value: Any) -> Any:
-        """Send a value and wait `TIMEOUT_S` for the answer. Raises PeerFailed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        watchdog = threading.Timer(TIMEOUT_S, self._process.kill)
-        watchdog.start()
-        try:
-            self._process.stdin.write(json.dumps(value) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        finally:
-            watchdog.cancel()
-        answer = json.loads(line) if line else {"failed": "the script ended; its standard error says why"}
-        if "failed" in answer:
-            raise PeerFailed(answer["failed"])
-        return answer
 
 
 @dataclass(frozen=True)
@@ -122,7 +93,27 @@ def _install() -> None:
     installed.write_text(wanted, "ascii")
 
 
-def private_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
-    """A P-256 key as the scripts take it."""
-    number = key.private_numbers().private_value.to_bytes(32, "big")
-    return {**jose.public_jwk(key.public_key()), "d": jose.encode(number)}
+@pytest.fixture(scope="session")
+def ministry(issuer: Conversation) -> Ministry:
+    """An authority of libraries."""
+    return Ministry(issuer)
+
+
+@pytest.fixture(scope="module")
+def registered(rig: Rig, ministry: Ministry) -> Rig:
+    """A provider that believes that authority."""
+    ministry.register(rig)
+    return rig
+
+
+@pytest.fixture
+def licences(registered: Rig) -> Portal:
+    """A portal at which the licence signs in, and a browser with an empty cookie jar."""
+    return registered.variant("gov24", "licences", **LICENCES)
+
+
+@pytest.fixture
+def wallet(rig: Rig, phone: Conversation, ministry: Ministry) -> NodeWallet:
+    """A phone with the licence in both formats, each with a key of its own."""
+    held = [ministry.issue(format, jose.generate()) for format in ("dc+sd-jwt", "mso_mdoc")]
+    return NodeWallet(rig, phone, held, (ministry.root_pem,))

@@ -17,7 +17,7 @@ from joserfc.errors import InvalidClaimError
 from joserfc.jwk import ECKey
 
 from idp.demo.seeds import signing_jwk
-from tests.interop.conftest import private_jwk
+from tests.interop.talking import private_jwk
 from tests.rig import Begun, Portal, Rig, callback_parameters
 
 

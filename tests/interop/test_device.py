@@ -7,7 +7,8 @@ import pytest
 
 from idp.demo import check
 from idp.demo.seeds import signing_jwk
-from tests.interop.conftest import Conversation, Peers, private_jwk
+from tests.interop.conftest import Peers
+from tests.interop.talking import Conversation, private_jwk
 from tests.rig import Rig, started
 
 pytestmark = pytest.mark.node

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from idp.credentials import CredentialRejected, Mission, Reason
-from idp.credentials.status import StatusList, parse_token
+from idp.credentials.status import StatusList, TokenType, parse_token
 from idp.demo import jose, pki
 from idp.demo.authority import Authority
-from tests.interop.conftest import Conversation, private_jwk
-from tests.interop.test_wallet_libraries import NodeWallet
+from tests.interop.node_wallet import Held, NodeWallet
+from tests.interop.talking import Conversation, private_jwk
 from tests.rig import Rig, callback_parameters, person
 
 pytestmark = pytest.mark.node
@@ -60,7 +60,7 @@ def test_a_credential_issued_and_shown_by_the_libraries_signs_its_holder_in(
     )
     portal = rig.portal("apostille")
     begun = portal.begin()
-    wallet = NodeWallet(rig, phone, credential=issued["credential"], holder_key=holder_key)
+    wallet = NodeWallet(rig, phone, [Held("dc+sd-jwt", issued["credential"], holder_key)])
     shown = wallet.open(portal.link(portal.page(begun)))
     assert shown["status"] == 200, shown["body"]
     callback = callback_parameters(portal.agree(portal.browser.get(shown["body"]["redirect_uri"])))
@@ -70,18 +70,23 @@ def test_a_credential_issued_and_shown_by_the_libraries_signs_its_holder_in(
     assert info["kr_passport"]["number"] == "M000A0001"
 
 
-def status_list(rig: Rig, issuer: Conversation, statuses: list[int], bits: int) -> StatusList:
-    """A list made by the library, as we read it."""
+def status_list(
+    rig: Rig, issuer: Conversation, token_type: TokenType, statuses: list[int], bits: int
+) -> StatusList:
+    """A list made by the libraries, as we read it."""
     now = int(time.time())
     made = issuer.say(
         {
             "statuses": statuses,
             "bits": bits,
+            "cwt": token_type is TokenType.CWT,
             "payload": {"sub": URI, "iat": now, "exp": now + 600, "ttl": 60},
             **signed_by(rig.prepared.mission_status_signer("LAX")),
         }
     )
-    return parse_token(made["token"].encode("ascii"), uri=URI, mission=mission(rig), now=now)
+    text = made["token"].encode("ascii")
+    token = text if token_type is TokenType.JWT else jose.decode(text.decode("ascii"))
+    return parse_token(token, token_type=token_type, uri=URI, mission=mission(rig), now=now)
 
 
 def mission(rig: Rig) -> Mission:
@@ -90,12 +95,13 @@ def mission(rig: Rig) -> Mission:
         return rig.house.trust.snapshot().missions["LAX"]
 
 
+@pytest.mark.parametrize("token_type", TokenType)
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_a_status_list_made_by_the_library_reads_as_it_was_written(
-    rig: Rig, issuer: Conversation, bits: int
+def test_a_status_list_made_by_the_libraries_reads_as_it_was_written(
+    rig: Rig, issuer: Conversation, bits: int, token_type: TokenType
 ) -> None:
     statuses = [index * 7 % (1 << bits) for index in range(64)]
-    listed = status_list(rig, issuer, statuses, bits)
+    listed = status_list(rig, issuer, token_type, statuses, bits)
     assert [listed.value(index) for index in range(64)] == statuses
     assert listed.ttl_s == 60
     with pytest.raises(CredentialRejected) as refusal:

@@ -11,7 +11,8 @@ import pytest
 from idp.demo import check
 from idp.demo.jose import decode
 from idp.demo.seeds import signing_jwk
-from tests.interop.conftest import Peers, private_jwk
+from tests.interop.conftest import Peers
+from tests.interop.talking import private_jwk
 from tests.rig import Begun, Portal, Rig
 
 pytestmark = pytest.mark.node

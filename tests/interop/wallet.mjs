@@ -1,91 +1,159 @@
-// A wallet assembled from public libraries: OpenID4VP by @openid4vc/openid4vp, DCQL by dcql, the SD-JWT VC and its
-// key binding by @sd-jwt/sd-jwt-vc, JOSE by jose. What is here only joins them, as an app would.
+// A wallet assembled from public libraries: OpenID4VP by @openid4vc/openid4vp, DCQL by dcql, SD-JWT VC and its key
+// binding by @sd-jwt/sd-jwt-vc, mdoc by @owf/mdoc, JOSE by jose. What is here only joins them, as an app would.
 //
 // A line in:
-//   link            what a QR code or a button carried
+//   link            what a QR code or a button carried; or in its place
+//   request         {"origin", "protocol", "data"}: what a page asked for through the Digital Credentials API
 //   trusted         PEM: the CA under which verifiers may ask this wallet
-//   credential      an SD-JWT VC as issued; holder_key its private JWK
+//   held            credentials: {"format", "credential" as issued, "holder_key", a private JWK}
+//   issuers         PEM: the CAs of issuers of mdocs that the wallet believes
+//   pick            formats to answer with; null: the first that fits. More than one answers more than was asked
 //   enc             content encryption to choose
 //   post            null: GET; "library": POST as the library does it; "standard": POST as OpenID4VP 1.0, 5.10, says
-//   kb              members of the key binding JWT that replace the right ones; null: present without one
 //   refuse          null: answer; "plain" or "encrypted": post access_denied
+//   careless        true: show what the libraries do not believe
+//   more, less      paths to disclose beside what was asked for, and not to disclose though it was
+//   annex_b         true: bind an mdoc as ISO/IEC 18013-7:2024, Annex B, has it
+//   bent            by format, what the presentation gets wrong: see wallet_sd_jwt.mjs and wallet_mdoc.mjs
 // The line out: what was asked, shown and answered.
 
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
 
 import { setGlobalConfig } from "@openid4vc/oauth2";
-import { Openid4vpClient } from "@openid4vc/openid4vp";
-import { digest, ES256 } from "@sd-jwt/crypto-nodejs";
-import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
+import { extractEncryptionJwkFromJwks, Openid4vpClient } from "@openid4vc/openid4vp";
 import { DcqlQuery } from "dcql";
 import { CompactEncrypt, compactVerify, decodeProtectedHeader, exportJWK, importJWK } from "jose";
 
+import { leafUnder } from "./certificates.mjs";
 import { serve } from "./conversation.mjs";
+import * as mdoc from "./wallet_mdoc.mjs";
+import * as sdJwt from "./wallet_sd_jwt.mjs";
 
 setGlobalConfig({ allowInsecureUrls: true }); // the house under test listens on loopback
 
+const FORMATS = { "dc+sd-jwt": sdJwt, mso_mdoc: mdoc };
+const ALGORITHMS = ["ECDH-ES"];
 const METADATA = {
-  vp_formats_supported: { "dc+sd-jwt": { "sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"] } },
+  vp_formats_supported: {
+    "dc+sd-jwt": { "sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"] },
+    mso_mdoc: { issuerauth_alg_values: [-7], deviceauth_alg_values: [-7] },
+  },
   client_id_prefixes_supported: ["x509_hash", "x509_san_dns"],
   request_object_signing_alg_values_supported: ["ES256"],
-  authorization_encryption_alg_values_supported: ["ECDH-ES"],
+  authorization_encryption_alg_values_supported: ALGORITHMS,
   authorization_encryption_enc_values_supported: ["A128GCM", "A256GCM"],
 };
 
 await serve(answer);
 
-async function answer({ link, trusted, credential, holder_key, enc, post, kb, refuse }) {
-  const nonce = post === "standard" ? randomBytes(16).toString("base64url") : undefined;
-  const wallet = new Openid4vpClient({ callbacks: callbacks(trusted, nonce) });
-  const { params } = wallet.parseOpenid4vpAuthorizationRequest({
-    authorizationRequest: post ? `${link}&request_uri_method=post` : link,
-  });
-  const resolved = await wallet.resolveOpenId4vpAuthorizationRequest({
-    authorizationRequestPayload: params,
-    wallet: post ? { metadata: METADATA, nonce, expectedNonce: nonce } : undefined,
-  });
+async function answer(told) {
+  const nonce = told.post === "standard" ? randomBytes(16).toString("base64url") : undefined;
+  const wallet = new Openid4vpClient({ callbacks: callbacks(told.trusted, nonce) });
+  const resolved = await read(wallet, told, nonce);
   const asked = resolved.authorizationRequestPayload;
-
-  const sdJwtVc = await reader(holder_key);
-  await sdJwtVc.verify(credential); // signature, times and status list
-  const matched = match(resolved.dcql.query, await sdJwtVc.getClaims(credential));
-  const presentation = await sdJwtVc.present(credential, frame(matched.disclosed), keyBinding(asked, kb));
-
-  const response = await respond(wallet, asked, enc, refuse, { [matched.id]: [presentation] });
-  const submitted = await wallet.submitOpenid4vpAuthorizationResponse({
-    authorizationRequestPayload: asked,
-    ...response,
-  });
+  const bound = binding(asked, told);
+  const answers = told.refuse ? [] : await shown(resolved, told, bound);
+  const vpToken = Object.fromEntries(answers.map(({ id, presentation }) => [id, [presentation]]));
+  const response = await respond(wallet, asked, told, bound, vpToken);
   return {
     client: { prefix: resolved.client.prefix, effective: resolved.client.effective },
     version: resolved.version,
     wallet_nonce_echoed: asked.wallet_nonce === nonce && nonce !== undefined,
     query: resolved.dcql.query,
-    disclosed: matched.disclosed,
-    presentation,
+    answers,
     jwe: response.jarm ? decodeProtectedHeader(response.jarm.responseJwt) : null,
-    status: submitted.response.status,
-    body: await submitted.response.json(),
+    ...(told.request ? { data: { response: response.jarm.responseJwt } } : await send(wallet, asked, response)),
   };
 }
 
-/** The response, encrypted by the library. It leaves errors in clear to its app (OpenID4VP 1.0, 8.5, allows both). */
-async function respond(wallet, asked, enc, refuse, vpToken) {
+/** The request, verified. */
+async function read(wallet, { link, request, post }, nonce) {
+  const authorizationRequest = request?.data ?? (post ? `${link}&request_uri_method=post` : link);
+  const { params } = wallet.parseOpenid4vpAuthorizationRequest({ authorizationRequest });
+  return wallet.resolveOpenId4vpAuthorizationRequest({
+    authorizationRequestPayload: params,
+    origin: request?.origin,
+    wallet: post ? { metadata: METADATA, nonce, expectedNonce: nonce } : undefined,
+  });
+}
+
+/** What the holder shows: the presentations, each for its credential query. */
+async function shown(resolved, told, bound) {
+  const query = DcqlQuery.parse(resolved.dcql.query);
+  DcqlQuery.validate(query);
+  const descriptions = told.held.map((held) => FORMATS[held.format].described(held, told.bent[held.format] ?? {}));
+  const result = DcqlQuery.query(query, await Promise.all(descriptions));
+  if (!result.can_be_satisfied) {
+    throw new Error("no credential satisfies the query");
+  }
+  return Promise.all(
+    chosen(result, told).map(async ({ id, held, disclosed }) => {
+      const format = FORMATS[held.format];
+      if (!told.careless) {
+        await format.check(held, told.issuers);
+      }
+      const wanted = without(told.less, including(told.more, disclosed));
+      const presentation = await format.present(held, wanted, bound, told.bent[held.format] ?? {});
+      return { id, format: held.format, presentation };
+    }),
+  );
+}
+
+/** The credential queries to answer, each with the credential for it and the claims that it asks for. */
+function chosen(result, { held, pick }) {
+  const options = result.credential_sets?.flatMap((set) => set.matching_options) ?? [
+    result.credentials.map(({ id }) => id),
+  ];
+  const matches = options.flat().map((id) => {
+    const [first] = result.credential_matches[id].valid_credentials;
+    const disclosed = first.claims.valid_claim_sets[0].output;
+    return { id, held: held[first.input_credential_index], disclosed };
+  });
+  const formats = pick ?? [matches[0].held.format];
+  return matches.filter((match) => formats.includes(match.held.format));
+}
+
+/** What a presentation is bound to. Through the API that is the page's origin, for a signed request too (A.4). */
+function binding(asked, { request, annex_b }) {
+  const jwks = asked.client_metadata?.jwks;
+  return {
+    audience: request ? `origin:${request.origin}` : asked.client_id,
+    clientId: asked.client_id,
+    nonce: asked.nonce,
+    responseUri: asked.response_uri,
+    origin: request?.origin,
+    encryptionKey: jwks && extractEncryptionJwkFromJwks(jwks, { supportedAlgValues: ALGORITHMS }),
+    mdocNonce: annex_b ? randomBytes(16).toString("base64url") : undefined,
+  };
+}
+
+/** The response, encrypted by the library where the request asks for that. */
+async function respond(wallet, asked, { enc, refuse }, { encryptionKey, mdocNonce, origin }, vpToken) {
   if (refuse === "plain") {
+    // The library leaves errors in clear to its app; OpenID4VP 1.0, 8.5, allows both.
     return { authorizationResponsePayload: { error: "access_denied", state: asked.state } };
   }
   return wallet.createOpenid4vpAuthorizationResponse({
     authorizationRequestPayload: asked,
     authorizationResponsePayload: refuse ? { error: "access_denied" } : { vp_token: vpToken },
-    jarm: {
-      encryption: {},
+    origin,
+    jarm: encryptionKey && {
+      encryption: { jwk: encryptionKey, nonce: mdocNonce },
       serverMetadata: {
         authorization_signing_alg_values_supported: [],
-        authorization_encryption_alg_values_supported: ["ECDH-ES"],
+        authorization_encryption_alg_values_supported: ALGORITHMS,
         authorization_encryption_enc_values_supported: [enc],
       },
     },
   });
+}
+
+async function send(wallet, asked, response) {
+  const submitted = await wallet.submitOpenid4vpAuthorizationResponse({
+    authorizationRequestPayload: asked,
+    ...response,
+  });
+  return { status: submitted.response.status, body: await submitted.response.json() };
 }
 
 /** What the protocol library wants from its app: hashing, signatures, encryption, HTTP. */
@@ -99,7 +167,8 @@ function callbacks(trusted, nonce) {
       return { sanDnsNames: of("DNS:"), sanUriNames: of("URI:") };
     },
     verifyJwt: async (signer, jwt) => {
-      const key = leafKey(signer.x5c, trusted);
+      const chain = signer.x5c.map((certificate) => Buffer.from(certificate, "base64"));
+      const key = leafUnder([trusted], chain).publicKey;
       await compactVerify(jwt.compact, key, { algorithms: ["ES256"] });
       return { verified: true, signerJwk: await exportJWK(key) };
     },
@@ -121,67 +190,24 @@ function asTheSpecificationSays(options, nonce) {
   return { ...options, method: "POST", body: new URLSearchParams(form).toString() };
 }
 
-/** The public key of the leaf of an x5c, whose chain must end under the trusted CA. */
-function leafKey(x5c, trusted) {
-  const chain = x5c.map((certificate) => new X509Certificate(Buffer.from(certificate, "base64")));
-  const parents = [...chain.slice(1), new X509Certificate(trusted)];
-  chain.forEach((certificate, index) => {
-    if (!certificate.checkIssued(parents[index]) || !certificate.verify(parents[index].publicKey)) {
-      throw new Error("x5c does not end under the trusted CA");
-    }
-  });
-  return chain[0].publicKey;
-}
-
-/** A library instance that believes the key in x5c: which authorities a wallet trusts is not what is tested here. */
-async function reader(holderKey) {
-  const verifier = async (data, signature) => {
-    const { x5c } = JSON.parse(Buffer.from(data.split(".")[0], "base64url").toString());
-    const { publicKey } = new X509Certificate(Buffer.from(x5c[0], "base64"));
-    return (await ES256.getVerifier(publicKey.export({ format: "jwk" })))(data, signature);
-  };
-  return new SDJwtVcInstance({
-    hasher: digest,
-    hashAlg: "sha-256",
-    verifier,
-    statusVerifier: verifier,
-    kbSigner: await ES256.getSigner(holderKey),
-    kbSignAlg: "ES256",
-  });
-}
-
-/** The credential query that this credential answers, and the claims to disclose for it. */
-function match(query, claims) {
-  const parsed = DcqlQuery.parse(query);
-  DcqlQuery.validate(parsed);
-  const held = {
-    credential_format: "dc+sd-jwt",
-    vct: claims.vct,
-    claims,
-    cryptographic_holder_binding: true,
-  };
-  const result = DcqlQuery.query(parsed, [held]);
-  if (!result.can_be_satisfied) {
-    throw new Error("the credential does not satisfy the query");
+/** The claims, and these paths beside them. */
+function including(paths, disclosed) {
+  const all = structuredClone(disclosed);
+  for (const path of paths) {
+    const branch = path.slice(0, -1).reduce((inner, step) => (inner[step] ??= {}), all);
+    branch[path.at(-1)] = true;
   }
-  const [id, found] = Object.entries(result.credential_matches).find(([, candidate]) => candidate.success);
-  return { id, disclosed: found.valid_credentials[0].claims.valid_claim_sets[0].output };
+  return all;
 }
 
-/** A presentation frame that opens exactly these claims. */
-function frame(disclosed) {
-  const isBranch = (value) => typeof value === "object" && value !== null;
-  return Object.fromEntries(
-    Object.entries(disclosed).map(([name, value]) => [name, isBranch(value) ? frame(value) : true]),
-  );
-}
-
-function keyBinding(asked, replaced) {
-  if (replaced === null) {
-    return undefined;
+/** The claims, and these paths not among them. */
+function without(paths, disclosed) {
+  const rest = structuredClone(disclosed);
+  for (const path of paths) {
+    const branch = path.slice(0, -1).reduce((inner, step) => inner?.[step], rest);
+    delete branch?.[path.at(-1)];
   }
-  const right = { iat: Math.floor(Date.now() / 1000), aud: asked.client_id, nonce: asked.nonce };
-  return { kb: { payload: { ...right, ...replaced } } };
+  return rest;
 }
 
 function bytes(text) {
