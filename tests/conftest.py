@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from tests import servers
+from tests import servers, side_by_side
 from tests.rig import Rig, started
 
 Address = TypeVar("Address", str, int)
@@ -31,6 +31,17 @@ def required() -> set[str]:
 def pytest_configure() -> None:
     if unknown := required() - REQUIRABLE:
         raise pytest.UsageError(f"IDP_TEST_REQUIRE knows {sorted(REQUIRABLE)}, not {sorted(unknown)}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n` alone the tests go out part by part; whoever says `--dist` gets what it names."""
+    return side_by_side.scheduler(config, log) if config.option.dist == "load" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several
+        side_by_side.longest_first(items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

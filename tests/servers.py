@@ -195,11 +195,19 @@ def node_binary() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listened on a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nothing listened on a moment ago.
+
+    It lies below those that the system gives to whoever asks for any (from 32768 on; macOS, from 49152): until the
+    server starts, no connection and no other test's server gets it by chance.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 @contextmanager

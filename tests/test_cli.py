@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +40,10 @@ class Deployment:
         )
 
 
-@pytest.fixture
-def deployment(tmp_path: Path) -> Iterator[Deployment]:
+def deployed(directory: Path) -> Deployment:
     issuer = "http://127.0.0.1:18999"
     prepared = seeds.prepare(
-        tmp_path / "guests",
+        directory / "guests",
         issuer=issuer,
         portals_url="http://127.0.0.1:18998",
         wallet_url="http://127.0.0.1:18998/wallet",
@@ -55,7 +53,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
 mode = "sandbox"
 issuer = "{issuer}"
 [database]
-url = "sqlite:///{tmp_path / "sinwon.db"}"
+url = "sqlite:///{directory / "sinwon.db"}"
 [secrets]
 key_encryption_key = "{"1f" * 31}aa"
 pepper = "{"2e" * 31}bb"
@@ -63,10 +61,35 @@ pepper = "{"2e" * 31}bb"
 certificate_file = "{prepared.request_signer_certificates}"
 private_key_file = "{prepared.request_signer_key}"
 """
-    (tmp_path / "sinwon.toml").write_text(settings, "utf-8")
+    (directory / "sinwon.toml").write_text(settings, "utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
-    environ = {**kept, "PYTHONPATH": str(Path.cwd()), "IDP_CONFIG": str(tmp_path / "sinwon.toml")}
-    yield Deployment(tmp_path, prepared, environ)
+    environ = {**kept, "PYTHONPATH": str(Path.cwd()), "IDP_CONFIG": str(directory / "sinwon.toml")}
+    return Deployment(directory, prepared, environ)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    return deployed(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as `idp migrate` leaves it. The command takes most of a second, and many tests begin after it."""
+    deployment = deployed(tmp_path_factory.mktemp("migrated"))
+    done = deployment.idp("migrate")
+    assert done.returncode == 0, done.stderr
+    return deployment.directory / "sinwon.db"
+
+
+@pytest.fixture
+def migrated(deployment: Deployment, migrated_database: Path) -> Deployment:
+    """The deployment after `idp migrate`."""
+    with (
+        closing(sqlite3.connect(migrated_database)) as made,
+        closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database,
+    ):
+        made.backup(database)
+    return deployment
 
 
 def test_good_settings_are_called_fine(deployment: Deployment) -> None:
@@ -117,49 +140,44 @@ def test_a_deployment_is_set_up_from_files_and_twice_changes_nothing(deployment:
         assert again.stdout.strip() == "Changed: nothing"
 
 
-def test_a_wrong_portal_stops_the_whole_file(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    text = deployment.prepared.portals_file.read_text("utf-8")
-    wrong = deployment.directory / "wrong.toml"
+def test_a_wrong_portal_stops_the_whole_file(migrated: Deployment) -> None:
+    text = migrated.prepared.portals_file.read_text("utf-8")
+    wrong = migrated.directory / "wrong.toml"
     wrong.write_text(
         text.replace('"client_secret_basic"', '"magic"').replace("kr_passport", "kr_pasport"), "utf-8"
     )
-    done = deployment.idp("portals", "apply", str(wrong))
+    done = migrated.idp("portals", "apply", str(wrong))
     assert done.returncode == 1
     assert "gov24" in done.stderr
     assert "kr_pasport" in done.stderr
-    assert (
-        deployment.idp("portals", "apply", str(deployment.prepared.portals_file)).stdout.count("gov24") == 1
-    )
+    assert migrated.idp("portals", "apply", str(migrated.prepared.portals_file)).stdout.count("gov24") == 1
 
 
 @pytest.mark.parametrize(
     ("file", "text"), [("portals", "[[portal"), ("trust", "\xff"), ("trust", '[[mission]]\ncode = "LAX"')]
 )
-def test_a_file_that_cannot_be_read_is_named(deployment: Deployment, file: str, text: str) -> None:
-    deployment.idp("migrate")
-    broken = deployment.directory / "broken.toml"
+def test_a_file_that_cannot_be_read_is_named(migrated: Deployment, file: str, text: str) -> None:
+    broken = migrated.directory / "broken.toml"
     broken.write_bytes(text.encode("latin-1"))
-    done = deployment.idp(file, "apply", str(broken))
+    done = migrated.idp(file, "apply", str(broken))
     assert done.returncode == 1
     assert "broken.toml" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_rotated_key_is_published_before_it_signs(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    first = deployment.idp("keys", "rotate", "ES256", "--at-once")
+def test_a_rotated_key_is_published_before_it_signs(migrated: Deployment) -> None:
+    first = migrated.idp("keys", "rotate", "ES256", "--at-once")
     assert first.returncode == 0, first.stderr
-    second = deployment.idp("keys", "rotate", "ES256")
+    second = migrated.idp("keys", "rotate", "ES256")
     assert second.returncode == 0, second.stderr
-    listed = deployment.idp("keys", "list").stdout.splitlines()
+    listed = migrated.idp("keys", "list").stdout.splitlines()
     states = {line.split()[0]: line.split()[2] for line in listed if " ES256 " in line}
     assert states[first.stdout.split()[-1]] == "active"
     assert states[second.stdout.split()[-1]] == "published"
-    assert deployment.idp("keys", "remove", first.stdout.split()[-1]).returncode == 0
-    after = deployment.idp("keys", "list").stdout
+    assert migrated.idp("keys", "remove", first.stdout.split()[-1]).returncode == 0
+    after = migrated.idp("keys", "list").stdout
     assert [line.split()[2] for line in after.splitlines() if second.stdout.split()[-1] in line] == ["active"]
-    unknown = deployment.idp("keys", "remove", "nobody")
+    unknown = migrated.idp("keys", "remove", "nobody")
     assert unknown.returncode == 1
     assert "nobody" in unknown.stderr
 
@@ -198,24 +216,22 @@ def test_the_demo_tells_machines_where_everything_is(deployment: Deployment) -> 
     assert process.returncode == 0
 
 
-def test_what_expired_is_swept_and_nothing_else(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+def test_what_expired_is_swept_and_nothing_else(migrated: Deployment) -> None:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database, database:
         rows = [("login", "a" * 64, 1), ("login", "b" * 64, 2**40)]
         database.executemany("INSERT INTO consumed (kind, digest, expires_at) VALUES (?, ?, ?)", rows)
-    done = deployment.idp("sweep")
+    done = migrated.idp("sweep")
     assert done.stdout == "Deleted 1 rows.\n", done.stderr
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database:
         assert database.execute("SELECT digest FROM consumed").fetchall() == [("b" * 64,)]
 
 
-def test_an_invitation_is_shown_once_and_kept_as_a_digest(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    made = deployment.idp("portals", "invite", "--uses", "2", "--profile", "fapi2", "--note", "for the bank")
+def test_an_invitation_is_shown_once_and_kept_as_a_digest(migrated: Deployment) -> None:
+    made = migrated.idp("portals", "invite", "--uses", "2", "--profile", "fapi2", "--note", "for the bank")
     assert made.returncode == 0, made.stderr
     token = made.stdout.strip()
     assert len(token) >= 43
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database:
         [row] = database.execute("SELECT * FROM initial_access_token").fetchall()
         [event] = database.execute("SELECT name, actor FROM audit_event").fetchall()
     assert hashlib.sha256(token.encode()).hexdigest() in row
@@ -228,22 +244,20 @@ def test_an_invitation_is_shown_once_and_kept_as_a_digest(deployment: Deployment
 @pytest.mark.parametrize(
     "option", [("--expires", "0"), ("--uses", "0"), ("--profile", "x"), ("--note", "a\nb")]
 )
-def test_an_invitation_has_bounds(deployment: Deployment, option: tuple[str, str]) -> None:
-    deployment.idp("migrate")
-    refused = deployment.idp("portals", "invite", *option)
+def test_an_invitation_has_bounds(migrated: Deployment, option: tuple[str, str]) -> None:
+    refused = migrated.idp("portals", "invite", *option)
     assert refused.returncode != 0
     assert option[0] in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_a_portal_is_disabled_enabled_and_removed(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    deployment.idp("portals", "apply", str(deployment.prepared.portals_file))
+def test_a_portal_is_disabled_enabled_and_removed(migrated: Deployment) -> None:
+    migrated.idp("portals", "apply", str(migrated.prepared.portals_file))
     seen = []
     for command in ("disable", "enable", "remove"):
-        done = deployment.idp("portals", command, "gov24")
+        done = migrated.idp("portals", command, "gov24")
         assert done.returncode == 0, done.stderr
-        with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+        with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database:
             seen.append(database.execute("SELECT enabled FROM portal WHERE client_id = 'gov24'").fetchone())
             events = database.execute("SELECT name FROM audit_event ORDER BY id DESC LIMIT 3").fetchall()
     assert seen == [(0,), (1,), None]
@@ -251,9 +265,8 @@ def test_a_portal_is_disabled_enabled_and_removed(deployment: Deployment) -> Non
 
 
 @pytest.mark.parametrize("command", ["disable", "enable", "remove"])
-def test_a_portal_that_is_not_there_is_said_so(deployment: Deployment, command: str) -> None:
-    deployment.idp("migrate")
-    done = deployment.idp("portals", command, "nobody")
+def test_a_portal_that_is_not_there_is_said_so(migrated: Deployment, command: str) -> None:
+    done = migrated.idp("portals", command, "nobody")
     assert done.returncode == 1
     assert "nobody" in done.stderr
 
@@ -266,16 +279,15 @@ NOTICES = """INSERT INTO logout_notice
     VALUES (?, ?, 'subject', 'sid', 1, ?, ?, ?, ?)"""
 
 
-def test_logout_notices_are_listed_and_sent_again(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+def test_logout_notices_are_listed_and_sent_again(migrated: Deployment) -> None:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database, database:
         rows = [
             (1, "gov24", None, 1, 5, None),
             (2, "gov24", None, 28, None, "status 503"),
             (3, "efamily", 9, 1, None, "too slow"),
         ]
         database.executemany(NOTICES, rows)
-    listed = deployment.idp("logout-notices", "list")
+    listed = migrated.idp("logout-notices", "list")
     assert listed.returncode == 0, listed.stderr
     assert [line.split("  ")[:3] for line in listed.stdout.splitlines()] == [
         ["3", "efamily", "waiting"],
@@ -284,33 +296,31 @@ def test_logout_notices_are_listed_and_sent_again(deployment: Deployment) -> Non
     ]
     assert "status 503" in listed.stdout
     assert "subject" not in listed.stdout
-    failed = deployment.idp("logout-notices", "list", "--failed", "--portal", "gov24").stdout
+    failed = migrated.idp("logout-notices", "list", "--failed", "--portal", "gov24").stdout
     assert [line.split()[0] for line in failed.splitlines()] == ["2"]
-    assert "2 notices" in deployment.idp("logout-notices", "replay", "1", "2").stdout
-    assert "1 notices" in deployment.idp("logout-notices", "replay", "--portal", "efamily").stdout
-    waiting = deployment.idp("logout-notices", "list").stdout
+    assert "2 notices" in migrated.idp("logout-notices", "replay", "1", "2").stdout
+    assert "1 notices" in migrated.idp("logout-notices", "replay", "--portal", "efamily").stdout
+    waiting = migrated.idp("logout-notices", "list").stdout
     assert waiting.count("waiting") == 3
 
 
-def test_a_replay_names_what_it_is_of(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    refused = deployment.idp("logout-notices", "replay")
+def test_a_replay_names_what_it_is_of(migrated: Deployment) -> None:
+    refused = migrated.idp("logout-notices", "replay")
     assert refused.returncode == 1
     assert "--portal" in refused.stderr
 
 
-def test_a_persons_sessions_are_ended(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+def test_a_persons_sessions_are_ended(migrated: Deployment) -> None:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database, database:
         rows = [("one", "kim", None), ("two", "kim", 5), ("three", "lee", None)]
         database.executemany(
             "INSERT INTO signed_in (id, subject_id, started_at, ends_at, checked_at, ended_at)"
             " VALUES (?, ?, 1, 2, 1, ?)",
             rows,
         )
-    done = deployment.idp("sessions", "end", "--subject", "kim")
+    done = migrated.idp("sessions", "end", "--subject", "kim")
     assert (done.stdout, done.stderr) == ("Ended 1 sessions.\n", "")
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database:
         ended = database.execute("SELECT id FROM signed_in WHERE reason = 'admin'").fetchall()
         events = database.execute("SELECT name, actor, reason FROM audit_event").fetchall()
     assert ended == [("one",)]
@@ -319,45 +329,41 @@ def test_a_persons_sessions_are_ended(deployment: Deployment) -> None:
     assert actor.startswith("command line")
 
 
-def test_the_next_keys_line_says_which_portals_know_it(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    deployment.idp("portals", "apply", str(deployment.prepared.portals_file))
-    deployment.idp("keys", "rotate", "ES256", "--at-once")
-    following = deployment.idp("keys", "rotate", "ES256").stdout.split()[-1]
-    with closing(sqlite3.connect(deployment.directory / "sinwon.db")) as database, database:
+def test_the_next_keys_line_says_which_portals_know_it(migrated: Deployment) -> None:
+    migrated.idp("portals", "apply", str(migrated.prepared.portals_file))
+    migrated.idp("keys", "rotate", "ES256", "--at-once")
+    following = migrated.idp("keys", "rotate", "ES256").stdout.split()[-1]
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database, database:
         database.execute("INSERT INTO key_fetch (kid, client_id, at) VALUES (?, 'gov24', 1)", (following,))
         (n_portals,) = database.execute("SELECT count(*) FROM portal").fetchone()
-    plain = deployment.idp("keys", "list").stdout.splitlines()
+    plain = migrated.idp("keys", "list").stdout.splitlines()
     [line] = [line for line in plain if following in line]
     assert line.endswith(f"fetched by 1 of {n_portals} portals")
     assert [line for line in plain if "fetched" in line] == [line]
-    named = deployment.idp("keys", "list", "--portals").stdout
+    named = migrated.idp("keys", "list", "--portals").stdout
     assert "efamily" in named
     assert "gov24" not in named
 
 
-def test_a_key_for_a_further_algorithm_is_made_by_hand_too(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    done = deployment.idp("keys", "rotate", "PS256")
+def test_a_key_for_a_further_algorithm_is_made_by_hand_too(migrated: Deployment) -> None:
+    done = migrated.idp("keys", "rotate", "PS256")
     assert done.returncode == 0, done.stderr
-    assert deployment.idp("keys", "list").stdout.count(" PS256 ") == 2
+    assert migrated.idp("keys", "list").stdout.count(" PS256 ") == 2
 
 
-def test_on_sqlite_there_is_no_worker_to_start(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    refused = deployment.idp("worker")
+def test_on_sqlite_there_is_no_worker_to_start(migrated: Deployment) -> None:
+    refused = migrated.idp("worker")
     assert refused.returncode == 1
     assert "idp serve" in refused.stderr
 
 
-def test_a_portal_brings_the_key_that_its_algorithm_needs(deployment: Deployment) -> None:
-    deployment.idp("migrate")
-    text = deployment.prepared.portals_file.read_text("utf-8")
-    applied = deployment.directory / "ps256.toml"
+def test_a_portal_brings_the_key_that_its_algorithm_needs(migrated: Deployment) -> None:
+    text = migrated.prepared.portals_file.read_text("utf-8")
+    applied = migrated.directory / "ps256.toml"
     applied.write_text(
         text.replace('alg = "ES256"', 'alg = "PS256"', 1),
         "utf-8",
     )
-    done = deployment.idp("portals", "apply", str(applied))
+    done = migrated.idp("portals", "apply", str(applied))
     assert done.returncode == 0, done.stderr
-    assert deployment.idp("keys", "list").stdout.count(" PS256  active") == 1
+    assert migrated.idp("keys", "list").stdout.count(" PS256  active") == 1

@@ -172,19 +172,30 @@ def test_a_file_that_is_not_toml_is_named_with_the_place_only(deployment: Deploy
 # Secrets
 
 
-@pytest.mark.parametrize("spelling", [KEK, KEK.upper(), "base64url", "base64url padded", "base64"])
+@pytest.mark.parametrize("spelling", ["hex", "HEX", "base64url", "base64url padded", "base64"])
 def test_a_secret_may_be_hex_or_base64(deployment: Deployment, spelling: str) -> None:
     raw = bytes.fromhex(KEK)
     spelt = {
+        "hex": KEK,
+        "HEX": KEK.upper(),
         "base64url": base64.urlsafe_b64encode(raw).decode().rstrip("="),
         "base64url padded": base64.urlsafe_b64encode(raw).decode(),
         "base64": base64.b64encode(raw).decode(),
-    }.get(spelling, spelling)
-    loaded = deployment.load(IDP_SECRETS__KEY_ENCRYPTION_KEY=spelt)
+    }
+    loaded = deployment.load(IDP_SECRETS__KEY_ENCRYPTION_KEY=spelt[spelling])
     assert loaded.secrets.key_encryption_key.reveal() == raw
 
 
-@pytest.mark.parametrize("value", ["", "not base64!", "한글", secrets.token_hex(31), secrets.token_hex(33)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "not base64!",
+        "한글",
+        pytest.param(secrets.token_hex(31), id="31 bytes"),
+        pytest.param(secrets.token_hex(33), id="33 bytes"),
+    ],
+)
 def test_a_key_encryption_key_is_exactly_32_bytes(deployment: Deployment, value: str) -> None:
     [problem] = deployment.problems(IDP_SECRETS__KEY_ENCRYPTION_KEY=value)
     assert problem.startswith("IDP_SECRETS__KEY_ENCRYPTION_KEY: expected ")

@@ -42,7 +42,16 @@ AUDIENCE = "x509_hash:Uvo3HtuIxuhC92rShpgqcT3YXwrqRxWEviRiA0OZszk"
 NONCE = "n-0S6_WzA2Mj"
 STATUS_URI = "https://status.example/lists/1"
 EXPECTED = Expected(audience=AUDIENCE, nonce=NONCE, accepted_types=frozenset({TYPE_ID}))
-ABSENT: Any = object()
+
+
+class _Absent:
+    """What is left out. Test ids are made of it, so it says its name and not its address."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Any = _Absent()
 
 CLAIMS: Mapping[str, Any] = {
     "name": "홍길동",

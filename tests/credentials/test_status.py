@@ -174,7 +174,7 @@ def raw_deflate(data: bytes) -> bytes:
         b64u(zlib.compress(ENTRIES) + b"x"),
         b64u(zlib.compress(ENTRIES) + zlib.compress(ENTRIES)),
         b64u(raw_deflate(ENTRIES)),
-        b64u(gzip.compress(ENTRIES)),
+        b64u(gzip.compress(ENTRIES, mtime=0)),
         b64u(ENTRIES),
         b64u(zlib.compress(ENTRIES)[:-1] + b"\0"),
         b64u(zlib.compress(ENTRIES)) + "=",

@@ -63,9 +63,11 @@ def test_a_form_that_is_no_answer_is_refused(rig: Rig, portal: Portal, kind: str
         for name, value in form.items()
     }
     with harmless(rig, (REJECTED, reason)):
-        began = time.perf_counter()
+        began, computed = time.perf_counter(), time.process_time()
         as_json(rig.http.post(answer.response_uri, data=filled), 400, "invalid_request")
-        assert time.perf_counter() - began < 2
+        # Both sides of it run in this process. Where others want the same core it takes longer, but costs no more.
+        assert time.process_time() - computed < 2
+        assert time.perf_counter() - began < 10
     assert answer.send().status_code == 200
 
 
