@@ -5,7 +5,7 @@ The floors; a module imports from its own floor or from below (`tests/test_floor
     6  app serve cli worker        open the house; only `cli.demo` knows that the demo exists
     5  views/                      HTTP only: read the request, call one function, shape the answer
     4  wiring                      every long-lived object, made once, in order, on one screen
-    3  oidc/ openid4vp/ admin/     neighbours: none imports another
+    3  oidc/ openid4vp/ opendid/ admin/     neighbours: none imports another
     2  presentation/               what a wallet is asked, and what its answer proves, in no protocol's words
     1  login session consent claims portals subject · credentials/    the hall, and what is true
     0  settings/ errors events clock fetch keys seal schema strict_json models store/    the ground

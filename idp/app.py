@@ -15,6 +15,7 @@ from idp.views.frame import STATIC, Frame
 from idp.views.health import HealthDoor
 from idp.views.holder import HolderDoor
 from idp.views.logout import LogoutDoor
+from idp.views.opendid import OpenDidDoor
 from idp.views.portal import PortalDoor
 from idp.views.registration import RegistrationDoor
 from idp.views.waiting import HandOver, WaitingRoom
@@ -42,6 +43,7 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
         BackChannelDoor(frame),
         LogoutDoor(frame),
         WalletDoor(frame),
+        OpenDidDoor(frame),
         HolderDoor(frame, waiting_room),
         DeviceDoor(frame),
         HealthDoor(frame),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from idp import clock as clocks
-from idp import seal
+from idp import opendid, seal
 from idp.admin.trust import TrustRegistry
 from idp.admin.wallets import WalletRegistry
 from idp.clock import Clock
@@ -42,11 +42,12 @@ from idp.oidc.server import TokenServer
 from idp.oidc.tokens import Tokens
 from idp.oidc.userinfo import UserInfo
 from idp.oidc.wrapping import Wrapping
+from idp.opendid import OpenDid
 from idp.openid4vp.request import Requests, Signer
 from idp.openid4vp.response import Responses
 from idp.portals import Registration
 from idp.presentation.question import Question, question
-from idp.presentation.wallets import WalletProfile, default_profile
+from idp.presentation.wallets import Protocol, WalletProfile, default_profile
 from idp.session import Sessions
 from idp.settings import Settings
 from idp.store import Store, open_store
@@ -73,6 +74,7 @@ class House:
     logins: Logins
     requests: Requests
     responses: Responses
+    opendid: OpenDid | None
     id_tokens: IdTokens
     client_authentication: ClientAuthentication
     bindings: Bindings
@@ -94,8 +96,16 @@ class House:
         return question(portal, request, self.trust.snapshot(), with_ci=self.settings.holder.with_ci)
 
     def link(self, ask: Ask, wallet: WalletProfile) -> str:
-        """What the button and the QR code of this question carry, in the wallet's own protocol."""
+        """What the button of this question carries, in the wallet's own protocol."""
+        if wallet.protocol == "opendid" and self.opendid is not None:
+            return self.opendid.offers.link(ask, self.logins.ask_secret(ask), wallet)
         return self.requests.link(ask, wallet)
+
+    def code(self, ask: Ask, wallet: WalletProfile) -> str:
+        """What the QR code of this question carries."""
+        if wallet.protocol == "opendid" and self.opendid is not None:
+            return self.opendid.offers.code(ask, self.logins.ask_secret(ask))
+        return self.link(ask, wallet)
 
     def close(self) -> None:
         self.outside.close()
@@ -127,7 +137,11 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         partial(fetch_status_list, outside), fetch_errors=(FetchError, StatusUnavailable)
     )
     trust = TrustRegistry(clock)
-    wallets = WalletRegistry(default_profile(settings), clock)
+    open_did = opendid.build(
+        settings, store=store, clock=clock, outside=outside, trust=trust.snapshot, status=status_lists
+    )
+    spoken: list[Protocol] = ["openid4vp"] if open_did is None else ["openid4vp", "opendid"]
+    wallets = WalletRegistry(default_profile(settings), clock, spoken)
     subjects = Subjects(settings.secrets.pepper.reveal())
     sessions = Sessions(store, settings, clock)
     logins = Logins(store, settings, clock, seal.derive(kek, "wallet-requests"))
@@ -207,6 +221,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         logins=logins,
         requests=requests,
         responses=responses,
+        opendid=open_did,
         id_tokens=id_tokens,
         codes=codes,
         front_channel=front_channel,

@@ -77,6 +77,7 @@ class Rig:
     wallet: Wallet
     clock: Clock
     http: httpx2.Client
+    guests: Flask
 
     @property
     def issuer(self) -> str:
@@ -460,6 +461,10 @@ def started(
                 "wallet.certificate_file": str(prepared.request_signer_certificates),
                 "wallet.private_key_file": str(prepared.request_signer_key),
                 "wallet.link": prepared.wallet_link,
+                "opendid.verification_method": prepared.open_did_key_url,
+                "opendid.private_key_file": str(prepared.open_did_key_file),
+                "opendid.certificate_vc_url": prepared.open_did_certificate,
+                "opendid.registry_url": prepared.registry_url,
                 "fetch.allow": [here, *allow],
                 "holder.logins_per_minute_per_ip": 100_000,
                 "holder.with_ci": True,
@@ -475,7 +480,9 @@ def started(
         visitors = guests.create_app(prepared)
         with served(app, own), served(visitors, other), httpx2.Client(timeout=20, trust_env=False) as http:
             try:
-                yield Rig(app, house_of(app), prepared, visitors.extensions["demo_wallet"], clock, http)
+                yield Rig(
+                    app, house_of(app), prepared, visitors.extensions["demo_wallet"], clock, http, visitors
+                )
             finally:
                 visitors.extensions["demo_close"]()
         close(app)

@@ -196,7 +196,7 @@ def test_the_demo_signs_in_at_every_portal(deployment: Deployment) -> None:
     deployment.environ.pop("IDP_CONFIG")
     done = deployment.idp("demo", "--check")
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 6
+    assert len(done.stdout.splitlines()) == 7
     assert done.stderr == ""
 
 

@@ -560,3 +560,60 @@ def test_in_production_a_key_stands_in_the_key_set_longer_than_that_is_cached(
         return
     [problem] = deployment.problems(**environ)
     assert problem.startswith(f"{named}: ")
+
+
+# -- Open DID ----------------------------------------------------------------------------------------------------
+
+
+def open_did(deployment: Deployment, **changes: str) -> str:
+    """A table that switches it on, with some members changed."""
+    good = {
+        "verification_method": "did:omn:sinwon?versionId=1#assert",
+        "private_key_file": deployment.environ["IDP_WALLET__PRIVATE_KEY_FILE"],
+        "certificate_vc_url": "https://login.example/certificate-vc",
+        "registry_url": "https://registry.example/api-gateway/api/v1",
+        **changes,
+    }
+    return "[opendid]\n" + "\n".join(f'{name} = "{value}"' for name, value in good.items())
+
+
+def test_open_did_is_off_until_it_is_named(deployment: Deployment) -> None:
+    assert not deployment.load().opendid.is_on
+    assert deployment.load(open_did(deployment)).opendid.is_on
+
+
+@pytest.mark.parametrize(
+    "missing", ["verification_method", "private_key_file", "certificate_vc_url", "registry_url"]
+)
+def test_half_of_open_did_is_none(deployment: Deployment, missing: str) -> None:
+    [problem] = deployment.problems(open_did(deployment, **{missing: ""}))
+    assert problem.startswith(f"opendid.{missing}: required")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("verification_method", "did:omn:sinwon"),
+        ("verification_method", "did:omn:sinwon#assert"),
+        ("verification_method", "https://login.example?versionId=1#assert"),
+        ("private_key_file", "/nowhere/key.pem"),
+        ("registry_url", "registry.example"),
+        ("registry_url", "ftp://registry.example"),
+        ("registry_url", "https://registry.example/"),
+        ("registry_url", "https://registry.example/api?did="),
+        ("registry_url", "https://user@registry.example/api"),
+        ("certificate_vc_url", "https://login.example/certificate-vc#1"),
+    ],
+)
+def test_a_setting_of_open_did_has_its_form(deployment: Deployment, name: str, value: str) -> None:
+    [problem] = deployment.problems(open_did(deployment, **{name: value}))
+    assert problem.startswith(f"opendid.{name}: ")
+    assert value not in problem
+
+
+@pytest.mark.parametrize("name", ["registry_url", "certificate_vc_url"])
+def test_production_asks_the_registry_by_https(deployment: Deployment, name: str) -> None:
+    plain = open_did(deployment, **{name: "http://registry.example/api"})
+    [problem] = deployment.problems(plain)
+    assert problem == f"opendid.{name}: mode production needs https"
+    assert deployment.load(plain, IDP_MODE="sandbox").opendid.is_on

@@ -97,7 +97,7 @@ def test_what_goes_unencrypted_is_not_for_fapi2_portals() -> None:
 
 def test_the_catalogue_is_read_and_each_entry_is_another_wallet(app: Flask) -> None:
     changed = wallets.apply(tomllib.loads(CATALOGUE.read_text("utf-8")), now=1)
-    assert changed == ["haip", "openid4vp", "iso-18013-7", "sd-jwt-vc-draft", "kr-poc"]
+    assert changed == ["haip", "openid4vp", "iso-18013-7", "sd-jwt-vc-draft", "kr-poc", "open-did"]
     assert all(not enabled for _, enabled in wallets.listed())
 
 
@@ -155,3 +155,13 @@ def test_without_a_profile_that_is_on_there_is_the_one_of_the_settings(app: Flas
     assert in_use() == [parse(GOOD)]
     wallets.switch("another", enabled=True, now=3)
     assert [wallet.id for wallet in in_use()] == ["another", "haip"]
+
+
+def test_a_wallet_whose_protocol_this_deployment_does_not_speak_is_not_in_use(app: Flask) -> None:
+    clock = Clock()
+    other = {**GOOD, "id": "other", "protocol": "opendid"}
+    wallets.apply({"wallet": [GOOD, other]}, now=1)
+    for wallet_id in ("haip", "other"):
+        wallets.switch(wallet_id, enabled=True, now=2)
+    assert set(wallets.WalletRegistry(DEFAULT, clock).in_use()) == {"haip"}
+    assert set(wallets.WalletRegistry(DEFAULT, clock, ["opendid"]).in_use()) == {"other"}

@@ -7,7 +7,7 @@ Like the trust registry, what is switched on takes effect without a restart: eve
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -16,7 +16,7 @@ from idp.clock import Clock
 from idp.events import Event, record
 from idp.models import WalletProfile as Row
 from idp.models import db, writing
-from idp.presentation.wallets import ProfileError, WalletProfile, document, parse
+from idp.presentation.wallets import ProfileError, Protocol, WalletProfile, document, parse
 
 RELOAD_S = 10
 
@@ -84,11 +84,20 @@ def switch(profile_id: str, *, enabled: bool, now: int) -> None:
 
 
 class WalletRegistry:
-    """The wallets in use, by id, renewed when the rows change. Where none is switched on: that of the settings."""
+    """The wallets in use, by id, renewed when the rows change. Where none is switched on: that of the settings.
 
-    def __init__(self, default: WalletProfile, clock: Clock) -> None:
+    spoken: the protocols of this deployment; a wallet of another is not in use, whatever its row says.
+    """
+
+    def __init__(
+        self,
+        default: WalletProfile,
+        clock: Clock,
+        spoken: Collection[Protocol] = frozenset({"openid4vp"}),
+    ) -> None:
         self._default = default
         self._clock = clock
+        self._spoken = spoken
         self._lock = threading.Lock()
         self._read_at: int | None = None
         self._profiles: Mapping[str, WalletProfile] = {}
@@ -107,5 +116,5 @@ class WalletRegistry:
 
     def _read(self) -> Mapping[str, WalletProfile]:
         rows = db.session.scalars(select(Row.document).where(Row.enabled).order_by(Row.id))
-        profiles = {profile.id: profile for profile in map(parse, rows)}
+        profiles = {profile.id: profile for profile in map(parse, rows) if profile.protocol in self._spoken}
         return profiles or {self._default.id: self._default}

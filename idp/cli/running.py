@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from idp import clock, schema, worker
+from idp import clock, opendid, schema, worker
 from idp.app import close, create_app
 from idp.cli.deployment import ensure_keys, fail, migrated, with_settings
 from idp.models import db, writing
@@ -47,11 +47,14 @@ def check_config(settings: Settings) -> None:
     """Say everything that is wrong with the settings, or that nothing is."""
     try:
         signer = Signer(settings)
-    except SignerError as error:
+        open_did = opendid.Signer(settings) if settings.opendid.is_on else None
+    except (SignerError, opendid.SignerError) as error:
         fail("The settings cannot be used:", f"  {error}")
     click.echo(f"The settings are fine. mode {settings.mode}, issuer {settings.issuer}")
     client_id = signer.client_id(settings.wallet.client_id_prefix)
     click.echo(f"Wallets know this verifier as {client_id}")
+    if open_did is not None:
+        click.echo(f"Open DID wallets know it as {open_did.did}, asking {settings.opendid.registry_url}")
 
 
 @click.command()

@@ -10,6 +10,7 @@ registry as a value, a status lookup and the time go in. That makes it the part 
 - `sd_jwt_vc`  SD-JWT VC (draft-13); `sd_jwt` below it is RFC 9901, `jose` strict JSON and JWS
 - `mdoc`       ISO/IEC 18013-5 mdocs; `mso` below it is what the issuer signed, `cose` COSE_Sign1, `cbor` strict CBOR
 - `ecdsa`      the signatures of both
+- `opendid`    Open DID presentations; below it `opendid_claims`, `did` (documents), `data_proof` and `multibase`
 - `trust`      credential types and missions; `chains` below it is RFC 5280
 - `status`     Token Status Lists (draft-20), JWT and CWT
 - `schema`     what each claim may look like
@@ -23,7 +24,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from idp.credentials import mdoc, sd_jwt_vc
+from idp.credentials import mdoc, opendid, sd_jwt_vc
+from idp.credentials.did import Registry, RegistryUnavailable
 from idp.credentials.status import StatusLists, StatusLookup, StatusUnavailable
 from idp.credentials.trust import CredentialTypeTrust, Mission, TrustDocumentError, TrustSnapshot
 from idp.credentials.verdict import CredentialRejected, Expected, Reason, StatusEvidence, VerifiedCredential
@@ -36,6 +38,8 @@ __all__ = [
     "FormatVerifier",
     "Mission",
     "Reason",
+    "Registry",
+    "RegistryUnavailable",
     "StatusEvidence",
     "StatusLists",
     "StatusLookup",
@@ -55,7 +59,11 @@ class FormatVerifier(Protocol):
     ) -> VerifiedCredential: ...
 
 
-FORMATS: Mapping[str, FormatVerifier] = {sd_jwt_vc.FORMAT: sd_jwt_vc.verify, mdoc.FORMAT: mdoc.verify}
+FORMATS: Mapping[str, FormatVerifier] = {
+    sd_jwt_vc.FORMAT: sd_jwt_vc.verify,
+    mdoc.FORMAT: mdoc.verify,
+    opendid.FORMAT: opendid.verify,
+}
 
 
 def verify(

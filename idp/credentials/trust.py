@@ -365,6 +365,8 @@ def _format(entry: _Entry, format: str, inner: _Entry) -> FormatTrust:
         inner.problem("elements", f"not elements that we know: {', '.join(unknown)}")
     if format == "mso_mdoc" and any(len(path) != 2 for path in (*paths.values(), authentication or ("", ""))):
         inner.problem("elements", "a path into an mdoc is a namespace and an element")
+    if format == "opendid" and any(len(path) != 1 for path in paths.values()):
+        inner.problem("elements", "a path into an Open DID credential is the code of a claim")
     inner.refuse_unknown()
     return known
 

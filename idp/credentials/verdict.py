@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from idp.credentials.did import Registry
     from idp.credentials.trust import Mission
 
 
@@ -40,6 +41,10 @@ class Reason(StrEnum):
     DOCTYPE = "doctype"
     VALIDITY = "validity"
     ISSUER_COUNTRY = "issuer_country"
+    # What stands in the registry of DIDs. DID_UNAVAILABLE is "we could not ask", as STATUS_UNKNOWN is.
+    DID_UNAVAILABLE = "did_unavailable"
+    DID_DOCUMENT = "did_document"
+    DID_DEACTIVATED = "did_deactivated"
     # What is disclosed.
     DISCLOSURE_MALFORMED = "disclosure_malformed"
     DISCLOSURE_DUPLICATE = "disclosure_duplicate"
@@ -51,6 +56,8 @@ class Reason(StrEnum):
     MISSION_MISMATCH = "mission_mismatch"
     # Who shows it, to whom, in answer to what.
     HOLDER_KEY = "holder_key"
+    HOLDER_MISMATCH = "holder_mismatch"
+    KEY_AGREEMENT = "key_agreement"
     KEY_BINDING_MISSING = "key_binding_missing"
     KEY_BINDING_TYPE = "key_binding_type"
     KEY_BINDING_SIGNATURE = "key_binding_signature"
@@ -93,6 +100,7 @@ class Expected:
     session_transcript: the CBOR that an mdoc's device signature must cover; empty where none was made, and then no
         mdoc fits.
     header_types: what an SD-JWT VC may call itself (`typ`).
+    registry: where the DID documents of an Open DID presentation are asked for; without it none fits.
     status_fail_closed: True asks for a status list within its ttl; False accepts one that has gone stale while
         its host cannot be reached (decision D8; `StatusEvidence.fresh` tells which it was).
     """
@@ -103,6 +111,7 @@ class Expected:
     status_fail_closed: bool = True
     session_transcript: bytes = b""
     header_types: frozenset[str] = frozenset({"dc+sd-jwt"})
+    registry: Registry | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 - `authority`: a make-believe issuing authority. A CA per mission, SD-JWT VCs for the personas, a status
   list per mission.
 - `wallet`, `wallet_pages`: a strict OpenID4VP 1.0 + HAIP 1.0 wallet in a web page, with an error picker.
+- `open_did/`: missions as Open DID issuers, a registry of DIDs, and a wallet of that kind.
 - `portals`: pages of five portals, each a real OpenID Connect client that finds its way by discovery. What they share
   is `relying`; `code_flow` is how four of them sign people in, `fapi` how the bank does (FAPI 2.0).
 - `counter`, `counter_pages`: the officer's screen of a consular counter, on `device_flow` (RFC 8628).
-- `seeds`: the keys, certificates and seed files (`portals.toml`, `trust.toml`) that introduce these
-  guests to a provider.
+- `seeds`: the keys, certificates and seed files (`portals.toml`, `trust.toml`, `wallets.toml`) that introduce
+  these guests to a provider.
 - `check`: a scripted browser that signs in once, start to end.
 
 The guests come in by the doors, like everybody else: over HTTP. They import nothing of the house and

@@ -173,18 +173,20 @@ def sign_in(
     language: str = "ko",
     browser: Browser | None = None,
     format: str = "",
+    wallet: str = "",
 ) -> SignInResult:
     """Sign in at a portal on one device. `start_url` is the portal's own first page.
 
-    `persona` is an id of `personas`, maybe with a colon and the id of a card, `fault` a value of `wallet.Fault`,
-    `format` the card's. A browser that is handed in keeps its cookies and stays open; the portal must not have it
-    signed in already. Raises StepFailed.
+    `persona` is an id of `personas`, maybe with a colon and the id of a card, `fault` a value of the wallet's `Fault`,
+    `format` the card's, `wallet` the id of the wallet to choose. A browser that is handed in keeps its cookies and
+    stays open; the portal must not have it signed in already. Raises StepFailed.
     """
     with nullcontext(browser) if browser else Browser(language) as window:
         page = window.open(start_url, "portal")
         page = window.follow(page, "sign-in", "provider's sign-in page")
         # A provider that knows the browser from a sign-in before may not send it to the wallet again.
         if not any(page.find(identifier) for identifier in ("consent", "result", "error-code")):
+            page = _choose(window, page, wallet)
             page = window.follow(page, "wallet-link", "wallet")
             page = _answer(window, page, "back from the wallet", persona=persona, fault=fault, format=format)
         return _consent_and_read(window, page)
@@ -197,11 +199,13 @@ def sign_in_across_devices(
     fault: str = "",
     language: str = "ko",
     format: str = "",
+    wallet: str = "",
 ) -> SignInResult:
     """Sign in with the wallet on another device: scan the QR code, type the number. Raises StepFailed."""
     with Browser(language) as browser, Browser(language) as phone:
         page = browser.open(start_url, "portal")
         page = browser.follow(page, "sign-in", "provider's sign-in page")
+        page = _choose(browser, page, wallet)
         scanned = required(page, "qr", "QR code").attributes.get("data-link", "")
         shown = phone.open(scanned, "wallet on the other device")
         shown = _answer(
@@ -250,6 +254,11 @@ def _decided(desk: Browser, ticket_url: str) -> SignInResult:
 def sign_out(browser: Browser, page: Page) -> Page:
     """Sign out from a portal's result page, at the provider too."""
     return browser.submit(page, "logout", "signing out")
+
+
+def _choose(browser: Browser, page: Page, wallet: str) -> Page:
+    """The sign-in page with this wallet chosen, as the links to the wallets on it do."""
+    return browser.open(f"{page.url}?wallet={wallet}", "choosing a wallet") if wallet else page
 
 
 def _answer(browser: Browser, page: Page, step: str, **chosen: str) -> Page:

@@ -87,6 +87,10 @@ class Stage:
             "wallet.certificate_file": str(prepared.request_signer_certificates),
             "wallet.private_key_file": str(prepared.request_signer_key),
             "wallet.link": prepared.wallet_link,
+            "opendid.verification_method": prepared.open_did_key_url,
+            "opendid.private_key_file": str(prepared.open_did_key_file),
+            "opendid.certificate_vc_url": prepared.open_did_certificate,
+            "opendid.registry_url": prepared.registry_url,
             "fetch.allow": [f"http://{HOST}:{self.guests_port}"],
             "holder.with_ci": True,
             # Everybody on this machine has one address; a load measurement is many holders.
@@ -127,6 +131,7 @@ class Stage:
             "discovery": f"{prepared.issuer}/.well-known/openid-configuration",
             "portals": f"{prepared.portals_url}/",
             "wallet": f"{prepared.wallet_url}/",
+            "open_did_wallet": f"{prepared.portals_url}/open-did/",
             "directory": str(prepared.directory),
         }
 
@@ -142,6 +147,7 @@ class Stage:
                 "",
                 f"  Portals    {where['portals']}   <- start here: choose one and sign in",
                 f"  Wallet     {where['wallet']}",
+                f"  Open DID   {where['open_did_wallet']}",
                 f"  Provider   {where['discovery']}",
                 "",
                 f"Data: {where['directory']}   Stop: Ctrl-C   Start anew: idp demo --reset",
@@ -166,6 +172,8 @@ def run_check(directory: Path) -> dict[str, str]:
             portal: ", ".join(check.sign_in(f"{portals}{portal}/").claims)
             for portal in ("gov24", "g4k", "apostille", "efamily", "bank")
         }
+        across = check.sign_in_across_devices(f"{portals}gov24/", wallet="demo-open-did")
+        shown["gov24, by an Open DID wallet on another device"] = ", ".join(across.claims)
         shown["counter"] = ", ".join(check.visit_counter(f"{portals}counter/").claims)
         return shown
     finally:

@@ -261,6 +261,31 @@ TEXTS: dict[str, tuple[str, str]] = {
         "There is no matching certificate, or the service that asked cannot be reached.",
     ),
     "back_to_wallet": ("지갑으로", "To the wallet"),
+    # the Open DID wallet
+    "open_did_title": ("시연용 Open DID 지갑", "Demonstration Open DID wallet"),
+    "open_did_lead": (
+        "같은 사람들의 증명서를 Open DID로 들고 있는 또 하나의 지갑입니다.",
+        "Another wallet, which holds the same people’s certificates as Open DID credentials.",
+    ),
+    "open_open_did": ("Open DID 지갑 열기", "Open the Open DID wallet"),
+    "open_did_scan_title": ("QR 코드의 내용 붙여 넣기", "Paste what a QR code holds"),
+    "open_did_scan_help": (
+        "로그인 화면의 QR 코드에 든 글이나 그 링크를 이 칸에 붙여 넣으면 휴대전화로 찍은 것과 같습니다.",
+        "Pasting the text in the QR code of a sign-in page, or its link, is the same as scanning it with a phone.",
+    ),
+    "open_did_scan_field": ("QR 코드의 내용이나 링크", "Contents of the code, or link"),
+    "open_did_number": (
+        "이 숫자를 로그인을 시작한 화면에 입력하게 됩니다.",
+        "You will be asked for this number where you started signing in.",
+    ),
+    "open_did_sent_lead": (
+        "로그인을 시작한 화면으로 돌아가 요청에 있던 네 자리 숫자를 입력하세요.",
+        "Go back to the page where you began and type the four digits that came with the request.",
+    ),
+    "open_did_declined_lead": (
+        "아무 정보도 보내지 않았습니다. 이 방식의 지갑은 거절했다고 알리지 않으므로, 로그인 화면에서 취소해 주세요.",
+        "Nothing about you was sent. Wallets of this kind do not tell that you refused: cancel on the sign-in page.",
+    ),
     # faults
     "fault_": ("없음 (바르게 응답)", "None (answer properly)"),
     "fault_wrong_nonce": ("잘못된 nonce", "Wrong nonce"),
@@ -282,6 +307,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "format_": ("지갑이 고름", "The wallet chooses"),
     "fault_unencrypted": ("암호화하지 않은 응답", "Unencrypted response"),
     "fault_no_answer": ("응답 없음", "No answer"),
+    "fault_stolen": ("다른 사람의 증명서 제시", "Somebody else’s certificate"),
+    "fault_tampered_claim": ("변조된 항목", "Tampered claim"),
+    "fault_other_registry": ("다른 등록소의 DID", "A DID of another registry"),
+    "fault_no_key_agreement_proof": ("키 합의에 서명하지 않음", "Key agreement not signed"),
 }
 
 # OpenID Connect claim names and, where they differ, the credential's element names.

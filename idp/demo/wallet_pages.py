@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, request, url_for
@@ -24,14 +24,17 @@ TICKET_LIFE_S = 1_800
 MAX_TICKETS = 5_000
 
 
-class Waiting:
+T = TypeVar("T")
+
+
+class Waiting(Generic[T]):
     """Requests that holders are looking at. Safe for threads."""
 
     def __init__(self) -> None:
-        self._requests: OrderedDict[str, tuple[Request, float]] = OrderedDict()
+        self._requests: OrderedDict[str, tuple[T, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, asked: Request) -> str:
+    def put(self, asked: T) -> str:
         """Keep a request; returns its ticket."""
         ticket = secrets.token_urlsafe(24)
         with self._lock:
@@ -40,7 +43,7 @@ class Waiting:
                 self._requests.popitem(last=False)
         return ticket
 
-    def take(self, ticket: str) -> Request | None:
+    def take(self, ticket: str) -> T | None:
         """The request of a ticket, once; None when there is none any more."""
         with self._lock:
             asked, since = self._requests.pop(ticket, (None, 0.0))
@@ -50,7 +53,7 @@ class Waiting:
 def blueprint(wallet: Wallet) -> Blueprint:
     """The wallet's door, `/wallet/`."""
     doors = Blueprint("wallet", __name__, url_prefix="/wallet")
-    waiting = Waiting()
+    waiting: Waiting[Request] = Waiting()
 
     @doors.get("/")
     def home() -> Response:

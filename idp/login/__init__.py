@@ -15,6 +15,7 @@ Invariants:
 How an answer reaches the browser depends on the way the wallet was asked (`Ask.via`):
 - `link`, the same device: the wallet is told a `response_code` and brings it to this browser (`arrive`).
 - `qr`, another device: the phone shows a number that is typed into this browser (`confirm`), decision D1.
+  A wallet that cannot be told a `response_code` shows a number on the same device too.
 - `dc_api`, through the browser (W3C Digital Credentials API): the answer comes from the page itself, and the browser
   goes on with the `response_code` that it is told (`arrive`).
 - `session`: nothing was asked; an earlier presentation still holds (single sign-on).

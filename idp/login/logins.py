@@ -218,11 +218,16 @@ class Logins:
         amr: tuple[str, ...],
         fingerprint: str,
         encrypted: bool = True,
+        number: str | None = None,
     ) -> Passed:
         """Lay a verified presentation beside the question. The first one wins.
 
-        `fingerprint` is a digest of the wallet's message. Raises PresentationError `already_answered`.
+        `fingerprint` is a digest of the wallet's message. `number`: what the wallet has shown its holder already, to
+        be typed into this browser whichever way it was asked; without it a QR code gets one that the phone's page
+        shows. Raises PresentationError `already_answered`.
         """
+        if number is None and ask.via == "qr":
+            number = f"{secrets.randbelow(10_000):04}"
         now = self._clock()
         token = self._token(ask, fingerprint)
         answer = Answer(
@@ -232,7 +237,7 @@ class Logins:
             acr=acr,
             amr=amr,
             token_digest=seal.digest(token),
-            number=f"{secrets.randbelow(10_000):04}" if ask.via == "qr" else None,
+            number=number,
             encrypted=encrypted,
         )
 

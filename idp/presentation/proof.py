@@ -54,7 +54,7 @@ def answered(verified: VerifiedCredential, alternative: Alternative, *, via: Via
 
 def rejected(error: CredentialRejected) -> PresentationError:
     """ "We could not ask" is neither "revoked" nor "fine": the same answer may be accepted a moment later."""
-    if error.reason is Reason.STATUS_UNKNOWN:
+    if error.reason in {Reason.STATUS_UNKNOWN, Reason.DID_UNAVAILABLE}:
         busy = "temporarily_unavailable"
         return PresentationError(error.reason.value, error.detail, error=busy, oauth_error=busy, status=503)
     return PresentationError(error.reason.value, error.detail)

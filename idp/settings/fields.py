@@ -120,6 +120,24 @@ class Wallet(Section, frozen=True, kw_only=True):
     request_ttl_s: Annotated[int, Meta(ge=30, le=1800)] = 600
 
 
+class OpenDid(Section, frozen=True, kw_only=True):
+    """How we present ourselves to Open DID wallets, and whom we ask about them. Off while all of it is empty.
+
+    `verification_method` is the URL of the key in `private_key_file` (PEM, P-256) in our DID document, which is
+    registered at the registry.
+    """
+
+    verification_method: str = ""
+    private_key_file: str = ""
+    certificate_vc_url: str = ""
+    registry_url: str = ""
+    document_ttl_s: Annotated[int, Meta(ge=1, le=3600)] = 60
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.verification_method)
+
+
 class Fetch(Section, frozen=True, kw_only=True):
     """The guarded HTTP client (decision D17). `allow` lists origins that may resolve to private addresses."""
 
@@ -180,6 +198,7 @@ class Settings(Section, frozen=True, kw_only=True):
     secrets: Secrets
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     wallet: Wallet
+    opendid: OpenDid = field(default_factory=OpenDid)
     fetch: Fetch = field(default_factory=Fetch)
     requests: Requests = field(default_factory=Requests)
     registration: Registration = field(default_factory=Registration)

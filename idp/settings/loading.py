@@ -75,6 +75,10 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "wallet.certificate_file": rules.readable_file,
     "wallet.private_key_file": rules.readable_file,
     "wallet.link": rules.link,
+    "opendid.verification_method": rules.optional(rules.key_url),
+    "opendid.private_key_file": rules.optional(rules.readable_file),
+    "opendid.certificate_vc_url": rules.optional(rules.base_url),
+    "opendid.registry_url": rules.optional(rules.base_url),
     "fetch.allow": rules.origins,
     "registration.scopes": rules.scopes,
     "registration.software_statement_files": rules.readable_files,
@@ -287,6 +291,7 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     ):
         if getattr(lifetimes, low) > getattr(lifetimes, high):
             yield (f"lifetimes.{high}", f"lifetimes.{low}"), f"must be at least lifetimes.{low}"
+    yield from _half_an_open_did(settings)
     if settings.mode == "demo":
         yield from _demo_conflicts(settings)
     else:
@@ -295,6 +300,15 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("wallet.link", "mode"), "plain http is for a loopback wallet in mode demo"
     if settings.mode == "production":
         yield from _production_conflicts(settings)
+
+
+def _half_an_open_did(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Open DID is on or off: with a part of it no wallet could be answered."""
+    parts = ("verification_method", "private_key_file", "certificate_vc_url", "registry_url")
+    missing = [part for part in parts if not getattr(settings.opendid, part)]
+    if 0 < len(missing) < len(parts):
+        for part in missing:
+            yield (f"opendid.{part}",), "required, since another setting of opendid is there"
 
 
 def _demo_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -334,6 +348,9 @@ def _production_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...],
         yield ("registration.open", "mode"), "mode production registers by invitation only"
     if settings.requests.implicit:
         yield ("requests.implicit", "mode"), "mode production sends no tokens through browsers"
+    for name in ("certificate_vc_url", "registry_url"):
+        if getattr(settings.opendid, name).startswith("http://"):
+            yield (f"opendid.{name}", "mode"), "mode production needs https"
     if not settings.secure_cookies:
         yield ("issuer", "mode"), "mode production needs https"
     elif settings.is_loopback:

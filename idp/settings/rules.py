@@ -99,6 +99,23 @@ def header_name(value: str) -> str:
     return value
 
 
+def base_url(value: str) -> str:
+    """What paths of an API are appended to: an http(s) address without query, fragment or slash at its end."""
+    parts = split_url(value)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
+        raise NotAcceptable("expected https://host/path")
+    if "?" in value or "#" in value or value.endswith("/"):
+        raise NotAcceptable("expected no query, no fragment and no slash at the end")
+    return value
+
+
+def key_url(value: str) -> str:
+    """The URL of a key in a DID document, with the version of the document."""
+    if not re.fullmatch(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+\?versionId=[0-9]+#[A-Za-z0-9_.-]+", value):
+        raise NotAcceptable("expected did:method:identifier?versionId=1#key")
+    return value
+
+
 def origins(values: tuple[str, ...]) -> tuple[str, ...]:
     for number, value in enumerate(values, 1):
         try:

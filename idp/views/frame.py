@@ -36,6 +36,8 @@ from idp.login import Login, LoginEnded
 from idp.oidc.portal_keys import NoUsableKey
 from idp.oidc.registration import logo_url
 from idp.oidc.reply import Outgoing
+from idp.opendid.errors import told
+from idp.opendid.offers import PATH as OPENDID
 from idp.portals import Registration
 from idp.presentation.question import NoCredentialType
 from idp.views import language
@@ -49,7 +51,7 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-WALLET_RESPONSE = "/wallet/response/"
+WALLETS_ANSWERS = ("/wallet/response/", f"{OPENDID}/api/v1/request-verify")
 # A question that is over, as a wallet hears it when it fetches: it need not try again.
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
@@ -90,7 +92,7 @@ class Frame:
         g.lang_login = None
         g.ui_locales = ()
         g.set_cookies = []
-        if not request.path.startswith(WALLET_RESPONSE):
+        if not request.path.startswith(WALLETS_ANSWERS):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
         rule = request.url_rule
@@ -333,6 +335,8 @@ class Frame:
 
     def _failed(self, reason: str, oauth_error: str, status: int) -> Response:
         """JSON for machines, a page for people."""
+        if request.path.startswith(OPENDID):
+            return open_did_error(reason, status)
         for_machines = request.path.startswith(
             (
                 "/token",
@@ -380,6 +384,16 @@ def wallet_error(error: PresentationError, redirect_uri: str | None = None) -> R
     response = jsonify(body)
     response.status_code = error.status
     if error.status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def open_did_error(reason: str, status: int) -> Response:
+    """What an Open DID wallet hears: a code of its protocol, never which check failed, and our correlation id."""
+    body, status = told(reason, status)
+    response = jsonify({**body, "correlationId": g.correlation_id})
+    response.status_code = status
+    if status == 503:
         response.headers["Retry-After"] = "5"
     return response
 

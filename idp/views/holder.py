@@ -107,6 +107,7 @@ class HolderDoor:
         link = login.latest("link", wallet.id)
         code = login.latest("qr", wallet.id)
         code_link = self.house.link(code, wallet) if code else None
+        code_text = self.house.code(code, wallet) if code else None
         answer = login.answer
         limit = login.created_at + self.frame.settings.lifetimes.login_max_s
         wrong = answer.wrong_numbers if answer else 0
@@ -116,7 +117,7 @@ class HolderDoor:
             "portal": self.frame.portal(portal),
             "problem": self._problem(login),
             "wallet_link": self.house.link(link, wallet) if link else None,
-            "qr_svg": Markup(qr.svg(code_link)) if code_link else None,  # noqa: S704
+            "qr_svg": Markup(qr.svg(code_text)) if code_text else None,  # noqa: S704
             "qr_link": code_link,
             "items": [
                 {
@@ -145,6 +146,7 @@ class HolderDoor:
             "events_url": f"{base}/events",
             "status_url": f"{base}/status",
             "page_url": base,
+            "number_in_wallet": wallet.protocol == "opendid" and portal.cross_device,
             "tries_left": self.frame.settings.holder.wrong_numbers - wrong,
         }
 
@@ -304,7 +306,7 @@ def phase_of(login: Login) -> str:
     if login.state is State.WAITING:
         return "fetched" if login.fetched and login.problem is None else "waiting"
     if login.state is State.PRESENTED and login.answer is not None:
-        return "confirm" if login.answer.via == "qr" else "elsewhere"
+        return "confirm" if login.answer.number is not None else "elsewhere"
     return "resume"
 
 

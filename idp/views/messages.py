@@ -255,6 +255,8 @@ _PRESENTATION: Final[Mapping[str, str]] = {
     "status_revoked": "revoked",
     "status_suspended": "suspended",
     "status_unknown": "status_unknown",
+    "did_deactivated": "suspended",
+    "did_unavailable": "status_unknown",
     **dict.fromkeys(
         (
             "algorithm",
@@ -264,6 +266,7 @@ _PRESENTATION: Final[Mapping[str, str]] = {
             "device_mac",
             "device_signature",
             "digest",
+            "did_document",
             "disclosure_collision",
             "disclosure_duplicate",
             "disclosure_forbidden",
@@ -273,9 +276,11 @@ _PRESENTATION: Final[Mapping[str, str]] = {
             "format_unknown",
             "header_type",
             "holder_key",
+            "holder_mismatch",
             "issuer_certificate",
             "issuer_country",
             "issuer_signature",
+            "key_agreement",
             "key_binding_hash",
             "key_binding_missing",
             "key_binding_signature",

@@ -70,21 +70,31 @@ class Presenting:
         read: Read,
         *,
         encrypted: bool = True,
+        number: str | None = None,
     ) -> Passed | None:
         """What an answer earns; None when the wallet refused.
 
-        `message` is the wallet's, whole: the same one again earns the same. `read` verifies it.
+        `message` is the wallet's, whole: the same one again earns the same. `read` verifies it. `number`: that of
+        `Logins.present`.
 
         Raises PresentationError, which the audit has by then.
         """
         try:
-            return self._taken(login, ask, portal, message, read, encrypted=encrypted)
+            return self._taken(login, ask, portal, message, read, encrypted=encrypted, number=number)
         except PresentationError as error:
             self.house.logins.reject(login, error)
             raise
 
     def _taken(
-        self, login: Login, ask: Ask, portal: Registration, message: str, read: Read, *, encrypted: bool
+        self,
+        login: Login,
+        ask: Ask,
+        portal: Registration,
+        message: str,
+        read: Read,
+        *,
+        encrypted: bool,
+        number: str | None,
     ) -> Passed | None:
         fingerprint = hashlib.sha256(message.encode("utf-8", "surrogateescape")).hexdigest()
         if repeated := self.house.logins.answered(login, ask, fingerprint):
@@ -106,6 +116,7 @@ class Presenting:
             amr=answered.amr,
             fingerprint=fingerprint,
             encrypted=encrypted,
+            number=number,
         )
 
     def way_on(self, login: Login, passed: Passed) -> str:

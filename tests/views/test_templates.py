@@ -118,6 +118,7 @@ def sign_in(word: dict[str, str]) -> dict[str, Any]:
         "page_url": "/login/a",
         "confirm_url": "/login/a/confirm",
         "tries_left": 3,
+        "number_in_wallet": False,
         "wrong_number": False,
     }
 
@@ -192,6 +193,8 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     *(("sign_in.html", {"phase": phase}) for phase in PHASES),
     ("sign_in.html", {"qr_svg": None, "acr_secure": True, "can_extend": False, "mode": "sandbox"}),
     ("sign_in.html", {"phase": "confirm", "wrong_number": True, "tries_left": 1, "mode": "production"}),
+    ("sign_in.html", {"phase": "waiting", "number_in_wallet": True}),
+    ("sign_in.html", {"phase": "confirm", "number_in_wallet": True}),
     ("consent.html", {}),
     ("consent.html", {"error": True}),
     ("consent.html", {"offline_days": 30}),
@@ -428,7 +431,7 @@ def sentences() -> set[str]:
     """Every sentence marked for translation in the pages and in the messages."""
     found = extract_from_dir(
         IDP,
-        method_map=[("templates/**.html", "jinja2.ext:babel_extract"), ("views/messages.py", "python")],
+        method_map=[("templates/**.html", "jinja2.ext:babel_extract"), ("views/**.py", "python")],
         options_map={"templates/**.html": {"silent": "false"}},
         keywords={"_": None, "gettext": None, "N_": None},
     )

@@ -65,6 +65,40 @@ class Prepared:
         return f"{self.wallet_url}/open"
 
     @property
+    def registry_url(self) -> str:
+        """What stands before the lookups of the registry of DIDs."""
+        return f"{self.portals_url}/registry/api/v1"
+
+    @property
+    def open_did_certificate(self) -> str:
+        """Where the certificate VC of the provider is."""
+        return f"{self.portals_url}/registry/certificate-vc"
+
+    @property
+    def open_did(self) -> str:
+        """The provider's DID."""
+        return "did:omn:demo-verifier"
+
+    @property
+    def open_did_key_url(self) -> str:
+        """The URL of the provider's key in its DID document."""
+        return f"{self.open_did}?versionId=1#assert"
+
+    @property
+    def open_did_key_file(self) -> Path:
+        """PKCS #8 PEM: signs what the provider asks of Open DID wallets."""
+        return self.directory / "open_did.key"
+
+    @property
+    def open_did_key(self) -> ec.EllipticCurvePrivateKey:
+        return pki.load_key(self.open_did_key_file)
+
+    @property
+    def open_did_schema(self) -> str:
+        """The type of the credentials that the authority issues to Open DID wallets."""
+        return str(self.trust()["credential_type"][0]["formats"]["opendid"]["names"][0])
+
+    @property
     def vct(self) -> str:
         """The type of the overseas certificate as SD-JWT VC."""
         return str(self.trust()["credential_type"][0]["formats"]["dc+sd-jwt"]["names"][0])
@@ -79,7 +113,12 @@ class Prepared:
 
     def wallets(self, link: str) -> list[dict[str, Any]]:
         """The wallets as applied at the provider; the demo wallet is reached by `link`."""
-        values = {"issuer": self.issuer, "wallet_url": self.wallet_url, "wallet_link": link}
+        values = {
+            "issuer": self.issuer,
+            "portals_url": self.portals_url,
+            "wallet_url": self.wallet_url,
+            "wallet_link": link,
+        }
         text = Template((_HERE / "wallets.toml").read_text("utf-8")).substitute(values)
         return list(tomllib.loads(text)["wallet"])
 
@@ -99,6 +138,10 @@ class Prepared:
         """The signer of a mission's mdocs."""
         return pki.load(_mission_path(self.directory, code, "mdoc"))
 
+    def mission_did_key(self, code: str) -> ec.EllipticCurvePrivateKey:
+        """The key under which a mission issues to Open DID wallets."""
+        return pki.keep_key(_mission_path(self.directory, code, "did.key"))
+
     def mission_status_signer(self, code: str) -> pki.Identity:
         """The signer of a mission's status list."""
         return pki.load(_mission_path(self.directory, code, "status"))
@@ -116,6 +159,7 @@ def prepare(
     urls = (url.rstrip("/") for url in (issuer, portals_url, wallet_url, authority_url))
     prepared = Prepared(directory, *urls)
     _prepare_request_signer(prepared)
+    pki.keep_key(prepared.open_did_key_file)
     values = {
         "issuer": prepared.issuer,
         "portals_url": prepared.portals_url,
