@@ -14,6 +14,7 @@ from typing import Any
 MAX_DEPTH = 32
 _MAX_INTEGER_DIGITS = 20
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
+_WHITE_SPACE = " \t\n\r"  # the empty text is in it too
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
@@ -24,7 +25,7 @@ def loads(text: str | bytes, *, max_bytes: int = 1_048_576, max_depth: int = MAX
     if len(text) > max_bytes:
         raise ValueError("too large")
     _check_depth(text, max_depth)
-    value = _DECODER.decode(text.decode("utf-8"))
+    value = _decoded(text.decode("utf-8"))
     if b"\\u" in text:
         _check_strings(value)
     return value
@@ -83,6 +84,15 @@ _DECODER = json.JSONDecoder(
     parse_int=_bounded_int,
     parse_float=_finite_float,
 )
+
+
+def _decoded(text: str) -> Any:
+    # `decode` does the same and skips white space at both ends, which few texts have.
+    if text[:1] not in _WHITE_SPACE:
+        value, end = _DECODER.raw_decode(text)
+        if end == len(text):
+            return value
+    return _DECODER.decode(text)
 
 
 def _check_strings(value: Any) -> None:

@@ -43,6 +43,7 @@ from idp.oidc.tokens import Tokens
 from idp.oidc.userinfo import UserInfo
 from idp.oidc.wrapping import Wrapping
 from idp.opendid import OpenDid
+from idp.openid4vp.dc_api import DigitalCredentials
 from idp.openid4vp.request import Requests, Signer
 from idp.openid4vp.response import Responses
 from idp.portals import Registration
@@ -75,6 +76,7 @@ class House:
     requests: Requests
     responses: Responses
     opendid: OpenDid | None
+    digital_credentials: DigitalCredentials
     id_tokens: IdTokens
     client_authentication: ClientAuthentication
     bindings: Bindings
@@ -145,7 +147,8 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     subjects = Subjects(settings.secrets.pepper.reveal())
     sessions = Sessions(store, settings, clock)
     logins = Logins(store, settings, clock, seal.derive(kek, "wallet-requests"))
-    requests = Requests(settings, Signer(settings), clock)
+    signer = Signer(settings)
+    requests = Requests(settings, signer, clock)
     responses = Responses(requests=requests, trust=trust.snapshot, status=status_lists, clock=clock)
     portal_keys = PortalKeys(lambda uri: outside.get(uri, accept=JWKS).body, clock)
     wrapping = Wrapping(keys, portal_keys)
@@ -222,6 +225,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         requests=requests,
         responses=responses,
         opendid=open_did,
+        digital_credentials=DigitalCredentials(settings, signer, responses, clock),
         id_tokens=id_tokens,
         codes=codes,
         front_channel=front_channel,

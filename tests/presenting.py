@@ -93,8 +93,13 @@ class Answer:
     """
 
     def __init__(self, rig: Rig, link: str, persona: str = "hong", status: Status | None = None) -> None:
+        self._begin(rig, request_object(rig, link)[1], persona, status)
+        self.payload: dict[str, Any] = {"state": self.request["state"]}
+        self.response_uri = self.request["response_uri"]
+
+    def _begin(self, rig: Rig, request: dict[str, Any], persona: str, status: Status | None) -> None:
         self.rig = rig
-        self.request = request_object(rig, link)[1]
+        self.request = request
         self.credential = self._credential(persona, status)
         self.issuer_header, self.issuer_payload = parts(self.credential.issuer_jwt)
         self.mission = person(persona).mission
@@ -112,21 +117,20 @@ class Answer:
         self.binding_header: dict[str, Any] = {"alg": "ES256", "typ": "kb+jwt"}
         self.binding_payload: dict[str, Any] = {
             "iat": rig.clock(),
-            "aud": self.request["client_id"],
+            "aud": self.request.get("client_id"),
             "nonce": self.request["nonce"],
         }
         self.bound = True
         self.alter_issuer_jwt: Callable[[str], str] = lambda token: token
         self.alter_binding: Callable[[str], str] = lambda token: token
         self.presentation: Any = None
-        self.payload: dict[str, Any] = {"state": self.request["state"]}
+        self.payload = {}
         jwk = self.request["client_metadata"]["jwks"]["keys"][0]
         self.encryption_header: dict[str, Any] = {"alg": "ECDH-ES", "enc": "A128GCM", "kid": jwk["kid"]}
         self.encryption_key: Any = ECKey.import_key(jwk)
         self.alter_response: Callable[[str], str] = lambda token: token
         self.plaintext: Any = None
         self.form: dict[str, Any] = {}
-        self.response_uri = self.request["response_uri"]
 
     def _credential(self, persona: str, status: Status | None) -> sd_jwt.Credential:
         if status is None:

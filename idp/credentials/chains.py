@@ -156,6 +156,10 @@ def _parse(der: bytes) -> x509.Certificate:
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except _UNREADABLE:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
+    # How many bits of the signature's last byte do not count: an octet that nobody signs and the library does not
+    # judge. Anything but zero would be a second spelling of the same certificate.
+    if der[-1 - len(certificate.signature)] != 0:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a signature with unused bits")
     return certificate
 
 

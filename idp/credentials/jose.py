@@ -8,10 +8,12 @@ Specs: RFC 7515, RFC 7517, RFC 7518, RFC 8725.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from idp import strict_json
@@ -26,6 +28,9 @@ CURVES: Mapping[str, ecdsa.Algorithm] = {"P-256": ecdsa.ES256, "P-384": ecdsa.ES
 MAX_HEADER_CHARS = 32_768  # five certificates of a few kilobytes each
 MAX_X5C = 5
 MAX_CERTIFICATE_BYTES = 8_192
+# One signer's header is the same on all that it signs, so it is read once. Longer ones are not kept.
+_KEPT_HEADERS = 256
+_MAX_KEPT_CHARS = 8_192
 _MAX_NUMERIC_DATE = 253_402_300_799  # 9999-12-31T23:59:59Z
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
@@ -36,7 +41,7 @@ PublicKey = ecdsa.PublicKey
 class UnverifiedJws:
     """A compact JWS whose parts are well formed and whose signature nobody has checked."""
 
-    header: dict[str, Any]
+    header: Mapping[str, Any]
     payload: dict[str, Any]
     signed: bytes
     signature: bytes
@@ -55,7 +60,7 @@ def unverified_jws(text: str, *, max_chars: int) -> UnverifiedJws:
     if len(parts[0]) > MAX_HEADER_CHARS:
         raise CredentialRejected(Reason.TOO_LARGE, "a JWT's header is too long")
     try:
-        header = strict_json.loads_object(unb64(parts[0]))
+        header = _kept_header(parts[0]) if len(parts[0]) <= _MAX_KEPT_CHARS else _header(parts[0])
         if "crit" in header or "b64" in header:
             raise CredentialRejected(Reason.CRITICAL_HEADER, "an extension we do not understand")
         if header.get("alg") not in ALGORITHMS:
@@ -66,6 +71,13 @@ def unverified_jws(text: str, *, max_chars: int) -> UnverifiedJws:
         # `from None`: the parser's own error carries what it parsed.
         raise CredentialRejected(Reason.MALFORMED, "a part of a JWT is not JSON in base64url") from None
     return UnverifiedJws(header, payload, text.rpartition(".")[0].encode("ascii"), signature)
+
+
+def _header(text: str) -> Mapping[str, Any]:
+    return MappingProxyType(strict_json.loads_object(unb64(text)))
+
+
+_kept_header = lru_cache(maxsize=_KEPT_HEADERS)(_header)
 
 
 def check_signature(token: UnverifiedJws, key: PublicKey, refusal: Reason) -> None:
@@ -101,7 +113,7 @@ def x5c_chain(header: Mapping[str, Any], refusal: Reason) -> tuple[bytes, ...]:
     chain = header.get("x5c")
     if not isinstance(chain, list) or not 1 <= len(chain) <= MAX_X5C:
         raise CredentialRejected(refusal, f"x5c is not a list of 1 to {MAX_X5C} certificates")
-    return tuple(_certificate_bytes(text, refusal) for text in chain)
+    return tuple([_certificate_bytes(text, refusal) for text in chain])
 
 
 def public_key(jwk: Any) -> PublicKey:
@@ -126,9 +138,9 @@ def _certificate_bytes(text: Any, refusal: Reason) -> bytes:
     if not isinstance(text, str) or len(text) > MAX_CERTIFICATE_BYTES * 4 // 3 + 4:
         raise CredentialRejected(refusal, "a certificate in x5c is not text, or is too large")
     try:
-        der = b64decode(text, validate=True)
+        der = a2b_base64(text, strict_mode=True)
     except (BinasciiError, ValueError):
         raise CredentialRejected(refusal, "a certificate in x5c is not base64") from None
-    if b64encode(der).decode("ascii") != text:
+    if b2a_base64(der, newline=False).decode("ascii") != text:
         raise CredentialRejected(refusal, "a certificate in x5c is not canonical base64")
     return der

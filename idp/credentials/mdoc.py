@@ -34,6 +34,7 @@ MAX_PRESENTATION_CHARS = 768 * 1024  # as of an SD-JWT VC; a photo of some 500 K
 SKEW_S = 60
 # Namespaces whose issuing_country and issuing_jurisdiction are those of the signer's certificate.
 _NAMED_ISSUERS = ("org.iso.18013.5.1", "org.iso.23220.1")
+_NOTHING_STATED = b"\xa0"
 _OTHER_DOCUMENTS = ("documentErrors", "encryptedDocuments", "zkDocuments")
 _PICTURES = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 
@@ -149,20 +150,16 @@ def verify_device_signed(
     if not session_transcript:
         raise CredentialRejected(Reason.DEVICE_SIGNATURE, "no session transcript was made: nothing fits")
     [name_spaces] = cbor.as_received(document.response, [document.device_name_spaces])
-    authentication = b"\x84" + b"".join(
-        (
-            cbor.text_string("DeviceAuthentication"),
-            session_transcript,
-            cbor.text_string(document.doc_type),
-            name_spaces,
-        )
-    )
+    doc_type = cbor.text_string(document.doc_type)
+    authentication = b"\x84\x74DeviceAuthentication" + session_transcript + doc_type + name_spaces
     cose.check_signature(
         document.device_signature,
         signed.device_key,
         Reason.DEVICE_SIGNATURE,
         detached=cbor.embedded(authentication),
     )
+    if document.device_name_spaces.content == _NOTHING_STATED:
+        return
     stated = cbor.loads(document.device_name_spaces.content)
     if not isinstance(stated, dict) or not all(isinstance(items, dict) for items in stated.values()):
         raise CredentialRejected(Reason.MALFORMED, "nameSpaces of deviceSigned is not elements by namespace")

@@ -197,8 +197,8 @@ def disclosed(
     """
     found: dict[str, Any] = {}
     for element, path in paths.items():
-        value = _at(shown, path)
-        if value is _MISSING:
+        # Most of what could be shown is not: asked first, since it is asked often.
+        if path[0] not in shown or (value := _at(shown, path)) is _MISSING:
             continue
         *outer, last = element
         inner = found

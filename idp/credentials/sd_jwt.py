@@ -35,6 +35,7 @@ _HASHES: Mapping[str, Callable[[bytes], Any]] = {
     "sha-512": hashlib.sha512,
 }
 _RESERVED = frozenset({"_sd", "..."})
+_DIGEST_TYPES = {str}
 _CONFIRMATION_MEMBERS = frozenset({"jwk", "kid"})
 
 
@@ -241,10 +242,8 @@ def _object(signed: dict[str, Any], walk: _Walk, depth: int) -> dict[str, Any]:
     digests = signed.get("_sd", [])
     if not isinstance(digests, list):
         raise CredentialRejected(Reason.MALFORMED, "_sd is not an array")
-    for digest in digests:
-        disclosure = _look_up(digest, walk)
-        if disclosure is None:
-            continue  # not disclosed, or a decoy
+    for digest in _looked_up(digests, walk):
+        disclosure = walk.disclosed[digest]
         if disclosure.name is None:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "an array element stands for a claim")
         if depth == 0 and disclosure.name in walk.undisclosable:
@@ -277,22 +276,25 @@ def _array(signed: list[Any], walk: _Walk, depth: int) -> list[Any]:
             continue
         if len(element) != 1:
             raise CredentialRejected(Reason.MALFORMED, "an array element's digest has company")
-        disclosure = _look_up(element["..."], walk)
-        if disclosure is None:
-            continue
+        known = _looked_up([element["..."]], walk)
+        if not known:
+            continue  # not disclosed, or a decoy
+        disclosure = walk.disclosed[known[0]]
         if disclosure.name is not None:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "a claim stands for an array element")
         result.append(_value(disclosure.value, walk, depth + 1))
     return result
 
 
-def _look_up(digest: Any, walk: _Walk) -> _Disclosure | None:
-    if not isinstance(digest, str):
+def _looked_up(digests: list[Any], walk: _Walk) -> list[str]:
+    """Those of the digests that a disclosure stands for, in their order. The rest is not disclosed, or decoys."""
+    if not _DIGEST_TYPES.issuperset(map(type, digests)):
         raise CredentialRejected(Reason.MALFORMED, "a digest is not a string")
-    if digest in walk.seen:
+    fresh = set(digests)
+    if len(fresh) != len(digests) or not walk.seen.isdisjoint(fresh):
         raise CredentialRejected(Reason.DISCLOSURE_DUPLICATE, "a digest stands in two places")
-    walk.seen.add(digest)
-    return walk.disclosed.get(digest)
+    walk.seen |= fresh
+    return [digest for digest in digests if digest in walk.disclosed]
 
 
 def _hash_of(payload: Mapping[str, Any]) -> Callable[[bytes], Any]:

@@ -2,7 +2,8 @@
 
 - `authority`: a make-believe issuing authority. A CA per mission, SD-JWT VCs for the personas, a status
   list per mission.
-- `wallet`, `wallet_pages`: a strict OpenID4VP 1.0 + HAIP 1.0 wallet in a web page, with an error picker.
+- `wallet`, `wallet_pages`: a strict OpenID4VP 1.0 + HAIP 1.0 wallet in a web page, with an error picker; `dc_api` is
+  the same wallet asked by a browser, for scripts.
 - `open_did/`: missions as Open DID issuers, a registry of DIDs, and a wallet of that kind.
 - `portals`: pages of five portals, each a real OpenID Connect client that finds its way by discovery. What they share
   is `relying`; `code_flow` is how four of them sign people in, `fapi` how the bank does (FAPI 2.0).
@@ -17,5 +18,5 @@ out (a test reads the imports and keeps this true). That is why base64url, ES256
 here a second time.
 
 Every person, number and certificate here is invented. Left out: issuance over OpenID4VCI (the wallet asks
-the authority directly), mdoc, the Digital Credentials API.
+the authority directly), mdoc.
 """

@@ -82,6 +82,13 @@ class Request:
     encryption: str
     client_metadata: dict[str, Any]
     dialect: Dialect = HAIP
+    origin: str = ""
+    """Whose page asked, as the browser says; empty for a request that came by a link."""
+
+    @property
+    def audience(self) -> str:
+        """To whom the answer is bound (appendices A.4 and B.3.6)."""
+        return f"origin:{self.origin}" if self.origin else self.client_id
 
 
 def read_link(text: str) -> Link:
@@ -152,13 +159,19 @@ def check(
         header, claims = jose.read_unverified(unverified_object)
     except jose.BadJws as error:
         raise RequestRefused("the request object is no signed JWT") from error
-    leaf = _check_signature(unverified_object, header, trusted)
+    leaf = check_signature(unverified_object, header, trusted)
     _check_client_id(claims, link, leaf)
     _check_parameters(claims, wallet_nonce, dialect)
-    _check_times(claims)
+    check_times(claims)
+    return read(claims, verifier=common_name(leaf), dialect=dialect)
+
+
+def read(claims: dict[str, Any], *, verifier: str, dialect: Dialect = HAIP, origin: str = "") -> Request:
+    """What is asked, by a verifier whose name is known. Raises RequestRefused."""
     metadata = claims.get("client_metadata")
     if not isinstance(metadata, dict):
         raise RequestRefused("client_metadata is missing")
+    _check_texts(claims)
     _check_formats(metadata)
     key, encryption = _check_encryption(metadata) if dialect.encrypts else (None, "")
     try:
@@ -166,9 +179,9 @@ def check(
     except dcql.BadQuery as error:
         raise RequestRefused(f"dcql_query: {error}") from error
     return Request(
-        client_id=link.client_id,
-        verifier=_common_name(leaf),
-        response_uri=claims["response_uri"],
+        client_id=claims.get("client_id", ""),
+        verifier=verifier,
+        response_uri=claims.get("response_uri", ""),
         nonce=claims["nonce"],
         state=claims.get("state"),
         query=query,
@@ -176,6 +189,7 @@ def check(
         encryption=encryption,
         client_metadata=metadata,
         dialect=dialect,
+        origin=origin,
     )
 
 
@@ -193,9 +207,8 @@ _WALLET_METADATA = {
 }
 
 
-def _check_signature(
-    token: str, header: dict[str, Any], trusted: x509.Certificate | None
-) -> x509.Certificate:
+def check_signature(token: str, header: dict[str, Any], trusted: x509.Certificate | None) -> x509.Certificate:
+    """The certificate of whoever signed a request object. Raises RequestRefused."""
     if header.get("typ") != "oauth-authz-req+jwt":
         raise RequestRefused("typ is not oauth-authz-req+jwt")
     if header.get("alg") != "ES256":
@@ -246,15 +259,21 @@ def _check_client_id(claims: dict[str, Any], link: Link, leaf: x509.Certificate)
     if claims.get("client_id") != link.client_id:
         raise RequestRefused("client_id inside the request object differs from the link's")
     _require_safe_url(claims.get("response_uri"), "response_uri")
+    check_prefix(link.client_id, leaf)
     prefix, _, name = link.client_id.partition(":")
+    if prefix == "x509_san_dns" and urlsplit(claims["response_uri"]).hostname != name:
+        raise RequestRefused("response_uri is at another host than x509_san_dns")
+
+
+def check_prefix(client_id: str, leaf: x509.Certificate) -> None:
+    """Raises RequestRefused unless this is a name of whoever has the certificate (section 5.9.3)."""
+    prefix, _, name = client_id.partition(":")
     if prefix == "x509_hash":
         if name != jose.sha256(leaf.public_bytes(Encoding.DER)):
             raise RequestRefused("x509_hash is not the hash of the verifier's certificate")
     elif prefix == "x509_san_dns":
         if name not in _dns_names(leaf):
             raise RequestRefused("x509_san_dns is not a name in the verifier's certificate")
-        if urlsplit(claims["response_uri"]).hostname != name:
-            raise RequestRefused("response_uri is at another host than x509_san_dns")
     else:
         raise RequestRefused("client_id has a prefix this wallet does not know")
 
@@ -271,6 +290,9 @@ def _check_parameters(claims: dict[str, Any], wallet_nonce: str | None, dialect:
     ):
         if claims.get(name) != value:
             raise RequestRefused(f"{name} is not as it must be")
+
+
+def _check_texts(claims: dict[str, Any]) -> None:
     nonce, state = claims.get("nonce"), claims.get("state", "-")
     if not isinstance(nonce, str) or not _UNRESERVED.match(nonce) or len(nonce) < 22:
         raise RequestRefused("nonce is missing, too short or not plain text")
@@ -278,7 +300,8 @@ def _check_parameters(claims: dict[str, Any], wallet_nonce: str | None, dialect:
         raise RequestRefused("state is not plain text")
 
 
-def _check_times(claims: dict[str, Any]) -> None:
+def check_times(claims: dict[str, Any]) -> None:
+    """Raises RequestRefused unless a request object is of now."""
     now = int(time.time())
     for name in ("iat", "exp", "nbf"):
         if not isinstance(claims.get(name, 0), int) or isinstance(claims.get(name), bool):
@@ -341,6 +364,7 @@ def _dns_names(leaf: x509.Certificate) -> list[str]:
     return list(names.get_values_for_type(x509.DNSName))
 
 
-def _common_name(leaf: x509.Certificate) -> str:
+def common_name(leaf: x509.Certificate) -> str:
+    """The name in a verifier's certificate."""
     names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else leaf.subject.rfc4514_string()

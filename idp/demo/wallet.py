@@ -120,7 +120,7 @@ class Wallet:
     ) -> None:
         self.personas = {persona.id: persona for persona in personas}
         self._authority = authority
-        self._trusted = x509.load_pem_x509_certificate(access_ca.read_bytes())
+        self.trusted = x509.load_pem_x509_certificate(access_ca.read_bytes())
         self._held: dict[tuple[str, str], Held] = {}
         self._documents: dict[tuple[str, str], mdoc.Document] = {}
         self._lock = threading.Lock()
@@ -135,7 +135,7 @@ class Wallet:
     def receive(self, link: request.Link, dialect: request.Dialect = request.HAIP) -> request.Request:
         """Fetch and check the request behind a link. Raises request.RequestRefused."""
         unverified, wallet_nonce = request.fetch(link, self._http)
-        return request.check(unverified, link, self._trusted, wallet_nonce=wallet_nonce, dialect=dialect)
+        return request.check(unverified, link, self.trusted, wallet_nonce=wallet_nonce, dialect=dialect)
 
     def cards(self, persona: Persona) -> tuple[str, ...]:
         """The ids of the cards that a persona holds."""
@@ -202,7 +202,7 @@ class Wallet:
             return Outcome(None, None)
         choice = self.choose(persona, asked, card, format)
         return self._post(
-            asked, answer(asked, choice.match.id, self._presented(asked, persona, choice, fault), fault)
+            asked, answer(asked, choice.match.id, self.presented(asked, persona, choice, fault), fault)
         )
 
     def refuse(self, asked: request.Request) -> Outcome:
@@ -231,7 +231,10 @@ class Wallet:
         )
         return Choice(card, format, match, credential=credential) if match else None
 
-    def _presented(self, asked: request.Request, persona: Persona, choice: Choice, fault: Fault) -> str:
+    def presented(
+        self, asked: request.Request, persona: Persona, choice: Choice, fault: Fault = Fault.NONE
+    ) -> str:
+        """What this choice shows, bound to the request."""
         status, stranger = _STATUS_OF.get(fault), fault is Fault.UNKNOWN_ISSUER
         other = status is not None or stranger
         if choice.document is not None:
@@ -274,7 +277,7 @@ def present(
     return sd_jwt.bind(
         shown,
         nonce=jose.random_text(24) if fault is Fault.WRONG_NONCE else asked.nonce,
-        audience="x509_hash:of-somebody-else" if fault is Fault.WRONG_AUDIENCE else asked.client_id,
+        audience="x509_hash:of-somebody-else" if fault is Fault.WRONG_AUDIENCE else asked.audience,
         issued_at=int(time.time()),
         sd_hash=jose.sha256(b"something else") if fault is Fault.WRONG_SD_HASH else right_hash,
         key=jose.generate() if fault is Fault.OTHER_HOLDER_KEY else credential.holder_key,
@@ -289,9 +292,13 @@ def present_document(
     if fault is Fault.WRONG_NONCE:
         bound = replace(asked, nonce=jose.random_text(24))
     elif fault is Fault.WRONG_AUDIENCE:
-        bound = replace(asked, client_id="x509_hash:of-somebody-else")
+        bound = replace(
+            asked, client_id="x509_hash:of-somebody-else", origin=asked.origin and "https://other"
+        )
     elif fault is Fault.WRONG_TRANSCRIPT:
-        bound = replace(asked, response_uri=f"{asked.response_uri}/elsewhere")
+        bound = replace(
+            asked, response_uri=f"{asked.response_uri}/elsewhere", origin=asked.origin and "https://other"
+        )
     lies = mdoc.Lies(
         doc_type="org.example.other" if fault is Fault.WRONG_DOCTYPE else None,
         mac=fault is Fault.DEVICE_MAC,
@@ -305,7 +312,8 @@ def present_document(
 def transcript(asked: request.Request) -> list[Any]:
     """The SessionTranscript of a request, as this wallet reads the specifications.
 
-    OpenID4VP 1.0, appendix B.2.6.1; ISO/IEC 18013-7:2024, annex B.4.4, where the wallet's own nonce goes in too.
+    OpenID4VP 1.0, appendices B.2.6.1 and B.2.6.2 (through a browser); ISO/IEC 18013-7:2024, annex B.4.4, where the
+    wallet's own nonce goes in too.
     """
     if asked.dialect.transcript == "iso-18013-7":
         own = wallet_nonce(asked)
@@ -317,6 +325,8 @@ def transcript(asked: request.Request) -> list[Any]:
     thumbprint = None
     if asked.encryption_key is not None and asked.dialect.transcript == "openid4vp-1.0":
         thumbprint = jose.decode(ECKey.import_key(asked.encryption_key).thumbprint())
+    if asked.origin:
+        return [None, None, ["OpenID4VPDCAPIHandover", _hashed([asked.origin, asked.nonce, thumbprint])]]
     information = [asked.client_id, asked.nonce, thumbprint, asked.response_uri]
     return [None, None, ["OpenID4VPHandover", _hashed(information)]]
 

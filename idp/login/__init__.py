@@ -16,8 +16,8 @@ How an answer reaches the browser depends on the way the wallet was asked (`Ask.
 - `link`, the same device: the wallet is told a `response_code` and brings it to this browser (`arrive`).
 - `qr`, another device: the phone shows a number that is typed into this browser (`confirm`), decision D1.
   A wallet that cannot be told a `response_code` shows a number on the same device too.
-- `dc_api`, through the browser (W3C Digital Credentials API): the answer comes from the page itself, and the browser
-  goes on with the `response_code` that it is told (`arrive`).
+- `dc_api`, through the browser (W3C Digital Credentials API): the answer comes from a page of this login in this
+  browser, which has arrived with it (`arrive`).
 - `session`: nothing was asked; an earlier presentation still holds (single sign-on).
 """
 

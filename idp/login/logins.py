@@ -296,8 +296,9 @@ class Logins:
     def refuse(self, login: Login, ask: Ask, reason: str) -> None:
         """The wallet says that the holder refused, or that it cannot answer (OpenID4VP 1.0, section 8.5).
 
-        That ends a login on one device. To a QR code anybody who sees it can say so: there it is a problem that the
-        page shows, and the holder at the page decides.
+        That ends a login whose page the holder has left for the wallet. To a QR code anybody who sees it can say so,
+        and through the browser the page is still there with its other ways: there it is a problem that the page
+        shows, and the holder at the page decides.
         """
         record_alone(
             Event.WALLET_REFUSED,
@@ -310,7 +311,7 @@ class Logins:
         def change(current: Login) -> Login:
             if current.state is not State.WAITING:
                 return current
-            state = State.WAITING if ask.via == "qr" else State.REFUSED
+            state = State.REFUSED if ask.via == "link" else State.WAITING
             return msgspec.structs.replace(current, state=state, problem=Problem("wallet_refused"))
 
         self._change(login, change)

@@ -13,6 +13,7 @@ from idp.presentation.question import Alternative, NoCredentialType, Question
 _PREFIX = {"dc+sd-jwt": "sd", "mso_mdoc": "mdoc"}
 # Where nothing is shown that was not asked for; the issuer of an SD-JWT VC may leave some of it open to everybody.
 _ELEMENT_BY_ELEMENT = frozenset({"mso_mdoc"})
+FORMATS = tuple(_PREFIX)
 
 
 def alternatives(question: Question, formats: Collection[str]) -> Mapping[str, Alternative]:

@@ -7,7 +7,7 @@ always says the same (decision D9): nonce, state and encryption key belong to th
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -123,15 +123,7 @@ class Requests:
         """
         now = self._clock()
         client_id = self.client_id(wallet)
-        metadata: dict[str, Any] = {
-            "vp_formats_supported": {format: _VP_FORMATS[format] for format in wallet.speaks}
-        }
-        if wallet.portal_name:
-            metadata["client_name"] = " · ".join(client_names.values())
-            metadata |= {f"client_name#{lang}": name for lang, name in client_names.items()}
-        if wallet.encrypts:
-            metadata["jwks"] = {"keys": [public_encryption_jwk(ask, secret)]}
-            metadata["encrypted_response_enc_values_supported"] = list(ENC_VALUES)
+        key = public_encryption_jwk(ask, secret) if wallet.encrypts else None
         claims: dict[str, Any] = {
             "iss": client_id,
             "aud": AUDIENCE,
@@ -144,11 +136,27 @@ class Requests:
             "nonce": ask.nonce,
             "state": ask.id,
             "dcql_query": query,
-            "client_metadata": metadata,
+            "client_metadata": client_metadata(
+                client_names if wallet.portal_name else {}, wallet.speaks, key
+            ),
         }
         if wallet_nonce is not None:
             claims["wallet_nonce"] = wallet_nonce
         return self._signer.sign(claims)
+
+
+def client_metadata(
+    client_names: Mapping[str, str], formats: Collection[str], key: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a wallet is told of us and of the portal (section 5.1). Without a key the answer goes unencrypted."""
+    made: dict[str, Any] = {"vp_formats_supported": {format: _VP_FORMATS[format] for format in formats}}
+    if client_names:
+        made["client_name"] = " · ".join(client_names.values())
+        made |= {f"client_name#{lang}": name for lang, name in client_names.items()}
+    if key is not None:
+        made["jwks"] = {"keys": [key]}
+        made["encrypted_response_enc_values_supported"] = list(ENC_VALUES)
+    return made
 
 
 def encryption_key(secret: bytes) -> ECKey:

@@ -81,11 +81,11 @@ class Responses:
         if "error" in given and "response" not in given:
             if "vp_token" in given:
                 raise PresentationError("malformed", "error and vp_token together")
-            return _refusal(_of_this_login(given, ask)["error"])
+            return refusal(_of_this_login(given, ask)["error"])
         opened = _opened(given, ask, secret, wallet)
         payload = _of_this_login(opened.payload, ask)
         if "error" in payload:
-            return _refusal(str(payload["error"]))
+            return refusal(payload["error"])
         bound = credentials.Expected(
             audience=self._requests.client_id(wallet),
             nonce=ask.nonce,
@@ -213,8 +213,9 @@ def _party_info(apu: object) -> str | None:
         return None
 
 
-def _refusal(code: str) -> WalletRefusal:
-    return WalletRefusal(code if _ERROR_CODE.match(code) else "unknown")
+def refusal(code: object) -> WalletRefusal:
+    """A wallet's word that it does not answer; its code only if it looks like one (section 8.5)."""
+    return WalletRefusal(code if isinstance(code, str) and _ERROR_CODE.match(code) else "unknown")
 
 
 def _one_presentation(vp_token: object, asked: Mapping[str, Any]) -> tuple[str, str]:

@@ -111,13 +111,17 @@ class Lifetimes(Section, frozen=True, kw_only=True):
 
 
 class Wallet(Section, frozen=True, kw_only=True):
-    """How we present ourselves to wallets: a certificate (PEM, leaf first, no root) and its private key."""
+    """How we present ourselves to wallets: a certificate (PEM, leaf first, no root) and its private key.
+
+    `dc_api`: also ask through the browser, where it has the Digital Credentials API.
+    """
 
     client_id_prefix: Literal["x509_hash", "x509_san_dns"] = "x509_hash"
     certificate_file: str
     private_key_file: str
     link: str = "openid4vp://"
     request_ttl_s: Annotated[int, Meta(ge=30, le=1800)] = 600
+    dc_api: bool = True
 
 
 class OpenDid(Section, frozen=True, kw_only=True):

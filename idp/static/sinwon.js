@@ -1,4 +1,5 @@
-// Keeps the sign-in page up to date and stops double sending. Every page is complete without it.
+// Keeps the sign-in page up to date, asks wallets through the browser where it can, and stops double sending. Every
+// page is complete without it.
 (() => {
   "use strict";
   const sent = new WeakSet();
@@ -12,18 +13,29 @@
 
   const main = document.querySelector("main[data-status]");
   if (!main) return;
-  const { state, events, status, page, seconds } = main.dataset;
-  let wait = 1500, timer, away, streaming, leaving;
+  const { events, status, page, seconds } = main.dataset;
+  let { state } = main.dataset, wait = 1500, timer, away, streaming, leaving;
+  let asking; // "asking": the browser's window is open; "checking": its answer is on the way
 
   const goOn = () => { if (!away) { leaving = true; location.replace(page); } };
-  const hear = (text) => { if (JSON.parse(text).state !== state) goOn(); };
+  // Leaving would close the browser's window: then only a sign-in that came through another way counts. An answer on
+  // its way is waited for, since it says where to go.
+  const held = (next) => asking === "checking" || asking && /^(waiting|fetched)/.test(next);
+  const hear = (text) => {
+    const next = JSON.parse(text).state;
+    // The stream knows that something changed, and not what: it may be what the page itself was told just now.
+    if (next === "changed" && asking !== undefined) {
+      if (asking !== "checking") look();
+    } else if (next !== state && !held(next)) goOn();
+  };
 
   const later = () => { clearTimeout(timer); timer = setTimeout(poll, wait); };
   const look = async () => {
+    const known = state; // what is told after a change here may be from before it
     try {
       const answer = await fetch(status, { cache: "no-store" });
-      if (answer.status === 200) hear(await answer.text());
-      if (answer.status === 404 || answer.status === 410) goOn();
+      if (answer.status === 200 && known === state) hear(await answer.text());
+      if (!asking && (answer.status === 404 || answer.status === 410)) goOn();
       wait = answer.ok ? Math.min(wait * 1.3, 5000) : Math.min(wait * 2, 60000);
     } catch {
       wait = Math.min(wait * 2, 60000);
@@ -67,7 +79,54 @@
     const rest = (end - Date.now()) / 1000;
     document.getElementById("minutes").textContent = Math.max(1, Math.ceil(rest / 60));
     if (rest <= 60 && !notice.textContent) notice.textContent = notice.dataset.text;
-    if (rest < -2 && seconds > 0) goOn();
+    if (rest < -2 && seconds > 0 && !asking) goOn();
   };
   setInterval(tick, 5000);
+
+  // The browser's own way to a wallet (W3C Digital Credentials API).
+  const digital = document.getElementById("digital");
+  const requests = digital && window.DigitalCredential?.userAgentAllowsProtocol
+    ? JSON.parse(digital.dataset.requests).filter((one) => DigitalCredential.userAgentAllowsProtocol(one.protocol))
+    : [];
+  if (!requests.length) return;
+  const words = document.getElementById("digital-status");
+  const say = (...lines) => words.replaceChildren(...lines.map((line) => {
+    const p = document.createElement("p");
+    p.textContent = line;
+    return p;
+  }));
+
+  const answered = async ({ protocol, data }) => {
+    asking = "checking";
+    say(words.dataset.checking);
+    const answer = await fetch(digital.dataset.answer, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRF-Token": document.querySelector("[name=csrf]").value },
+      body: JSON.stringify({ protocol, data }),
+    });
+    return answer.json();
+  };
+  const problem = ({ name }) =>
+    asking === "checking" ? "lost" : name === "NotAllowedError" || name === "AbortError" ? "closed" : "unable";
+  const show = async () => {
+    if (asking || leaving) return;
+    asking = "asking";
+    say(words.dataset.asking);
+    try {
+      const answer = await answered(await navigator.credentials.get({ digital: { requests } }));
+      if (answer.location) {
+        leaving = true;
+        location.replace(answer.location);
+        return;
+      }
+      if (answer.state?.startsWith("waiting")) state = answer.state; // the page says it now
+      say(answer.title, answer.message, answer.advice, answer.code);
+    } catch (error) {
+      say(words.dataset[problem(error)]);
+    }
+    asking = "";
+    here();
+  };
+  document.getElementById("show").addEventListener("click", show);
+  digital.hidden = false;
 })();

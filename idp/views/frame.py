@@ -51,7 +51,12 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
+PERMISSIONS = (
+    "camera=(), digital-credentials-create=(), digital-credentials-get=(self), geolocation=(), microphone=()"
+)
+# What a wallet answers may carry a portrait; what else a browser or a portal sends is small.
 WALLETS_ANSWERS = ("/wallet/response/", f"{OPENDID}/api/v1/request-verify")
+_FOR_SCRIPT = "holder.digital_credential"
 # A question that is over, as a wallet hears it when it fetches: it need not try again.
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
@@ -92,7 +97,7 @@ class Frame:
         g.lang_login = None
         g.ui_locales = ()
         g.set_cookies = []
-        if not request.path.startswith(WALLETS_ANSWERS):
+        if request.endpoint != _FOR_SCRIPT and not request.path.startswith(WALLETS_ANSWERS):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
         rule = request.url_rule
@@ -108,7 +113,7 @@ class Frame:
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("X-Frame-Options", "DENY")
-        headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        headers.setdefault("Permissions-Policy", PERMISSIONS)
         headers.setdefault("Cache-Control", "no-store")
         headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")
         if self._secure:
@@ -188,6 +193,8 @@ class Frame:
         retry_url: str | None = None,
     ) -> Response:
         """A sentence of what happened, one of what to do, and a code to read to a help desk."""
+        if request.endpoint == _FOR_SCRIPT:
+            return self.words(message_for(reason), status=status)
         message = spoken(message_for(reason), self.lang())
         return self.page(
             "error.html",
@@ -202,6 +209,17 @@ class Frame:
             return_form=return_to if return_to and return_to.is_form else None,
             retry_url=retry_url,
         )
+
+    def words(self, key: str, *, status: int, **more: Any) -> Response:
+        """The same words for the script of a page that stays: `key` is one of MESSAGES."""
+        message = spoken(key, self.lang())
+        response = jsonify(
+            code=message.code, title=message.title, message=message.message, advice=message.advice, **more
+        )
+        response.status_code = status
+        if status == 503:
+            response.headers["Retry-After"] = "5"
+        return response
 
     def portal(self, registration: Registration) -> dict[str, Any]:
         """A portal as pages show it."""
@@ -250,6 +268,10 @@ class Frame:
             return self._presentation_error(PresentationError(error.reason))
         if isinstance(error, LoginEnded):
             return self.ended(error.login, error.reason, status=error.status)
+        if error.reason == "other_browser" and request.endpoint == _FOR_SCRIPT:
+            return self.words(
+                "login_unknown", status=error.status
+            )  # its cookie went while the page stood open
         if error.reason == "other_browser":
             return self.page("other_browser.html", status=error.status, portal=None)
         portal = portals.find(error.client_id or "") if isinstance(error, RequestError) else None

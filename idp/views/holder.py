@@ -1,17 +1,18 @@
-"""The holders' door: the sign-in page, its waiting, the number from the phone, consent."""
+"""The holders' door: the sign-in page, its waiting, what the browser brings from a wallet, the number, consent."""
 
 from __future__ import annotations
 
 import hmac
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, jsonify, request
 from markupsafe import Markup
 
 from idp import claims, consent, portals, seal
 from idp import login as logins
 from idp.clock import iso
-from idp.errors import LoginError, RequestError
+from idp.errors import LoginError, PresentationError, RequestError
 from idp.events import Event
 from idp.login import Ask, Login, LoginEnded, Proof, State, Via
 from idp.portals import Registration, RequestedClaim
@@ -20,6 +21,7 @@ from idp.presentation.wallets import WalletProfile
 from idp.views import language, qr
 from idp.views.frame import Frame, see_other
 from idp.views.messages import Message, problem_for, spoken
+from idp.views.presenting import Presenting
 from idp.views.waiting import WaitingRoom
 
 
@@ -30,6 +32,7 @@ class HolderDoor:
         self.frame = frame
         self.house = frame.house
         self.waiting_room = waiting_room
+        self.presenting = Presenting(frame.house)
 
     def blueprint(self) -> Blueprint:
         door = Blueprint("holder", __name__, url_prefix="/login/<login_id>")
@@ -37,6 +40,7 @@ class HolderDoor:
         rule("", "sign_in", self.sign_in)
         rule("/status", "status", self.status)
         rule("/events", "events", self.events)
+        rule("/digital-credential", "digital_credential", self.digital_credential, methods=["POST"])
         rule("/extend", "extend", self.extend, methods=["POST"])
         rule("/cancel", "cancel", self.cancel, methods=["POST"])
         rule("/confirm", "confirm", self.confirm, methods=["POST"])
@@ -69,6 +73,8 @@ class HolderDoor:
         wallet = wallets.get(login.wallet or "") or next(iter(wallets.values()))
         if phase in {"waiting", "fetched"}:
             ways: tuple[Via, ...] = ("link", "qr") if portal.cross_device else ("link",)
+            if self.house.digital_credentials.serves(asked):
+                ways = (*ways, "dc_api")
             login = self.house.logins.questions(login, wallet.id, ways=ways)
         context = self._sign_in_context(login, portal, phase, asked, wallet)
         context["wallets"] = [
@@ -119,6 +125,8 @@ class HolderDoor:
             "wallet_link": self.house.link(link, wallet) if link else None,
             "qr_svg": Markup(qr.svg(code_text)) if code_text else None,  # noqa: S704
             "qr_link": code_link,
+            "digital_requests": self._digital_requests(login, portal, asked) if phase == "waiting" else None,
+            "answer_url": f"{base}/digital-credential",
             "items": [
                 {
                     "label": claims.CLAIMS[claim.name].label[lang],
@@ -154,6 +162,55 @@ class HolderDoor:
         """Whether the portal itself receives the element that we recognise the person by."""
         asked = consent.asked_claims(portal, login.request)
         return element in claims.elements(claim.name for claim in asked)
+
+    def _digital_requests(self, login: Login, portal: Registration, asked: Question) -> str | None:
+        """What the page hands to `navigator.credentials.get`, as JSON."""
+        ask = login.latest("dc_api")
+        if ask is None or not self.house.digital_credentials.serves(asked):
+            return None
+        secret = self.house.logins.ask_secret(ask)
+        made = self.house.digital_credentials.requests(
+            ask, secret, asked, client_names=portal.name, until=login.expires_at
+        )
+        return msgspec.json.encode(made).decode()
+
+    def digital_credential(self, login_id: str) -> Response:
+        """What the browser brings from a wallet: JSON with where to go on, or with words for the page that stays.
+
+        The page is this login's own in this browser (cookie and token), and the wallet bound its answer to our origin:
+        there is no second device to compare a number with.
+        """
+        login, cookie = self._own(login_id)
+        token = request.headers.get("X-CSRF-Token", "")
+        if request.mimetype != "application/json" or not forms_match(
+            logins.csrf_token(cookie, login.id), token
+        ):
+            raise LoginError("form_expired", "csrf", status=403)
+        ask = login.latest("dc_api")
+        if ask is None:
+            raise LoginError("form_expired", "nothing was asked this way", status=409)
+        message = request.get_data(cache=False)
+        secret = self.house.logins.ask_secret(ask)
+        try:
+            passed = self.presenting.take(
+                login,
+                ask,
+                self._portal(login),
+                message.decode("latin-1"),
+                lambda question: self.house.digital_credentials.read(message, ask, secret, question),
+            )
+        except PresentationError as error:
+            return self._refused(login, cookie, problem_for(error.reason), status=error.status)
+        if passed is None:
+            return self._refused(login, cookie, "wallet_refused", status=200)
+        # Whatever becomes of this answer on its way to the page: a look at the login now leads on.
+        self.house.logins.arrive(login.id, cookie, passed.token)
+        return jsonify(location=f"/authorize/resume?login={login.id}")
+
+    def _refused(self, login: Login, cookie: str, key: str, *, status: int) -> Response:
+        """Words for the page, and what its waiting would tell it, so that it need not come again to say the same."""
+        now = self.house.logins.show(login.id, cookie)
+        return self.frame.words(key, status=status, state=self._page_state(now))
 
     def _problem(self, login: Login) -> Message | None:
         if login.problem is None or login.state is not State.WAITING:

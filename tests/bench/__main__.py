@@ -3,14 +3,19 @@
 import argparse
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
-from tests.bench import figures, processes, report
+from tests.bench import figures, peers, processes, report, verifying
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a twentieth of everything: to see that it runs")
-    few = 20 if parser.parse_args().quick else 1
+    parser.add_argument(
+        "--peers", type=Path, metavar="DIRECTORY", help="compare with libraries installed there"
+    )
+    asked = parser.parse_args()
+    few = 20 if asked.quick else 1
     load = processes.load()
     if load > 0.5:
         say(f"something else runs here (load {load:.1f}): the figures will be worse than the machine's own")
@@ -28,6 +33,11 @@ def main() -> None:
         say("presentations")
         presentation = figures.presentation(running, place, 300 // few)
         page = figures.sign_in_page(running, place)
+    say("verification")
+    costs, others = verifying.costs(60 // few), []
+    if asked.peers is not None:
+        peers.install(asked.peers)
+        others = peers.measure(asked.peers, verifying.for_peers(60 // few, 20))
     say("waiting pages")
     with figures.demo() as running, figures.place_of(running) as place:
         waiting = figures.waiting_pages(running, place, 1000 // few, 200 // few)
@@ -38,6 +48,8 @@ def main() -> None:
             load=load,
             start=start,
             presentation=presentation,
+            costs=costs,
+            others=others,
             sign_ins=signed_in,
             memory_new=memory_new,
             memory_used=memory_used,

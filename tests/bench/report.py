@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
+from tests.bench import verifying
 from tests.bench.figures import Page, Presentation, SignIns, Start, Times, Waiting
+from tests.bench.peers import Peer
 from tests.bench.processes import Memory
 
 STEPS = {
@@ -29,6 +31,8 @@ def document(
     load: float,
     start: Start,
     presentation: Presentation,
+    costs: list[verifying.Cost],
+    others: list[Peer],
     sign_ins: Sequence[SignIns],
     memory_new: Memory,
     memory_used: Memory,
@@ -41,6 +45,7 @@ def document(
         _head(day, machine, load),
         _start(start),
         _presentation(presentation),
+        verifying.section(costs, others),
         _sign_ins(sign_ins),
         _memory(memory_new, memory_used, before_memory),
         _page(page),

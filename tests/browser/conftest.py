@@ -64,7 +64,7 @@ def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 line = process.stdout.readline()
                 assert line, errors.read_text("utf-8", "replace")
                 where = json.loads(line)
-                yield Demo(where["issuer"], where["portals"], where["wallet"])
+                yield Demo(where["issuer"], where["portals"], where["wallet"], directory / "data")
             finally:
                 process.terminate()
                 process.wait(STOP_S)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import NewVisitor
+from tests.browser.virtual_wallet import VirtualWallet
 from tests.browser.visitor import PHONE, Visitor
 from tests.conftest import skip_or_fail
 
@@ -78,6 +79,10 @@ def test_no_page_has_a_serious_barrier(new_visitor: NewVisitor, axe: str, lang: 
     look("counter-denied")
     desk.begin_with("apostille", prompt="consent")
     look("sign-in")
+    VirtualWallet(desk).declines()
+    desk.page.locator("#show").click()
+    desk.page.locator("#digital-status p").wait_for()
+    look("sign-in-closed")
     phone.scan(desk.qr_link())
     look("wallet-request", phone)
     desk.page.locator("#fetched").wait_for()

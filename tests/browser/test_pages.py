@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import NewVisitor
+from tests.browser.virtual_wallet import VirtualWallet
 from tests.browser.visitor import DESK, PHONE, PORTALS, Visitor
 
 SIZES = {"phone": PHONE, "desk": DESK}
@@ -109,6 +110,16 @@ def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
     desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
     phone.page.goto(phone.demo.wallet)
     album.add("wallet", phone)
+    desk.begin("efamily")
+    wallet = VirtualWallet(desk)
+    wallet.declines()
+    desk.page.locator("#show").click()
+    desk.page.locator("#digital-status p").wait_for()
+    album.add("sign-in-closed")
+    wallet.says("openid4vp-v1-signed", {"error": "access_denied"})
+    desk.page.locator("#show").click()
+    desk.page.locator("#digital-status p").nth(3).wait_for()
+    album.add("sign-in-refused")
     desk.begin("efamily")
     phone.scan(desk.qr_link())
     desk.page.locator("#fetched").wait_for()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import BrowserContext, Cookie, Page, Request, Response
@@ -26,6 +27,7 @@ class Demo:
     issuer: str
     portals: str
     wallet: str
+    directory: Path
 
     @property
     def origins(self) -> set[str]:

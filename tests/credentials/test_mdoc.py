@@ -878,7 +878,7 @@ def test_an_item_with_too_little_random_is_refused(world: World, length: int) ->
     [
         {"random": "0123456789abcdef"},
         {"digestID": -1},
-        {"digestID": 1 << 31},
+        {"digestID": 1 << 32},
         {"digestID": "0"},
         {"digestID": False},
         {"digestID": 0.0},

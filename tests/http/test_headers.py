@@ -15,11 +15,13 @@ OURS = (
     "/authorize", "/authorize/resume", "/token", "/userinfo", "/logout", "/wallet/request/x", "/wallet/response/x",
     "/wallet/done/x", "/login/x", "/login/x/status", "/login/x/events", "/login/x/consent", "/login/x/cancel",
     "/login/x/confirm", "/login/x/extend", "/healthz", "/readyz", "/", "/nowhere", "/register", "/register/x",
+    "/login/x/digital-credential",
 )  # fmt: skip
 METHODS = {
     "/token": {"POST"}, "/authorize": {"GET", "POST"}, "/userinfo": {"GET", "POST"}, "/logout": {"GET", "POST"},
     "/wallet/response/x": {"POST"}, "/wallet/request/x": {"GET", "POST"}, "/login/x/cancel": {"POST"},
     "/login/x/confirm": {"POST"}, "/login/x/extend": {"POST"}, "/login/x/consent": {"GET", "POST"},
+    "/login/x/digital-credential": {"POST"},
     "/login/x": {"GET"}, "/authorize/resume": {"GET"}, "/jwks": {"GET"},
     "/register": {"POST"}, "/register/x": {"GET", "PUT", "DELETE"},
 }  # fmt: skip

@@ -15,7 +15,7 @@
 //   more, less      paths to disclose beside what was asked for, and not to disclose though it was
 //   annex_b         true: bind an mdoc as ISO/IEC 18013-7:2024, Annex B, has it
 //   bent            by format, what the presentation gets wrong: see wallet_sd_jwt.mjs and wallet_mdoc.mjs
-// The line out: what was asked, shown and answered.
+// The line out: what was asked, shown and answered; `data` is what a page gets.
 
 import { createHash, randomBytes, X509Certificate } from "node:crypto";
 
@@ -62,7 +62,7 @@ async function answer(told) {
     query: resolved.dcql.query,
     answers,
     jwe: response.jarm ? decodeProtectedHeader(response.jarm.responseJwt) : null,
-    ...(told.request ? { data: { response: response.jarm.responseJwt } } : await send(wallet, asked, response)),
+    ...(told.request ? { data: handedBack(response) } : await send(wallet, asked, response)),
   };
 }
 
@@ -146,6 +146,11 @@ async function respond(wallet, asked, { enc, refuse }, { encryptionKey, mdocNonc
       },
     },
   });
+}
+
+/** The data of a DigitalCredential: the library makes the response, and its app hands it to the browser. */
+function handedBack({ jarm, authorizationResponsePayload }) {
+  return jarm ? { response: jarm.responseJwt } : { error: authorizationResponsePayload.error };
 }
 
 async function send(wallet, asked, response) {

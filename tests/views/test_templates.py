@@ -1,6 +1,9 @@
 """Every page for holders, rendered in every language as the person gets it."""
 
+import base64
 import gzip
+import json
+import random
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -54,6 +57,17 @@ LINK = (
     "openid4vp://?client_id=x509_hash%3AUvo3HtuIxuhC92rShpgqcT3YXwrqRxWEviRiA0OZszk"
     "&request_uri=https%3A%2F%2Fsinwon.example%2Fwallet%2Frequest%2FzY0n3mX1dUq8bq3vT0iQ5w"
 )
+
+
+def digital_requests() -> str:
+    """As large as they are, and as hard to compress: a signed request and a plain one."""
+    signed = base64.urlsafe_b64encode(random.Random(1).randbytes(2_400)).decode()
+    plain = {"dcql_query": {"credentials": [{"path": ["name", str(n)]} for n in range(40)]}}
+    made = [
+        {"protocol": "openid4vp-v1-signed", "data": {"request": signed}},
+        {"protocol": "openid4vp-v1-unsigned", "data": plain},
+    ]
+    return json.dumps(made)
 
 
 def environment() -> Environment:
@@ -116,6 +130,8 @@ def sign_in(word: dict[str, str]) -> dict[str, Any]:
         "events_url": "/login/a/events",
         "status_url": "/login/a/status",
         "page_url": "/login/a",
+        "digital_requests": digital_requests(),
+        "answer_url": "/login/a/digital-credential",
         "confirm_url": "/login/a/confirm",
         "tries_left": 3,
         "number_in_wallet": False,

@@ -13,5 +13,6 @@ Of each it is asserted that it is refused, that nothing but CredentialRejected i
 MAX_S and MAX_BYTES. A blind mutant may be accepted only where it *says the same*: `Species.says_the_same`, whose
 docstrings define exactly what that is.
 
-A run is decided by its seed: what failed can be made again.
+A run's seed decides what is changed where; keys, certificates and signatures are new in each. A report therefore has
+whatever failed in full.
 """

@@ -40,7 +40,9 @@ def report(tally: Tally) -> str:
         f"  the process grew by {tally.grown_kib:,} KiB",
         "  " + ", ".join(f"{reason} {number}" for reason, number in tally.refused.most_common()),
     ]
-    lines += [f"  FAILED {rule}: {what}: {presentation[:200]}" for rule, what, presentation in tally.failures]
+    lines += [
+        f"  FAILED {rule}: {what}: {presentation[:20_000]}" for rule, what, presentation in tally.failures
+    ]
     return "\n".join(lines)
 
 

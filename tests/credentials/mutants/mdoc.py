@@ -52,7 +52,7 @@ class Mdocs:
         stated = {"keyAuthorizations": {"nameSpaces": [KR], "dataElements": {ISO: ["sex"]}}}
         key384 = ec.generate_private_key(ec.SECP384R1())
         self.issued = self.issue()
-        self.others = [issue(self.authority), issue(self.authority), issue(self.authority, holder_key=key384)]
+        self.others = [self.issue(holder_key=key) for key in (p256(), p256(), key384)]
         self.allowed = self.issue(device_key_info=stated)
         few = {ISO: ["birth_date"], KR: ["name_ko", "overseas_registration_number"]}
         self.responses = [
@@ -106,7 +106,7 @@ class Mdocs:
 
         - version, status, docType and number of documents, and none of the members that must not be there,
         - elements, or fewer of them: an mdoc's holder signs nothing about which are shown,
-        - protected header, payload and signature of issuer and device, and the same chain,
+        - protected header, payload and signature of issuer and device, and the same chain, byte by byte,
         - bytes of what the device states.
 
         So these may differ: the order of members and of elements; lengths in a longer form; labels of an unprotected

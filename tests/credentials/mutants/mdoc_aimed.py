@@ -230,7 +230,7 @@ def signed_item(lab: Lab, chance: random.Random) -> str:
                 random=chance.choice([chance.randbytes(chance.randrange(16)), None, "x" * 32, [0] * 32]),
             ),
             item(
-                0, "a", 1, digestID=chance.choice([-1, 2**31, 2**64 - 1, 0.0, False, None, "0", b"\x00", [0]])
+                0, "a", 1, digestID=chance.choice([-1, 2**32, 2**64 - 1, 0.0, False, None, "0", b"\x00", [0]])
             ),
             item(0, "a", 1, elementIdentifier=chance.choice([None, 1, True, b"a", ["a"], {"a": 1}])),
             item(
