@@ -84,8 +84,9 @@ def house_of(app: Flask) -> House:
 def close(app: Flask) -> None:
     """Let go of everything that `create_app` opened."""
     app.extensions["sinwon_waiting_room"].close()
-    house_of(app).close()
     with app.app_context():
+        house_of(app).seen_chains.flush()
+        house_of(app).close()
         db.engine.dispose()
 
 

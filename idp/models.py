@@ -25,6 +25,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     String,
+    UniqueConstraint,
     delete,
     event,
     text,
@@ -153,6 +154,9 @@ class SignedIn(Base):
     checked_at: Mapped[int] = mapped_column(Seconds, index=True)
     ended_at: Mapped[int | None] = mapped_column(Seconds)
     reason: Mapped[str | None] = mapped_column(String(32))
+    sealed_standing: Mapped[str | None]
+    """Where it can be asked whether the credential behind it still holds (`login.Standing`): under a key of ours,
+    since the worker has no holder's secret, and all of one size but for a step."""
 
 
 class SessionPortal(Base):
@@ -262,6 +266,38 @@ class Mission(Base):
     code: Mapped[str] = mapped_column(String(32), primary_key=True)
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
     updated_at: Mapped[int] = mapped_column(Seconds)
+
+
+class TrustChange(Base):
+    """One change of the trust registry: what an entry was and became (None: not there), by whom and why."""
+
+    __tablename__ = "trust_change"
+    id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    entry: Mapped[str] = mapped_column(String(64))
+    version: Mapped[int] = mapped_column(Integer)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    actor: Mapped[str | None] = mapped_column(String(255))
+    reason: Mapped[str | None] = mapped_column(String(255))
+    at: Mapped[int] = mapped_column(Seconds)
+    __table_args__ = (UniqueConstraint("kind", "entry", "version", name="trust_change_version"),)
+
+
+class SeenChain(Base):
+    """A chain of certificates under which credentials were accepted lately: what a change of the trust registry would
+    do is tried on them. `chain` is DER in base64, leaf first; times are whole hours, so that they mark no sign-in."""
+
+    __tablename__ = "seen_chain"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    credential_type: Mapped[str] = mapped_column(String(64), primary_key=True)
+    format: Mapped[str] = mapped_column(String(16), primary_key=True)
+    mission: Mapped[str] = mapped_column(String(32))
+    chain: Mapped[list[str]] = mapped_column(JSON)
+    first_seen_at: Mapped[int] = mapped_column(Seconds)
+    last_seen_at: Mapped[int] = mapped_column(Seconds, index=True)
+    day: Mapped[int] = mapped_column(Seconds)
+    n_that_day: Mapped[int] = mapped_column(Integer)
 
 
 class WalletProfile(Base):

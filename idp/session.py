@@ -20,12 +20,13 @@ from sqlalchemy.orm import Session as Database
 from idp import seal
 from idp.clock import Clock
 from idp.errors import LoginError
-from idp.login import Answer, Proof, Via
+from idp.login import Answer, Proof, Standing, Via
 from idp.models import SessionPortal, SignedIn
 from idp.settings import Settings
 from idp.store import Store
 
 _PURPOSE = "session"
+_STANDING_STEP = 1024  # the size of a sealed standing tells nothing finer of its list and its chain
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -56,8 +57,10 @@ class Session(msgspec.Struct, frozen=True):
 class Sessions:
     """The drawer of sessions."""
 
-    def __init__(self, store: Store, settings: Settings, clock: Clock) -> None:
+    def __init__(self, store: Store, settings: Settings, clock: Clock, secret: bytes) -> None:
+        """`secret` seals what the worker must read without a holder's cookie: where a session's credential stands."""
         self._store = store
+        self._secret = secret
         self._idle_s = settings.lifetimes.session_idle_s
         self._max_s = settings.lifetimes.session_max_s
         self._clock = clock
@@ -101,12 +104,25 @@ class Sessions:
         self._store.put(_id_key(session.id), {"key": _key(cookie)}, self._max_s)
         if row is not None and goes_on:
             row.ends_at, row.checked_at = now + self._max_s, now
+            row.sealed_standing = self._sealed(session.id, proof.standing)
             database.flush()
         else:
-            self._record(database, session)
+            self._record(database, session, self._sealed(session.id, proof.standing))
         return session, cookie
 
-    def _record(self, database: Database, session: Session) -> None:
+    def standing(self, session_id: str, sealed: str) -> Standing:
+        """Where the credential behind a session can be asked about. Raises seal.CannotOpen."""
+        opened = seal.open_bytes(self._secret, sealed, _standing_purpose(session_id))
+        return msgspec.json.decode(opened, type=Standing)
+
+    def _sealed(self, session_id: str, standing: Standing | None) -> str | None:
+        if standing is None:
+            return None
+        plain = msgspec.json.encode(standing)
+        padded = plain + b" " * (-len(plain) % _STANDING_STEP)
+        return seal.seal_bytes(self._secret, padded, _standing_purpose(session_id))
+
+    def _record(self, database: Database, session: Session, sealed_standing: str | None = None) -> None:
         database.add(
             SignedIn(
                 id=session.id,
@@ -114,6 +130,7 @@ class Sessions:
                 started_at=session.started_at,
                 ends_at=session.started_at + self._max_s,
                 checked_at=self._clock(),
+                sealed_standing=sealed_standing,
             )
         )
         database.flush()
@@ -195,6 +212,10 @@ def _locked(database: Database, session_id: str) -> SignedIn | None:
     """A session's row, kept from ending until the transaction is over. On SQLite the transaction does that."""
     locked = select(SignedIn).where(SignedIn.id == session_id).with_for_update()
     return database.scalar(locked, execution_options={"populate_existing": True})
+
+
+def _standing_purpose(session_id: str) -> str:
+    return f"standing:{session_id}"
 
 
 def _sid_key(sid: str) -> str:

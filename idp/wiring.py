@@ -7,6 +7,7 @@ from functools import partial
 
 from idp import clock as clocks
 from idp import opendid, seal
+from idp.admin.seen import SeenChains
 from idp.admin.trust import TrustRegistry
 from idp.admin.wallets import WalletRegistry
 from idp.clock import Clock
@@ -69,6 +70,9 @@ class House:
     key_fetches: KeyFetches
     wrapping: Wrapping
     trust: TrustRegistry
+    status_lists: StatusLists
+    seen_chains: SeenChains
+    signer: Signer
     wallets: WalletRegistry
     subjects: Subjects
     sessions: Sessions
@@ -145,7 +149,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     spoken: list[Protocol] = ["openid4vp"] if open_did is None else ["openid4vp", "opendid"]
     wallets = WalletRegistry(default_profile(settings), clock, spoken)
     subjects = Subjects(settings.secrets.pepper.reveal())
-    sessions = Sessions(store, settings, clock)
+    sessions = Sessions(store, settings, clock, seal.derive(kek, "standing"))
     logins = Logins(store, settings, clock, seal.derive(kek, "wallet-requests"))
     signer = Signer(settings)
     requests = Requests(settings, signer, clock)
@@ -218,6 +222,9 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         key_fetches=key_fetches,
         wrapping=wrapping,
         trust=trust,
+        status_lists=status_lists,
+        seen_chains=SeenChains(clock),
+        signer=signer,
         wallets=wallets,
         subjects=subjects,
         sessions=sessions,

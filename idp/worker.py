@@ -1,8 +1,9 @@
 """The worker: what happens without anybody asking.
 
-It sends logout notices, ends sessions that no longer live, sweeps, and sees to the signing keys. On PostgreSQL it is
-a process, `idp worker`, of which there may be several; on SQLite a thread of the one process that serves (decision
-D21). A job that only one of them should do takes a `models.Lease`; a notice is leased by itself.
+It sends logout notices, ends sessions that no longer live or whose credential no longer holds, sweeps, says which
+certificates are about to end, and sees to the signing keys. On PostgreSQL it is a process, `idp worker`, of which
+there may be several; on SQLite a thread of the one process that serves (decision D21). A job that only one of them
+should do takes a `models.Lease`; a notice is leased by itself.
 
 A job that fails is logged, by the error's type, and tried again within a minute. Nothing is lost by stopping: what
 was under way is found again.
@@ -23,12 +24,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from idp import models, seal
+from idp.admin import expiry, seen
 from idp.app import house_of
 from idp.clock import Clock
 from idp.events import Event, Origin, origin, record_alone
 from idp.models import Lease, writing
 from idp.oidc import backchannel, key_use, session_end
 from idp.oidc.backchannel import Notices
+from idp.oidc.credential_watch import CredentialWatch
 from idp.oidc.session_end import SessionEnds
 
 log = logging.getLogger("idp")
@@ -37,7 +40,11 @@ _POLL_S = 1.0
 _RETRY_S = 60
 _STOP_S = 15.0
 _HOUR_S = 3600
+_DAY_S = 86_400
+_WARN_S = 30 * _DAY_S
 _SESSIONS_LEASE_S = 120
+_CREDENTIALS_LEASE_S = 300
+_CREDENTIALS_MAX_S = 120
 
 
 @dataclass
@@ -61,6 +68,7 @@ class Worker:
     def __init__(self, app: Flask, waiting: threading.Event | None = None) -> None:
         house = house_of(app)
         self._app = app
+        self._house = house
         self._clock: Clock = house.clock
         self._store = house.store
         self._keys = house.keys
@@ -76,12 +84,24 @@ class Worker:
             clock=house.clock,
         )
         self._ends = SessionEnds(house.sessions, house.clock)
+        self._watch = CredentialWatch(
+            sessions=house.sessions,
+            trust=house.trust.snapshot,
+            status=house.status_lists,
+            registry=house.opendid.registry if house.opendid is not None else None,
+            clock=house.clock,
+        )
         self.jobs = [
             Job("logout-notices", 0, self._deliver),
             Job("sessions", 10, self._end_dead_sessions, lease_s=_SESSIONS_LEASE_S),
             Job("keys", 60, self._see_to_keys, lease_s=120),
             Job("sweep", _HOUR_S, self._sweep, lease_s=600),
+            Job("endings", _DAY_S, self._warn_of_endings, lease_s=120),
         ]
+        if watch_s := house.settings.lifetimes.credential_watch_s:
+            self.jobs.append(
+                Job("credentials", watch_s, self._watch_credentials, lease_s=_CREDENTIALS_LEASE_S)
+            )
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -148,6 +168,10 @@ class Worker:
         if self._ends.dead(_SESSIONS_LEASE_S // 2):
             self.wake()  # their portals are to be told
 
+    def _watch_credentials(self) -> None:
+        if self._watch.round(_CREDENTIALS_MAX_S).n_withdrawn:
+            self.wake()  # their portals are to be told
+
     def _see_to_keys(self) -> None:
         self._keys.ensure(key_use.algorithms_in_use())
         if self._rotate_s:
@@ -160,6 +184,15 @@ class Worker:
             models.sweep(database, now)
             backchannel.sweep(database, now)
             session_end.sweep(database, now)
+            seen.sweep(database, now)
+
+    def _warn_of_endings(self) -> None:
+        now = self._clock()
+        trust, chains = self._house.trust.snapshot(), seen.lately(now, seen.KEPT_S)
+        own = self._house.signer.chain
+        for ending in expiry.endings(trust, chains, own, now=now, within_s=_WARN_S):
+            when = expiry.in_days(ending, now)
+            log.warning("%s ends %s (sha256 %s)", ending.what, when, ending.sha256)
 
 
 class _Leasing:

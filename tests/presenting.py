@@ -84,6 +84,13 @@ def request_object(rig: Rig, link: str, **form: str) -> tuple[dict[str, Any], di
     return parts(response.text)
 
 
+def of_anybody(query: dict[str, Any]) -> dict[str, Any]:
+    """The query for a wallet that shows what it has, whoever certified it."""
+    asked = ({**one, "trusted_authorities": None} for one in query["credentials"])
+    kept = [{name: value for name, value in one.items() if value is not None} for one in asked]
+    return {**query, "credentials": kept}
+
+
 class Answer:
     """An answer under construction. Change its parts, then `send`.
 
@@ -105,7 +112,7 @@ class Answer:
         self.mission = person(persona).mission
         self.issuer_key: Any = None
         match = dcql.match(
-            dcql.read(self.request["dcql_query"]),
+            dcql.read(of_anybody(self.request["dcql_query"])),
             claims=self.credential.claims,
             type_name=self.credential.vct,
             authority_key_ids=self.credential.authority_key_ids,

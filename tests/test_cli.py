@@ -1,18 +1,24 @@
 """The command line: every problem named, nothing half done."""
 
+import base64
 import hashlib
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import time
+import tomllib
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from idp.admin.trust_record import as_toml
 from idp.demo import seeds
+from tests.credentials import listing
 
 
 @dataclass
@@ -367,3 +373,173 @@ def test_a_portal_brings_the_key_that_its_algorithm_needs(migrated: Deployment) 
     done = migrated.idp("portals", "apply", str(applied))
     assert done.returncode == 0, done.stderr
     assert migrated.idp("keys", "list").stdout.count(" PS256  active") == 1
+
+
+# -- the trust registry ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry(migrated: Deployment) -> Deployment:
+    """A deployment that believes the demonstration's missions."""
+    done = migrated.idp("trust", "apply", str(migrated.prepared.trust_file), "--reason", "to begin with")
+    assert done.returncode == 0, done.stderr
+    return migrated
+
+
+def closed(registry: Deployment, code: str = "LAX") -> Path:
+    """A trust file that closes a mission."""
+    (mission,) = [one for one in registry.prepared.trust()["mission"] if one["code"] == code]
+    file = registry.directory / "closed.toml"
+    file.write_text(as_toml([("mission", {**mission, "active_until": "2025-01-01"})]), "utf-8")
+    return file
+
+
+def test_a_trust_file_is_tried_before_it_is_applied(registry: Deployment) -> None:
+    signer = registry.prepared.mission_signer("LAX").certificate
+    now = int(time.time())
+    chain = json.dumps([base64.b64encode(signer.public_bytes(Encoding.DER)).decode()])
+    with closing(sqlite3.connect(registry.directory / "sinwon.db")) as database, database:
+        row = ("d" * 64, "kr-overseas-national", "dc+sd-jwt", "LAX", chain, now, now, now - now % 86400, 12)
+        database.execute(f"INSERT INTO seen_chain VALUES ({', '.join('?' * 9)})", row)
+    tried = registry.idp("trust", "apply", str(closed(registry)), "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert "mission LAX would be changed: active_until" in tried.stdout
+    assert (
+        "WOULD FAIL  issuer_not_active  kr-overseas-national (dc+sd-jwt) of LAX, about 12 times"
+        in tried.stdout
+    )
+    assert "Of 1 chains that were accepted within the last day 1 would fail." in tried.stdout
+    assert "v1" in registry.idp("trust", "history", "LAX").stdout
+    assert "v2" not in registry.idp("trust", "history", "LAX").stdout
+    nothing = registry.idp("trust", "apply", str(registry.prepared.trust_file), "--dry-run").stdout
+    assert nothing.startswith("Nothing would change.")
+
+
+def test_the_history_says_who_changed_what_when_and_why(registry: Deployment) -> None:
+    assert registry.idp("trust", "apply", str(closed(registry))).stdout == "Changed: LAX\n"
+    assert registry.idp("trust", "remove", "LAX", "--reason", "letter 2026-117").stdout == "Changed: LAX\n"
+    lines = registry.idp("trust", "history", "LAX", USER="kim").stdout.splitlines()
+    assert [line.split("  ")[3:5] for line in lines] == [
+        ["v3", "removed"],
+        ["v2", "changed (active_until)"],
+        ["v1", "added"],
+    ]
+    assert lines[0].split("  ")[5].startswith("command line: ")
+    assert lines[0].endswith("  letter 2026-117")
+    assert lines[1].endswith("  -")
+    assert lines[2].endswith("  to begin with")
+    documents = registry.idp("trust", "history", "LAX", "--documents").stdout
+    assert '"active_until": "2025-01-01"' in documents
+    assert "after null" in documents
+
+
+def test_what_is_there_is_listed_shown_and_exported(registry: Deployment) -> None:
+    listed = registry.idp("trust", "list").stdout
+    assert [line.split()[1] for line in listed.splitlines()][:2] == ["kr-overseas-national", "AKL"]
+    assert "from 2099-01-01" in listed
+    shown = registry.idp("trust", "show", "LAX").stdout
+    assert tomllib.loads(shown)["mission"][0]["code"] == "LAX"
+    exported = registry.directory / "exported.toml"
+    exported.write_text(registry.idp("trust", "export").stdout, "utf-8")
+    assert registry.idp("trust", "apply", str(exported)).stdout == "Changed: nothing\n"
+    unknown = registry.idp("trust", "show", "nowhere")
+    assert unknown.returncode == 1
+    assert "nowhere" in unknown.stderr
+
+
+def test_what_is_removed_needs_a_reason_and_must_be_there(registry: Deployment) -> None:
+    assert "--reason" in registry.idp("trust", "remove", "LAX").stderr
+    for reason in ("", "a\nb", "x" * 256):
+        refused = registry.idp("trust", "remove", "LAX", "--reason", reason)
+        assert refused.returncode == 1
+        assert "--reason" in refused.stderr
+    needed = registry.idp("trust", "remove", "kr-overseas-national", "--reason", "old")
+    assert needed.returncode == 1
+    assert needed.stderr.count("not a credential type") == len(registry.prepared.trust()["mission"])
+    assert registry.idp("trust", "remove", "nowhere", "--reason", "x").returncode == 1
+    assert "nothing is known" in registry.idp("trust", "history", "nowhere").stderr.lower()
+
+
+def test_certificates_that_end_soon_are_named(registry: Deployment) -> None:
+    assert registry.idp("trust", "expiring").stdout == "0 certificates end within 90 days.\n"
+    found = registry.idp("trust", "expiring", "--days", "3650").stdout
+    assert "issuer certificate of LAX  CN=Demo mission CA LAX" in found
+    assert "our certificate for wallets" in found
+
+
+def test_missions_are_taken_out_of_a_signed_list(registry: Deployment) -> None:
+    now = int(time.time())
+    operator = listing.Keeper("Foreign ministry")
+    certificates = [listing.iaca(f"CA {number}", "US") for number in range(3)]
+    entities = [
+        listing.entity(f"Mission {number}", listing.service(listing.ISSUANCE, one))
+        for number, one in enumerate(certificates)
+    ]
+    file, ca = registry.directory / "list.jwt", registry.directory / "ca.pem"
+    file.write_text(listing.lote(operator, entities, at=now) + "\n", "utf-8")
+    ca.write_text(listing.pem(operator.ca), "utf-8")
+    command = ("trust", "import-etsi", str(file), "--type", "kr-overseas-national", "--signer-ca", str(ca))
+    tried = registry.idp(*command, "--by", "name", "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert tried.stdout.count("would be added") == 3
+    done = registry.idp(*command, "--by", "name")
+    assert done.stdout == "Changed: Mission-0, Mission-1, Mission-2\n"
+    assert registry.idp(*command, "--by", "name").stdout == "Changed: nothing\n"
+    history = registry.idp("trust", "history", "Mission-1").stdout
+    assert "etsi:Foreign ministry: Test scheme no. 3 of " in history
+    file.write_text(listing.lote(operator, entities[:2], at=now), "utf-8")
+    shorter = registry.idp(*command, "--by", "name").stdout
+    assert shorter == "Not in the list any more: Mission-2 (--remove-missing removes it)\nChanged: nothing\n"
+    removed = registry.idp(*command, "--by", "name", "--remove-missing", "--reason", "struck off")
+    assert removed.stdout == "Changed: Mission-2\n"
+    assert "removed" in registry.idp("trust", "history", "Mission-2").stdout
+
+
+def test_a_vical_is_taken_in(registry: Deployment) -> None:
+    now = int(time.time())
+    keeper = listing.vical_keeper()
+    names = {"ko": "면허", "en": "Licence"}
+    number = {"license_number": ["org.iso.18013.5.1", "document_number"]}
+    kind = {
+        "id": "mdl",
+        "name": names,
+        "trust_domain": "mdl",
+        "person_key": "license_number",
+        "formats": {"mso_mdoc": {"names": [listing.MDL], "elements": number}},
+    }
+    types = registry.directory / "types.toml"
+    types.write_text(as_toml([("credential_type", kind)]), "utf-8")
+    assert registry.idp("trust", "apply", str(types)).returncode == 0
+    file, ca = registry.directory / "vical.cbor", registry.directory / "ca.pem"
+    infos = [listing.info(listing.iaca("Utah IACA", "US", "UT")), listing.info(listing.iaca("Korea", "KR"))]
+    file.write_bytes(listing.vical(keeper, infos, at=now))
+    ca.write_text(listing.pem(keeper.ca), "utf-8")
+    command = ("trust", "import-vical", str(file), "--type", "mdl", "--signer-ca", str(ca), "--by", "region")
+    assert registry.idp(*command).stdout == "Changed: KR, US-UT\n"
+    file.write_bytes(listing.vical(keeper, infos, at=now, tamper=True))
+    refused = registry.idp(*command)
+    assert refused.returncode == 1
+    assert "issuer_signature" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("--type", "nothing"), "--type"),
+        (("--signer-ca", "sinwon.toml"), "--signer-ca"),
+        (("--active-from", "soon"), "--active-from"),
+        (("--by", "magic"), "--by"),
+        ((), "not a LoTE"),
+    ],
+)
+def test_a_list_that_cannot_be_taken_in_says_why(
+    registry: Deployment, change: tuple[str, ...], said: str
+) -> None:
+    file, ca = registry.directory / "list.jwt", registry.directory / "ca.pem"
+    file.write_text("no list", "utf-8")
+    ca.write_text(listing.pem(listing.Keeper().ca), "utf-8")
+    command = ["trust", "import-etsi", str(file), "--type", "kr-overseas-national", "--signer-ca", str(ca)]
+    refused = registry.idp(*command, *change)
+    assert refused.returncode != 0
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr

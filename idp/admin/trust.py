@@ -1,7 +1,11 @@
 """The trust registry: credential types and the missions that issue them, as rows, applied from files.
 
-Adding a mission takes effect without a restart: every process reads the rows again at most `RELOAD_S` after they
-changed. If they cannot be read then, the last good picture stands and the operator's log says so.
+Every change has a version, and with it who made it, when and why (`models.TrustChange`); what a change would do to
+credentials that holders really show can be seen before (`preview`). Whatever changes the registry ends in `apply`.
+
+Adding a mission takes effect without a restart, and so does closing or removing one: every process reads the rows
+again at most `RELOAD_S` after they changed. If they cannot be read then, the last good picture stands and the
+operator's log says so.
 """
 
 from __future__ import annotations
@@ -9,68 +13,202 @@ from __future__ import annotations
 import datetime
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session as Database
 
+from idp.admin import seen
+from idp.admin.seen import Failing
 from idp.claims import ELEMENT_LABELS
 from idp.clock import Clock
 from idp.credentials.trust import TrustDocumentError, TrustSnapshot, from_documents
-from idp.events import Event, record
-from idp.models import CredentialType, Mission, db, writing
+from idp.events import Event, origin, record
+from idp.models import CredentialType, Mission, TrustChange, db, writing
 
 RELOAD_S = 10
+MAX_REASON_CHARS = 255
+_ADVISORY_LOCK = 0x7472757374  # "trust"
 log = logging.getLogger(__name__)
 
+Kind = Literal["credential_type", "mission"]
+Document = Mapping[str, Any]
+_LABELS: Mapping[Kind, str] = {"credential_type": "id", "mission": "code"}
 
-def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
-    """Create or replace the credential types and missions of a `trust.toml`; the ids that changed.
 
-    The whole registry, with what is already there, must make sense afterwards: otherwise TrustDocumentError with
-    every problem, and nothing is written.
-    """
-    unknown = set(document) - {"credential_type", "mission"}
-    if unknown:
-        raise TrustDocumentError([f"unknown tables: {', '.join(sorted(unknown))}"])
-    types = _by_name(document, "credential_type", "id")
-    missions = _by_name(document, "mission", "code")
-    changed = []
-    with writing() as session:
-        known_types = {row.id: row for row in session.scalars(select(CredentialType))}
-        known_missions = {row.code: row for row in session.scalars(select(Mission))}
-        registry = from_documents(
-            list({**{key: row.document for key, row in known_types.items()}, **types}.values()),
-            list({**{key: row.document for key, row in known_missions.items()}, **missions}.values()),
+class Entry(NamedTuple):
+    """Which entry of the registry: its table and its id or code."""
+
+    kind: Kind
+    id: str
+
+
+class UnknownEntry(LookupError):
+    """There is no such entry, or there are two: `kinds` says in which tables."""
+
+    def __init__(self, entry_id: str, kinds: Sequence[Kind] = ()) -> None:
+        super().__init__(entry_id)
+        self.kinds = tuple(kinds)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of an entry; None: it is not there."""
+
+    entry: Entry
+    before: Document | None
+    after: Document | None
+
+    @property
+    def verb(self) -> str:
+        """`added`, `changed` or `removed`."""
+        return "added" if self.before is None else "removed" if self.after is None else "changed"
+
+    @property
+    def members(self) -> list[str]:
+        """The members of its document that are not what they were."""
+        before, after = self.before or {}, self.after or {}
+        return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an `apply` would do: to the registry, and to the chains that were accepted within the last day."""
+
+    changes: tuple[Change, ...]
+    failing: tuple[Failing, ...]
+    n_tried: int
+
+
+class _Registry:
+    """The documents as they stand in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self.documents: dict[Entry, Document] = {
+            **{Entry("credential_type", row.id): row.document for row in _all(database, CredentialType)},
+            **{Entry("mission", row.code): row.document for row in _all(database, Mission)},
+        }
+
+    def snapshot(self) -> TrustSnapshot:
+        """Raises TrustDocumentError with every problem."""
+        types, missions = (
+            [document for entry, document in sorted(self.documents.items()) if entry.kind == kind]
+            for kind in _LABELS
         )
+        made = from_documents(types, missions)
         if problems := [
             f"credential_type ({kind.id}).person_key: not an element that a person is known by"
-            for kind in registry.types.values()
+            for kind in made.types.values()
             if kind.person_key is not None and kind.person_key not in ELEMENT_LABELS
         ]:
             raise TrustDocumentError(problems)
-        for key, made in types.items():
-            known = known_types.get(key)
-            if known is None or known.document != made:
-                session.merge(CredentialType(id=key, document=made, updated_at=now))
-                changed.append(key)
-        for key, made in missions.items():
-            mission = known_missions.get(key)
-            if mission is None or mission.document != made:
-                session.merge(Mission(code=key, document=made, updated_at=now))
-                changed.append(key)
-        for key in changed:
-            record(session, Event.TRUST_APPLIED, at=now, detail={"entry": key})
-    return changed
+        return made
+
+    def change(self, document: Document, removing: Collection[Entry]) -> list[Change]:
+        """Make these changes, in memory; those that are some. Raises TrustDocumentError as `snapshot` does, too."""
+        problems = []
+        if unknown := set(document) - _LABELS.keys():
+            problems.append(f"unknown tables: {', '.join(sorted(unknown))}")
+        given: dict[Entry, Document | None] = {}
+        for kind, label in _LABELS.items():
+            for one in document.get(kind, ()):
+                entry = Entry(kind, str(one.get(label, "")) if isinstance(one, Mapping) else "")
+                if entry in given:
+                    problems.append(f"{kind}: a {label} stands twice: {entry.id}")
+                given[entry] = _jsonable(one)
+        problems += [
+            f"{entry.kind} ({entry.id}): both given and removed" for entry in removing if entry in given
+        ]
+        if problems:
+            raise TrustDocumentError(problems)
+        given |= dict.fromkeys(removing)
+        changes = [
+            Change(entry, self.documents.get(entry), after)
+            for entry, after in given.items()
+            if self.documents.get(entry) != after
+        ]
+        for change in changes:
+            if change.after is None:
+                del self.documents[change.entry]
+            else:
+                self.documents[change.entry] = change.after
+        return changes
 
 
-def _by_name(document: Mapping[str, Any], table: str, label: str) -> dict[str, Any]:
-    """The entries of a table by their names. Raises TrustDocumentError when one stands twice."""
-    named = [(entry.get(label, ""), _jsonable(entry)) for entry in document.get(table, ())]
-    found = dict(named)
-    if len(found) != len(named):
-        raise TrustDocumentError([f"{table}: a {label} stands twice"])
-    return found
+def apply(
+    document: Document, *, now: int, removing: Collection[Entry] = (), reason: str | None = None
+) -> list[str]:
+    """Create or replace the entries of a `trust.toml`, and remove others; the ids that changed.
+
+    The whole registry, with what is already there, must make sense afterwards: otherwise TrustDocumentError with
+    every problem, and nothing is written. `reason`: why, for whoever reads the history; MAX_REASON_CHARS at most.
+    """
+    with writing() as database:
+        _queue(database)
+        registry = _Registry(database)
+        changes = registry.change(document, removing)
+        registry.snapshot()
+        for change in changes:
+            _write(database, change, now=now, reason=reason)
+    return [change.entry.id for change in changes]
+
+
+def preview(document: Document, *, now: int, removing: Collection[Entry] = ()) -> Preview:
+    """What `apply` would do, without doing it. Raises TrustDocumentError as `apply` does."""
+    registry = _Registry(db.session())
+    before = registry.snapshot()
+    changes = registry.change(document, removing)
+    chains = seen.lately(now)
+    failing = seen.failing(chains, before=before, after=registry.snapshot(), now=now)
+    return Preview(tuple(changes), tuple(failing), len(chains))
+
+
+def find(entry_id: str, kind: Kind | None = None) -> Entry:
+    """The entry of this id, in a table or in either. Raises UnknownEntry where there is none, or one in each."""
+    known = _Registry(db.session()).documents
+    kinds = [one for one in _LABELS if kind in (None, one) and Entry(one, entry_id) in known]
+    if len(kinds) != 1:
+        raise UnknownEntry(entry_id, kinds)
+    return Entry(kinds[0], entry_id)
+
+
+def _write(database: Database, change: Change, *, now: int, reason: str | None) -> None:
+    kind, entry_id = change.entry
+    table: type[CredentialType] | type[Mission] = CredentialType if kind == "credential_type" else Mission
+    if change.after is None:
+        database.delete(database.get_one(table, entry_id))
+    else:
+        database.merge(table(**{_LABELS[kind]: entry_id}, document=change.after, updated_at=now))
+    known = select(func.max(TrustChange.version)).where(
+        TrustChange.kind == kind, TrustChange.entry == entry_id
+    )
+    version = (database.scalar(known) or 0) + 1
+    database.add(
+        TrustChange(
+            kind=kind,
+            entry=entry_id,
+            version=version,
+            before=change.before,
+            after=change.after,
+            actor=origin.get().actor,
+            reason=reason,
+            at=now,
+        )
+    )
+    event = Event.TRUST_REMOVED if change.after is None else Event.TRUST_APPLIED
+    record(database, event, at=now, detail={"entry": entry_id, "version": version})
+
+
+def _queue(database: Database) -> None:
+    """Let one change at a time look at the whole registry. On SQLite the transaction does that."""
+    if database.get_bind().dialect.name == "postgresql":
+        database.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+
+
+def _all(database: Database, table: Any) -> Sequence[Any]:
+    return database.scalars(select(table).execution_options(populate_existing=True)).all()
 
 
 def _jsonable(value: Any) -> Any:

@@ -8,7 +8,7 @@ import os
 import click
 
 from idp import __version__
-from idp.cli import demo, keys, registry, running, sessions, wallets
+from idp.cli import demo, keys, portals, running, sessions, trust, trust_import, wallets
 from idp.events import Origin, origin
 
 
@@ -28,8 +28,8 @@ for command in (
     running.check_config,
     running.migrate,
     running.sweep,
-    registry.portals,
-    registry.trust,
+    portals.portals,
+    trust.trust,
     sessions.sessions,
     sessions.logout_notices,
     wallets.wallets,
@@ -37,6 +37,8 @@ for command in (
     demo.demo,
 ):
     cli.add_command(command)
+for command in (trust_import.import_vical, trust_import.import_etsi):
+    trust.trust.add_command(command)
 
 
 def main() -> None:

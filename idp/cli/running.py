@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from idp import clock, opendid, schema, worker
+from idp.admin import seen
 from idp.app import close, create_app
 from idp.cli.deployment import ensure_keys, fail, migrated, with_settings
 from idp.models import db, writing
@@ -72,5 +73,5 @@ def sweep(settings: Settings) -> None:
     """Delete what has expired: redeemed codes, used assertions, old sessions. The worker does it by itself."""
     now = clock.now()
     with migrated(settings).app_context(), writing() as session:
-        n_rows = forget(session, now) + backchannel.sweep(session, now) + session_end.sweep(session, now)
-        click.echo(f"Deleted {n_rows} rows.")
+        sweeps = (forget, backchannel.sweep, session_end.sweep, seen.sweep)
+        click.echo(f"Deleted {sum(one(session, now) for one in sweeps)} rows.")

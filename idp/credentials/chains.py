@@ -9,7 +9,7 @@ Left out: CRLs and OCSP. A mission that loses a key is taken out of the trust re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -136,6 +136,53 @@ def _trusted(
     )
 
 
+def list_signer(
+    chain: tuple[bytes, ...], trusted: Sequence[x509.Certificate], ekus: frozenset[str], now: int
+) -> tuple[x509.Certificate, bool]:
+    """Who signed a list of authorities, and whether it is itself one of those we were told to trust.
+
+    chain: DER, leaf first; the anchor may stand at its end. ekus: one of these must be named; empty: none is needed.
+    The leaf's keyUsage, where it has one, is for signatures of either kind (digitalSignature, contentCommitment).
+
+    Raises CredentialRejected: ISSUER_CERTIFICATE, ISSUER_UNTRUSTED.
+    """
+    certificates = [_parse(der) for der in chain]
+    leaf = certificates[0]
+    _check_validity(leaf, now)
+    _check_signs_lists(leaf, ekus)
+    if leaf in trusted:
+        return leaf, True
+    while certificates[-1] in trusted:
+        certificates.pop()
+    _check_order(certificates)
+    for certificate in certificates:
+        _check_validity(certificate, now)
+    _path(leaf, certificates[1:], _candidates(certificates[-1], trusted), now)
+    return leaf, False
+
+
+def _check_signs_lists(leaf: x509.Certificate, ekus: frozenset[str]) -> None:
+    usage = _extension(leaf, x509.KeyUsage)
+    if usage is not None and not (usage.digital_signature or usage.content_commitment):
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the signer's key usage is not for signatures")
+    purposes = _extension(leaf, x509.ExtendedKeyUsage)
+    named = frozenset(oid.dotted_string for oid in purposes) if purposes is not None else frozenset()
+    if (ekus and ekus.isdisjoint(named)) or (purposes is not None and OTHER_TRADES.issuperset(named)):
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the signer's certificate is not for such lists")
+
+
+def subject_key_id(certificate: x509.Certificate) -> bytes | None:
+    """How certificates below this one name its key, or None where it does not say."""
+    extension = _optional(certificate, x509.SubjectKeyIdentifier)
+    return extension.digest if extension is not None else None
+
+
+def authority_key_id(certificate: x509.Certificate) -> bytes | None:
+    """How this certificate names the key that signed it, or None where it does not say."""
+    extension = _optional(certificate, x509.AuthorityKeyIdentifier)
+    return extension.key_identifier if extension is not None else None
+
+
 def anchor_problem(certificate: x509.Certificate) -> str | None:
     """Why this certificate cannot be an anchor, or None. Said when it is registered rather than at a sign-in."""
     try:
@@ -198,6 +245,14 @@ def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extens
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except ExtensionNotFound:
+        return None
+
+
+def _optional(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    """As `_extension`, for certificates that nobody has parsed whole."""
+    try:
+        return _extension(certificate, kind)
+    except _UNREADABLE:
         return None
 
 

@@ -90,6 +90,7 @@ def verify(
         issued_at=signed.signed,
         expires_at=signed.valid_until,
         status=evidence,
+        issuer_chain=chain,
     )
 
 

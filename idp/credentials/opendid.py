@@ -307,9 +307,18 @@ def _status(shown: _Shown, mission: Mission, registry: Registry, now: int) -> St
     )
     if not same:
         raise CredentialRejected(Reason.STATUS_INVALID, "the registry speaks of another credential")
+    check_active(meta)
+    return StatusEvidence(mission, vc_id, 0, "", now, fresh=True)
+
+
+def check_active(meta: Mapping[str, Any]) -> None:
+    """What a registry says of a credential (`VcMeta`): nothing where it is active.
+
+    Raises CredentialRejected: STATUS_SUSPENDED, STATUS_REVOKED, STATUS_INVALID.
+    """
     match meta.get("status"):
         case "ACTIVE":
-            return StatusEvidence(mission, "", now, fresh=True)
+            return
         case "INACTIVE":
             raise CredentialRejected(Reason.STATUS_SUSPENDED)
         case "REVOKED":

@@ -61,6 +61,7 @@ def verify(
         issued_at=jose.numeric_date(payload, "iat"),
         expires_at=jose.numeric_date(payload, "exp"),
         status=evidence,
+        issuer_chain=chain,
     )
 
 

@@ -359,7 +359,15 @@ class StatusLists:
             raise CredentialRejected(Reason.STATUS_SUSPENDED)
         if value != StatusValue.VALID:
             raise CredentialRejected(Reason.STATUS_INVALID, "a value we do not know")
-        return StatusEvidence(mission, uri, held.fetched_at, fresh=now < held.fresh_until)
+        fresh = now < held.fresh_until
+        return StatusEvidence(mission, uri, idx, token_type.value, held.fetched_at, fresh)
+
+    def current(self, uri: str, mission: Mission, now: int, *, token_type: TokenType) -> StatusList:
+        """The list itself, within its ttl, for whoever looks up many entries of it.
+
+        Raises CredentialRejected(STATUS_UNKNOWN): it cannot be had now (`__cause__` says why).
+        """
+        return self._current(_Asked(uri, token_type, mission), now, True).listed
 
     def _current(self, asked: _Asked, now: int, fail_closed: bool) -> _Held:
         slot = self._slot(asked)

@@ -29,6 +29,7 @@ from idp.credentials import chains, ecdsa, schema
 from idp.credentials.chains import TrustedLeaf
 from idp.credentials.schema import Path
 from idp.credentials.verdict import CredentialRejected, Reason
+from idp.seal import b64
 
 _SEOUL = ZoneInfo("Asia/Seoul")
 _MAX_CACHED_CHAINS = 4096
@@ -95,6 +96,7 @@ class Mission:
     pinned_signers: document signers that are believed by themselves, whoever certified them and for whatever; for
         authorities that have no CA yet, and test beds.
     status_anchors: for its status lists; empty means its issuer_anchors. status_ekus: as `issuer_ekus`.
+    source: the list it was taken from, where somebody else keeps it.
     status_authority: a digest of those anchors. Who keeps a list keeps it under this name.
     """
 
@@ -109,6 +111,7 @@ class Mission:
     status_ekus: frozenset[str] = frozenset()
     issuer_dids: frozenset[str] = frozenset()
     pinned_signers: tuple[x509.Certificate, ...] = field(default=(), repr=False)
+    source: str = ""
     status_authority: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -205,6 +208,55 @@ class TrustSnapshot:
             raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
         _active(issuer.mission, now)
         return issuer
+
+    def check_standing(
+        self, type_id: str, format: str, mission_code: str, chain: tuple[bytes, ...], now: int
+    ) -> Mission:
+        """The mission of a credential that was accepted before, if this registry would believe its issuer today.
+
+        chain: empty where it was known otherwise; then the mission itself is all that is asked about.
+
+        Raises CredentialRejected: TYPE_NOT_ACCEPTED, MISSION_MISMATCH (the chain leads to another mission now), and
+        whatever `issuer_for_chain` raises.
+        """
+        known = self.types.get(type_id)
+        if known is None or format not in known.formats:
+            raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "a type that is no longer in the registry")
+        if chain:
+            mission = self.issuer_for_chain(type_id, format, chain, now).mission
+            if mission.code != mission_code:
+                raise CredentialRejected(Reason.MISSION_MISMATCH, "the chain leads to another mission now")
+            return mission
+        found = self.missions.get(mission_code)
+        if found is None or type_id not in found.credential_types:
+            raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "the mission no longer issues this type")
+        return _active(found, now)
+
+    def authority_key_ids(self, type_id: str) -> frozenset[str]:
+        """The key identifiers, base64url, of those who certify the signers of this type: what a wallet finds as
+        authorityKeyIdentifier in the chain of a credential that will do. Of missions that issue, will, or did.
+
+        Empty where one of them has none: naming the others would hide its credentials.
+
+        Spec: OpenID4VP 1.0, section 6.1.1.1; RFC 5280, sections 4.2.1.1 and 4.2.1.2.
+        """
+        return self._authority_key_ids.get(type_id, frozenset())
+
+    @cached_property
+    def _authority_key_ids(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[bytes | None]] = {}
+        for mission in self.missions.values():
+            ids = {
+                *map(chains.subject_key_id, mission.issuer_anchors),
+                *map(chains.authority_key_id, mission.pinned_signers),
+            }
+            for type_id in mission.credential_types:
+                found.setdefault(type_id, set()).update(ids)
+        return {
+            type_id: frozenset(b64(one) for one in ids if one is not None)
+            for type_id, ids in found.items()
+            if None not in ids
+        }
 
     def _issuer(self, type_id: str, format: str, chain: tuple[bytes, ...], now: int) -> Issuer:
         if len(chain) == 1 and (mission := self._pinned_signers.get((type_id, chain[0]))) is not None:
@@ -387,6 +439,7 @@ def _mission(entry: _Entry) -> Mission:
         status_anchors=entry.certificates("status_certificates", optional=True),
         status_ekus=frozenset(entry.texts("status_ekus", _OID, optional=True)),
         pinned_signers=entry.certificates("pinned_signers", optional=True, anchors=False),
+        source=entry.text("source", default=""),
         issuer_dids=frozenset(entry.texts("issuer_dids", r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+", optional=True)),
     )
     if not any(entry.holds(key) for key in ("issuer_certificates", "pinned_signers", "issuer_dids")):

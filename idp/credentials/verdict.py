@@ -116,13 +116,18 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class StatusEvidence:
-    """Which list said that the credential is valid.
+    """Which entry of which list said that the credential is valid.
 
+    uri, idx: the list and the entry, by which one credential is known: kept out of `repr`, and stored nowhere in
+        clear. Where a registry of DIDs was asked, `uri` is what it was asked for.
+    token_type: the media type of the list's token; empty for a registry of DIDs.
     checked_at: when that list was fetched, seconds since the epoch. fresh: it was within its ttl.
     """
 
     organisation: Mission
-    uri: str
+    uri: str = field(repr=False)
+    idx: int = field(repr=False)
+    token_type: str
     checked_at: int
     fresh: bool
 
@@ -138,6 +143,7 @@ class VerifiedCredential:
     authentication: how the holder unlocked it, RFC 8176 values as the issuer states them; may be empty.
     issued_at, expires_at: seconds since the epoch; None where the credential does not say.
     status: None only where the type does not require one and the credential has none.
+    issuer_chain: the issuer's certificates, DER, leaf first, without the anchor; empty where it has none.
     """
 
     format: str
@@ -149,3 +155,4 @@ class VerifiedCredential:
     issued_at: int | None
     expires_at: int | None
     status: StatusEvidence | None
+    issuer_chain: tuple[bytes, ...] = field(default=(), repr=False)

@@ -141,6 +141,23 @@ class StillBeingMade(LoginError):
         super().__init__("form_expired", status=409)
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What it takes to ask again, without the holder, whether a credential still holds.
+
+    chain: the issuer's certificates as in x5c, empty where it is known otherwise. uri, idx, token_type: its entry in a
+    status list; without token_type `uri` is its id at the registry of DIDs, without uri nobody keeps its status. That
+    is of one credential: a Standing exists in memory or sealed, never otherwise.
+    """
+
+    credential_type: str
+    format: str
+    mission: str
+    chain: tuple[str, ...] = ()
+    uri: str = ""
+    idx: int = 0
+    token_type: str = ""
+
+
 class Proof(msgspec.Struct, frozen=True):
     """What a wallet proved: claims of the credential, and the evidence for `verified_claims`.
 
@@ -153,6 +170,7 @@ class Proof(msgspec.Struct, frozen=True):
     person_keys: tuple[tuple[str, str, str], ...]
     evidence: dict[str, Any]
     valid_until: int | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)

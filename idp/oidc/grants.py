@@ -6,7 +6,10 @@ tokens. Whoever asks whether a token still holds asks here. Decided by database 
 
 from __future__ import annotations
 
-from sqlalchemy import text, update
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, exists, text, update
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
@@ -43,6 +46,21 @@ def revoke(database: Database, code_digest: str, *, now: int) -> None:
         update(Grant)
         .where(Grant.code_digest == code_digest, Grant.revoked_at.is_(None))
         .values(revoked_at=now)
+    )
+
+
+def revoke_session(database: Database, session_id: str, *, now: int) -> int:
+    """Everything bought in this session dies, what was to outlive it too; how many grants that were."""
+    revoked = database.execute(
+        update(Grant).where(Grant.session_id == session_id, Grant.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return cast("CursorResult[Any]", revoked).rowcount
+
+
+def outlives(session_id: InstrumentedAttribute[str], now: int) -> ColumnElement[bool]:
+    """For a query: whether something granted in this session is meant to outlive it, and holds."""
+    return exists().where(
+        Grant.session_id == session_id, Grant.offline, Grant.revoked_at.is_(None), Grant.expires_at > now
     )
 
 

@@ -4,7 +4,7 @@
 goes first: where the second half does not happen, the session is found dead by the worker, which makes up for it.
 
 What was granted with `offline_access` outlives the session (OpenID Connect Core 11, Back-Channel Logout 1.0 section
-2.7); only `everything` ends that too.
+2.7); only `everything` ends that too, and `credential_watch`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from idp.session import Session, Sessions
 CHECK_EVERY_S = 60
 _BATCH = 200
 _KEPT_S = 30 * 86400
+_CODES_COME_S = 3600
+"""For so long after its end a code that was issued in a session may still be redeemed for what outlives it."""
 
 
 class Reason(StrEnum):
@@ -37,6 +39,8 @@ class Reason(StrEnum):
     ADMIN = "admin"
     HOLDER = "holder"
     """From a list of the holder's own sessions."""
+    CREDENTIAL = "credential"
+    """The credential behind it was revoked or suspended, or its issuer is no longer trusted."""
 
 
 def end(database: Database, session_id: str, *, subject_id: str, reason: Reason, now: int) -> bool:
@@ -169,7 +173,17 @@ class SessionEnds:
 
 
 def sweep(database: Database, now: int) -> int:
-    """Forget sessions that ended long ago, in the caller's transaction; how many rows that were."""
-    return cast(
-        "CursorResult[Any]", database.execute(delete(SignedIn).where(SignedIn.ended_at < now - _KEPT_S))
-    ).rowcount
+    """Forget sessions that ended long ago, in the caller's transaction; how many rows that were.
+
+    Where its credential stands is forgotten once nothing rests on it: no session, and nothing that outlives one.
+    """
+    lasting = grants.outlives(SignedIn.id, now)
+    database.execute(
+        update(SignedIn)
+        .where(SignedIn.ended_at < now - _CODES_COME_S, SignedIn.sealed_standing.is_not(None), ~lasting)
+        .values(sealed_standing=None)
+        .execution_options(synchronize_session=False)
+    )
+    old = delete(SignedIn).where(SignedIn.ended_at < now - _KEPT_S, ~lasting)
+    forgotten = database.execute(old.execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", forgotten).rowcount

@@ -42,6 +42,7 @@ class OpenDid:
     offers: Offers
     profiles: Profiles
     answers: Answers
+    registry: HttpRegistry
 
 
 def build(
@@ -68,4 +69,5 @@ def build(
         offers=Offers(store, settings, clock),
         profiles=Profiles(settings, Signer(settings), clock),
         answers=Answers(registry=registry, trust=trust, status=status, clock=clock),
+        registry=registry,
     )

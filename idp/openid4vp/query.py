@@ -10,6 +10,10 @@ from idp.credentials.trust import FormatTrust
 from idp.openid4vp import dcql
 from idp.presentation.question import Alternative, NoCredentialType, Question
 
+MAX_AUTHORITIES = 64
+"""So many are named in a query at most, some 2 KB; where there are more, none is: the wallet asks its holder, and we
+refuse what nobody here vouches for."""
+
 _PREFIX = {"dc+sd-jwt": "sd", "mso_mdoc": "mdoc"}
 # Where nothing is shown that was not asked for; the issuer of an SD-JWT VC may leave some of it open to everybody.
 _ELEMENT_BY_ELEMENT = frozenset({"mso_mdoc"})
@@ -27,9 +31,13 @@ def alternatives(question: Question, formats: Collection[str]) -> Mapping[str, A
     return found
 
 
-def query(question: Question, formats: Collection[str]) -> dict[str, Any]:
-    """The whole query for such a wallet. Raises NoCredentialType."""
-    return dcql.any_of([_credential(name, one) for name, one in alternatives(question, formats).items()])
+def query(question: Question, formats: Collection[str], *, authorities: bool = True) -> dict[str, Any]:
+    """The whole query for such a wallet. `authorities`: say whose credentials will do (section 6.1.1), if they are not
+    too many. Raises NoCredentialType.
+    """
+    found = alternatives(question, formats)
+    named = authorities and sum(len(one.authorities) for one in found.values()) <= MAX_AUTHORITIES
+    return dcql.any_of([_credential(name, one, named=named) for name, one in found.items()])
 
 
 def in_our_words(alternative: Alternative) -> dict[str, Any]:
@@ -39,11 +47,14 @@ def in_our_words(alternative: Alternative) -> dict[str, Any]:
     return dcql.credential(_id(alternative), "dc+sd-jwt", looks.names, required, alternative.optional)
 
 
-def _credential(name: str, alternative: Alternative) -> dict[str, Any]:
+def _credential(name: str, alternative: Alternative, *, named: bool) -> dict[str, Any]:
     looks = alternative.looks
     required = [looks.paths[path] for path in (*alternative.required, *alternative.person_keys)]
     optional = [looks.paths[path] for path in alternative.optional]
-    return dcql.credential(name, looks.format, looks.names, required, _authentication(looks), optional)
+    made = dcql.credential(name, looks.format, looks.names, required, _authentication(looks), optional)
+    if named and alternative.authorities:
+        made["trusted_authorities"] = [{"type": "aki", "values": list(alternative.authorities)}]
+    return made
 
 
 def _authentication(looks: FormatTrust) -> list[Path]:

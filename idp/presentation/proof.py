@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from idp.clock import iso, utc
 from idp.credentials import CredentialRejected, Reason, VerifiedCredential
 from idp.credentials.trust import CredentialTypeTrust
 from idp.errors import PresentationError
-from idp.login import Proof, Via
+from idp.login import Proof, Standing, Via
 from idp.presentation.question import Alternative
 
 
@@ -46,6 +47,7 @@ def answered(verified: VerifiedCredential, alternative: Alternative, *, via: Via
             person_keys=_person_keys(verified, alternative),
             evidence=evidence(verified, alternative.kind, now),
             valid_until=verified.expires_at,
+            standing=_standing(verified),
         ),
         acr_level=_acr_level(verified, alternative.kind),
         amr=("pop", *verified.authentication) + (("qr",) if via == "qr" else ()),
@@ -65,6 +67,19 @@ def _person_keys(verified: VerifiedCredential, alternative: Alternative) -> tupl
     kind = alternative.kind
     found = tuple(_person_key(verified, kind, path) for path in alternative.person_keys)
     return found or ((kind.trust_domain, "presentation", seal.random_token()),)
+
+
+def _standing(verified: VerifiedCredential) -> Standing:
+    status = verified.status
+    return Standing(
+        credential_type=verified.type_id,
+        format=verified.format,
+        mission=verified.mission.code,
+        chain=tuple(b64encode(der).decode("ascii") for der in verified.issuer_chain),
+        uri=status.uri if status is not None else "",
+        idx=status.idx if status is not None else 0,
+        token_type=status.token_type if status is not None else "",
+    )
 
 
 def _person_key(verified: VerifiedCredential, kind: CredentialTypeTrust, path: Path) -> tuple[str, str, str]:

@@ -22,6 +22,8 @@ class Alternative:
     """One way to answer: a type of credential in one format, and the elements it would have to show.
 
     person_keys: asked for ourselves, to find the person again; never released for that.
+    authorities: key identifiers of who may certify its issuers (`TrustSnapshot.authority_key_ids`); none where a
+        wallet cannot tell by them.
     """
 
     kind: CredentialTypeTrust
@@ -29,6 +31,7 @@ class Alternative:
     person_keys: tuple[Path, ...]
     required: tuple[Path, ...]
     optional: tuple[Path, ...]
+    authorities: tuple[str, ...] = ()
 
     @property
     def asked(self) -> frozenset[Path]:
@@ -68,7 +71,7 @@ def question(
     """
     wanted = asked_claims(portal, request)
     found = (
-        _alternative(kind, looks, wanted, with_ci)
+        _alternative(kind, looks, wanted, tuple(sorted(trust.authority_key_ids(type_id))), with_ci=with_ci)
         for type_id, kind in sorted(trust.types.items())
         if not portal.credential_types or type_id in portal.credential_types
         for _, looks in sorted(kind.formats.items())
@@ -83,7 +86,12 @@ def question(
 
 
 def _alternative(
-    kind: CredentialTypeTrust, looks: FormatTrust, wanted: Collection[RequestedClaim], with_ci: bool
+    kind: CredentialTypeTrust,
+    looks: FormatTrust,
+    wanted: Collection[RequestedClaim],
+    authorities: tuple[str, ...],
+    *,
+    with_ci: bool,
 ) -> Alternative | None:
     """None where the credential lacks a required claim, or what would find its holder again."""
     own = [kind.person_key] if kind.person_key is not None else []
@@ -98,6 +106,7 @@ def _alternative(
         person_keys=tuple(keys),
         required=_elements(looks, [claim.name for claim in wanted if claim.required]),
         optional=_elements(looks, [claim.name for claim in wanted if not claim.required]),
+        authorities=authorities,
     )
 
 

@@ -49,6 +49,7 @@ class WalletProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
     portal_name: tell it the portal's name as `client_name` (RFC 7591, section 2.2), which OpenID4VP does not
         define; a wallet that takes nothing it does not know is not told.
     sd_jwt_types: the `typ` of its SD-JWT VCs; `vc+sd-jwt` is that of drafts before -06.
+    trusted_authorities: name the authorities whose credentials will do (OpenID4VP 1.0, section 6.1.1; HAIP wants it).
     """
 
     id: str
@@ -63,6 +64,7 @@ class WalletProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
     portal_name: bool = True
     session_transcript: Literal["openid4vp-1.0", "no-thumbprint", "iso-18013-7"] = "openid4vp-1.0"
     sd_jwt_types: tuple[Literal["dc+sd-jwt", "vc+sd-jwt"], ...] = ("dc+sd-jwt",)
+    trusted_authorities: bool = True
 
     @property
     def speaks(self) -> tuple[str, ...]:

@@ -108,6 +108,7 @@ class Lifetimes(Section, frozen=True, kw_only=True):
     device_interval_s: Annotated[int, Meta(ge=1, le=60)] = 5
     refresh_token_ttl_s: Seconds = 28800
     offline_refresh_token_ttl_s: Seconds = 30 * 86400
+    credential_watch_s: Annotated[int, Meta(ge=0, le=86400)] = 300
 
 
 class Wallet(Section, frozen=True, kw_only=True):

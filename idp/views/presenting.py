@@ -108,7 +108,7 @@ class Presenting:
         acr = f"{self.issuer}/acr/{answered.acr_level}"
         if not acr_reached(portal, login.request, acr, self.issuer):
             raise PresentationError("too_weak", oauth_error="unmet_authentication_requirements")
-        return self.house.logins.present(
+        passed = self.house.logins.present(
             login,
             ask,
             answered.proof,
@@ -118,6 +118,8 @@ class Presenting:
             encrypted=encrypted,
             number=number,
         )
+        self.house.seen_chains.note(answered.proof.standing)
+        return passed
 
     def way_on(self, login: Login, passed: Passed) -> str:
         """Where a wallet sends its holder after an answer that was accepted."""

@@ -45,7 +45,11 @@ class WalletDoor:
         made = self.house.requests.object(
             asked.ask,
             self.house.logins.ask_secret(asked.ask),
-            query(self.presenting.question(asked), asked.wallet.speaks),
+            query(
+                self.presenting.question(asked),
+                asked.wallet.speaks,
+                authorities=asked.wallet.trusted_authorities,
+            ),
             asked.wallet,
             client_names=asked.portal.name,
             wallet_nonce=wallet_nonce,

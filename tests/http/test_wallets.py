@@ -10,6 +10,7 @@ import pytest
 from idp.admin import wallets
 from idp.demo import check, request
 from tests.harmless import harmless
+from tests.presenting import request_object
 from tests.rig import Portal, Rig, callback_parameters, started
 
 
@@ -142,3 +143,15 @@ def test_an_answer_in_another_envelope_than_the_profiles_is_refused(rig: Rig) ->
 
 def ask_of(link: str) -> str:
     return read(link).request_uri.rpartition("/")[2]
+
+
+def test_a_wallet_that_stumbles_over_the_authorities_is_not_told_them(rig: Rig) -> None:
+    use(rig, profile(rig, "a"), profile(rig, "b", trusted_authorities=False))
+    portal = rig.portal()
+    begun = portal.begin()
+    told = []
+    for page in (portal.page(begun), portal.open(f"{begun.location}?wallet=b")):
+        _, claims = request_object(rig, portal.link(page))
+        (credential,) = claims["dcql_query"]["credentials"]
+        told.append("trusted_authorities" in credential)
+    assert told == [True, False]

@@ -1,4 +1,4 @@
-"""Commands for what is registered: portals, and the authorities that are trusted."""
+"""Commands for the portals that are registered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import click
 
 from idp import clock
 from idp.admin import portals as portal_admin
-from idp.admin import trust as trust_admin
 from idp.cli.deployment import document_of, ensure_keys, fail, migrated, with_settings
-from idp.credentials.trust import TrustDocumentError
 from idp.oidc import registration
 from idp.portals import RegistrationError
 from idp.settings import Settings
@@ -98,22 +96,3 @@ def portals_disable(settings: Settings, client_id: str) -> None:
 def portals_enable(settings: Settings, client_id: str) -> None:
     """Switch a portal on again."""
     _switch(settings, client_id, enabled=True)
-
-
-@click.group()
-def trust() -> None:
-    """Credential types and the missions that issue them."""
-
-
-@trust.command("apply")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@with_settings
-def trust_apply(settings: Settings, file: Path) -> None:
-    """Add or update the credential types and missions of FILE (TOML). Takes effect without a restart."""
-    document = document_of(file)
-    with migrated(settings).app_context():
-        try:
-            changed = trust_admin.apply(document, now=clock.now())
-        except TrustDocumentError as error:
-            fail(f"{file} was not applied:", *(f"  {problem}" for problem in error.problems))
-    click.echo(f"Changed: {', '.join(changed) or 'nothing'}")
