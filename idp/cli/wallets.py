@@ -10,7 +10,7 @@ import click
 from idp import clock
 from idp.admin import wallets as wallet_admin
 from idp.cli.deployment import document_of, fail, migrated, with_settings
-from idp.presentation.wallets import ProfileError, document
+from idp.presentation.wallets import ProfileError, WalletProfile, document
 from idp.settings import Settings
 
 
@@ -52,11 +52,52 @@ def wallets_list(settings: Settings) -> None:
 def wallets_show(settings: Settings, wallet_id: str) -> None:
     """One profile, whole, as JSON."""
     with migrated(settings).app_context():
-        try:
-            profile = wallet_admin.find(wallet_id)
-        except wallet_admin.UnknownWallet:
-            fail(f"There is no wallet {wallet_id}.")
+        profile = _find(wallet_id)
     click.echo(json.dumps(document(profile), ensure_ascii=False, indent=2))
+
+
+def _find(wallet_id: str) -> WalletProfile:
+    try:
+        return wallet_admin.find(wallet_id)
+    except wallet_admin.UnknownWallet:
+        fail(f"There is no wallet {wallet_id}.")
+
+
+def _tried(settings: Settings, profile: WalletProfile) -> None:
+    """Say what holds; ends with 1 when something does not."""
+    from idp.cli import wallet_trial  # noqa: PLC0415 - the demonstration's wallet comes with it
+
+    try:
+        for line in wallet_trial.run(settings, profile):
+            click.echo(f"ok  {line}")
+    except wallet_trial.TrialFailed as failure:
+        fail(f"no  {failure}", f"{profile.id} does not work with these settings.")
+
+
+@wallets.command("test")
+@click.argument("wallet_id", metavar="ID")
+@with_settings
+def wallets_test(settings: Settings, wallet_id: str) -> None:
+    """Try a profile: the built-in wallet, bent to it, answers a request made with these settings. Sends nothing."""
+    with migrated(settings).app_context():
+        profile = _find(wallet_id)
+    _tried(settings, profile)
+
+
+@wallets.command("enable")
+@click.argument("wallet_id", metavar="ID")
+@click.option(
+    "--untested", is_flag=True, help="Without trying it first: for a protocol that has no built-in wallet."
+)
+@with_settings
+def wallets_enable(settings: Settings, wallet_id: str, *, untested: bool) -> None:
+    """Offer this wallet, once it was tried (see `test`)."""
+    with migrated(settings).app_context():
+        profile = _find(wallet_id)
+        if not untested:
+            _tried(settings, profile)
+        wallet_admin.switch(wallet_id, enabled=True, now=clock.now())
+    click.echo(f"Enabled {wallet_id}")
 
 
 @wallets.command("disable")

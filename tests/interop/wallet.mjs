@@ -5,7 +5,7 @@
 //   link            what a QR code or a button carried; or in its place
 //   request         {"origin", "protocol", "data"}: what a page asked for through the Digital Credentials API
 //   trusted         PEM: the CA under which verifiers may ask this wallet
-//   held            credentials: {"format", "credential" as issued, "holder_key", a private JWK, "authority"}
+//   held            credentials: {"format", "credential" as issued, "holder_key", a private JWK}
 //   issuers         PEM: the CAs of issuers of mdocs that the wallet believes
 //   pick            formats to answer with; null: the first that fits. More than one answers more than was asked
 //   enc             content encryption to choose
