@@ -24,11 +24,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from cryptography import x509
 
-from idp.demo import dcql, jose, request, sd_jwt
-from idp.demo.authority import Authority
+from idp.demo import answering, dcql, jose, request
+from idp.demo.answering import Fault, present
+from idp.demo.authority import SD_JWT, Authority, Content
 from idp.demo.personas import Persona
 from idp.demo.seeds import Prepared
-from idp.demo.wallet import Fault, encrypt, present
 
 STEPS = ("begin", "look", "fetch", "show", "come_back", "read_consent", "agree", "finish", "redeem", "read")
 TIMEOUT_S = 60
@@ -145,14 +145,18 @@ def client_of(prepared: Prepared, client_id: str = "gov24") -> Client:
 
 @dataclass
 class Holder:
-    """One person who signs in. `via` is `link` (this device) or `qr` (another one)."""
+    """One person who signs in with an overseas certificate, in a format.
+
+    `via` is `link` (this device) or `qr` (another one).
+    """
 
     place: Place
     client: Client
     persona: Persona
     via: str = "link"
     fault: Fault = Fault.NONE
-    credential: sd_jwt.Credential | None = None
+    format: str = SD_JWT
+    credential: Content | None = None
     cookies: dict[str, str] = field(default_factory=dict)
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
     login_url: str = ""
@@ -171,7 +175,8 @@ class Holder:
     def issue(self) -> None:
         """Put the person's credential into the wallet, as somebody did months ago."""
         if self.credential is None:
-            self.credential, _ = self.place.authority.issue(self.persona, jose.generate())
+            issue = self.place.authority.issue
+            self.credential, _ = issue(self.persona, jose.generate(), format=self.format)
 
     def go(self, until: str = STEPS[-1], after: Callable[[str], None] = lambda step: None) -> Holder:
         """Walk on to this step and do it too. `after` hears of each step that is done."""
@@ -236,14 +241,13 @@ class Holder:
         match = dcql.match(
             asked.query,
             claims=credential.claims,
-            type_name=credential.vct,
+            type_name=credential.type_name,
             authority_key_ids=credential.authority_key_ids,
+            format=self.format,
         )
         assert match is not None
         shown = present(credential, match, asked, self.fault)
-        if self.fault is Fault.UNENCRYPTED:
-            return {"vp_token": json.dumps({match.id: [shown]}), "state": asked.state}
-        return {"response": encrypt({"vp_token": {match.id: [shown]}, "state": asked.state}, asked)}
+        return answering.form({"vp_token": {match.id: [shown]}, "state": asked.state}, asked, self.fault)
 
     def refuse(self) -> None:
         """The holder says no in the wallet."""

@@ -36,6 +36,10 @@ _VALUES = [
     value
     for persona in PERSONAS
     for value in (persona.name, persona.birthdate, persona.registration_number, persona.passport_number)
+] + [
+    persona.claims({"name": {"ko": "", "en": ""}})[name]
+    for persona in PERSONAS
+    for name in ("kr_ci", "license_number", "civil_servant_number", "veteran_number")
 ]
 _INSIDE = ("Traceback", "sqlalchemy", "site-packages", "SELECT ", "joserfc", 'File "')
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]*\Z")

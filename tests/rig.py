@@ -435,12 +435,19 @@ def served(app: Flask, listening: socket.socket) -> Iterator[None]:
 
 @contextmanager
 def started(
-    directory: Path, overrides: Mapping[str, Any] | None = None, *, allow: Sequence[str] = ()
+    directory: Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    allow: Sequence[str] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator[Rig]:
-    """A provider and its guests, with data in `directory`; it may fetch from the guests and from `allow`."""
+    """A provider and its guests, with data in `directory`; it may fetch from the guests and from `allow`.
+
+    `host` is by which name of this machine the provider goes.
+    """
     clock = Clock()
     with closing(_socket()) as own, closing(_socket()) as other:
-        issuer = f"http://127.0.0.1:{own.getsockname()[1]}"
+        issuer = f"http://{host}:{own.getsockname()[1]}"
         here = f"http://127.0.0.1:{other.getsockname()[1]}"
         prepared = seeds.prepare(
             directory,

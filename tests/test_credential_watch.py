@@ -16,6 +16,7 @@ from idp import seal
 from idp.admin import trust as trust_admin
 from idp.credentials import StatusLists, StatusUnavailable
 from idp.credentials.status import TokenType
+from idp.demo.authority import MDOC
 from idp.demo.personas import Status
 from idp.models import Grant, Lease, LogoutNotice, SignedIn, db, writing
 from idp.oidc import session_end
@@ -24,7 +25,7 @@ from idp.oidc.session_end import SessionEnds
 from idp.worker import Worker
 from tests import servers
 from tests.ears import Ear, claims_of, listening
-from tests.rig import Portal, Rig, callback_parameters, person, started
+from tests.rig import Portal, Rig, callback_parameters, parse_link, person, started
 
 PEOPLE = count(8000)
 ITEMS = ["name", "birthdate", "kr_overseas_registration_number", "offline_access"]
@@ -148,6 +149,25 @@ def test_a_credential_that_no_longer_holds_ends_its_session_and_the_portal_is_to
     assert ended[0].detail == {"grants": 1}
     assert ended[1].detail == {"told": ["gov24"]}
     assert ended[0].subject_id == ended[1].subject_id is not None
+
+
+def test_an_mdoc_is_watched_by_its_list_of_cwt(rig: Rig) -> None:
+    persona = person(somebody())
+    portal = rig.portal("gov24")
+    begun = portal.begin()
+    asked = rig.wallet.receive(parse_link(portal.link(portal.page(begun))))
+    outcome = rig.wallet.show(asked, persona, format=MDOC)
+    assert outcome.redirect_uri is not None, outcome
+    code = callback_parameters(portal.agree(portal.browser.get(outcome.redirect_uri)))["code"]
+    assert portal.token(code, begun.verifier).status_code == 200
+    (row,) = rows(rig)
+    standing = rig.house.sessions.standing(row.id, row.sealed_standing or "")
+    assert (standing.format, standing.token_type) == ("mso_mdoc", "application/statuslist+cwt")
+    assert watched(rig).n_withdrawn == 0
+    rig.wallet._authority.set_status(rig.wallet.held(persona, format=MDOC).entry, Status.REVOKED)
+    rig.clock.forward(TTL_S)
+    assert watched(rig).n_withdrawn == 1
+    assert not lives_at_all(portal)
 
 
 def test_while_the_list_says_valid_nothing_happens(rig: Rig) -> None:
@@ -284,13 +304,13 @@ def struct(settings: Any) -> dict[str, Any]:
 # -- a credential in place of another --------------------------------------------------------------------------
 
 
-def test_a_session_rests_on_what_was_shown_last(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_rests_on_what_was_shown_last(rig: Rig) -> None:
     """A certificate that was renewed is revoked: the session that goes on with the new one goes on."""
     persona = somebody()
     portal, _ = signed_in(rig, persona)
     (before,) = rows(rig)
     renewed_from = rig.wallet.held(person(persona)).entry
-    monkeypatch.delitem(rig.wallet._held, persona)
+    rig.wallet.forget(person(persona))
     portal.sign_in(persona, prompt="login")
     (after,) = rows(rig)
     assert after.id == before.id

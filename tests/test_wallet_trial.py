@@ -2,13 +2,14 @@
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from idp.cli import wallet_trial
-from idp.demo import pki, wallet
+from idp.demo import answering, pki, request
 from idp.openid4vp import response
 from idp.presentation.wallets import WalletProfile, parse
 from idp.settings import Settings, load
@@ -75,12 +76,12 @@ def test_a_protocol_without_a_built_in_wallet_says_so(directory: Path) -> None:
 def test_a_wallet_that_does_otherwise_than_its_profile_says_is_found_out(
     directory: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], format: str
 ) -> None:
-    real = wallet.transcript
+    real = answering.transcript
 
-    def as_haip_has_it(asked: Any) -> list[Any]:
-        return real(wallet.replace(asked, dialect=wallet.request.HAIP))
+    def as_haip_has_it(asked: request.Request) -> list[Any]:
+        return real(replace(asked, dialect=request.HAIP))
 
-    monkeypatch.setattr(wallet, "transcript", as_haip_has_it)
+    monkeypatch.setattr(answering, "transcript", as_haip_has_it)
     with pytest.raises(wallet_trial.TrialFailed, match=f"{format}: its answer is refused: device_signature"):
         tried(directory, parse({**GOOD, **change, "formats": [format]}))
 

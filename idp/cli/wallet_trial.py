@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from idp import seal
 from idp.clock import Clock
 from idp.credentials.status import StatusLists, TokenType
 from idp.credentials.trust import TrustSnapshot, from_documents
-from idp.demo import dcql, jose, personas, request, seeds, wallet
-from idp.demo.authority import MDOC, OVERSEAS, Authority
+from idp.demo import answering, personas, request, seeds
+from idp.demo.authority import OVERSEAS, Authority
+from idp.demo.wallet import CannotAnswer, Wallet
 from idp.errors import PresentationError
 from idp.login import Ask
 from idp.openid4vp.query import query
@@ -32,6 +34,7 @@ from idp.openid4vp.response import Responses
 from idp.presentation.proof import Answered
 from idp.presentation.question import Alternative, Question
 from idp.presentation.wallets import WalletProfile
+from idp.presentation.wallets import document as document_of
 from idp.settings import Settings
 
 _PORTAL = {"ko": "지갑 시험", "en": "Wallet trial"}
@@ -49,6 +52,7 @@ class _Bench:
     responses: Responses
     trust: TrustSnapshot
     authority: Authority
+    access_ca: Path
     dialect: request.Dialect
 
 
@@ -98,11 +102,9 @@ def _bench(directory: Path, settings: Settings, profile: WalletProfile, clock: C
         ),
         trust=trust,
         authority=authority,
-        dialect=request.Dialect(
-            encrypts=profile.encrypts,
-            transcript=profile.session_transcript,
-            sd_jwt_type=profile.sd_jwt_types[-1],
-        ),
+        access_ca=prepared.access_ca,
+        # Of the names that the profile has for its SD-JWT VCs, the one that is least usual.
+        dialect=replace(request.Dialect.like(document_of(profile)), sd_jwt_type=profile.sd_jwt_types[-1]),
     )
 
 
@@ -128,7 +130,7 @@ def _try(bench: _Bench, profile: WalletProfile, format: str, clock: Clock) -> It
     except request.RequestRefused as refusal:
         raise TrialFailed(f"{format}: the wallet does not take the request: {refusal.reason}") from refusal
     yield f"{format}: the wallet takes the request of {asked.client_id.partition(':')[0]}"
-    form = wallet.answer(asked, *_presented(bench, asked, format))
+    form = _answered(bench, asked, format)
     _read(bench, form, put, profile)
     yield f"{format}: its answer by {profile.response_mode} is accepted"
     other = replace(put, ask=msgspec.structs.replace(ask, nonce=seal.random_token()))
@@ -148,33 +150,15 @@ def _question(trust: TrustSnapshot, format: str) -> Question:
     return Question((alternative,), status_fail_closed=True)
 
 
-def _presented(bench: _Bench, asked: request.Request, format: str) -> tuple[str, str]:
-    """The id of the query that the built-in wallet answers, and its presentation."""
-    persona, key = personas.PERSONAS[0], jose.generate()
-    if format == MDOC:
-        document, _ = bench.authority.issue_document(persona, key)
-        found = dcql.match(
-            asked.query,
-            claims=document.claims,
-            type_name=document.doc_type,
-            authority_key_ids=document.authority_key_ids,
-            format=format,
-        )
-        return _matched(found, lambda match: wallet.present_document(document, match, asked))
-    credential, _ = bench.authority.issue(persona, key, typ=bench.dialect.sd_jwt_type)
-    found = dcql.match(
-        asked.query,
-        claims=credential.claims,
-        type_name=credential.vct,
-        authority_key_ids=credential.authority_key_ids,
-    )
-    return _matched(found, lambda match: wallet.present(credential, match, asked))
-
-
-def _matched(match: dcql.Match | None, present: Callable[[dcql.Match], str]) -> tuple[str, str]:
-    if match is None:
-        raise TrialFailed("the query is one that no card answers")
-    return match.id, present(match)
+def _answered(bench: _Bench, asked: request.Request, format: str) -> dict[str, str]:
+    """The form that the built-in wallet answers with."""
+    wallet = Wallet(bench.authority, personas.PERSONAS[:1], bench.access_ca)
+    with closing(wallet):
+        try:
+            answer = wallet.answer(asked, personas.PERSONAS[0], card=OVERSEAS, format=format)
+        except CannotAnswer as error:
+            raise TrialFailed("the query is one that no card answers") from error
+    return answering.form(answer, asked)
 
 
 def _read(bench: _Bench, form: dict[str, str], put: _Put, profile: WalletProfile) -> None:

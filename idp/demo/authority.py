@@ -1,7 +1,7 @@
 """Make-believe issuing authorities: cards for the personas, as SD-JWT VC and as mdoc, and a status list each.
 
-Missions issue the overseas certificate, ministries its siblings. What a card shows, and where it stands in each
-format, is read from the trust file, as an issuer reads its own catalogue.
+Missions issue the overseas certificate, ministries its siblings; which, is read from the trust file, and from that of
+the missions that may join later.
 
 A status list is drawn up in advance: of every eight entries one is revoked, one is suspended and six are
 valid, and a credential gets an entry that already says what it should. So a verifier that still holds
@@ -9,13 +9,14 @@ yesterday's list is never told something false by it. `set_status` changes an en
 runs; verifiers hear of it when the list's `ttl` is over.
 """
 
-import base64
 import secrets
 import threading
 import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import cbor2
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Blueprint, Response, abort, request
 
-from idp.demo import jose, mdoc, pki, sd_jwt
+from idp.demo import cards, jose, mdoc, pki, sd_jwt
 from idp.demo.personas import Persona, Status
 from idp.demo.seeds import MDOC_SIGNER, Prepared
 
@@ -78,29 +79,43 @@ class StatusList:
             shift = index % 4 * BITS
             self._bytes[index // 4] = self._bytes[index // 4] & ~(0b11 << shift) | value << shift
 
-    def compressed(self) -> str:
-        """`lst` of the Status List Token: zlib, base64url."""
-        return jose.encode(zlib.compress(bytes(self._bytes), 9))
+    def compressed(self) -> bytes:
+        """`lst` of the Status List Token (section 4.1)."""
+        return zlib.compress(bytes(self._bytes), 9)
 
 
 OVERSEAS = "kr-overseas-national"
 SD_JWT, MDOC = "dc+sd-jwt", "mso_mdoc"
 JWT_LIST, CWT_LIST = "application/statuslist+jwt", "application/statuslist+cwt"
 
-Card = sd_jwt.Credential | mdoc.Document
+Content = sd_jwt.Credential | mdoc.Document
+"""A card as it was issued, in one of the two formats."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A card that is to be made: `looks` and `mission` are entries of the trust file."""
+
+    looks: Mapping[str, Any]
+    persona: Persona
+    mission: dict[str, Any]
+    signer: pki.Identity
+    holder_key: ec.EllipticCurvePrivateKey
+    reference: Mapping[str, Any]
+    issued_at: int
+    expires_at: int
 
 
 class Authority:
-    """Issues for every mission and ministry of the trust file that was prepared."""
+    """Issues for every mission and ministry of the files that were prepared."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.url = prepared.authority_url
-        trust = prepared.trust()
-        self._types = {kind["id"]: kind for kind in trust["credential_type"]}
-        self._missions = {mission["code"]: mission for mission in trust["mission"]}
-        self._signers = {code: prepared.mission_signer(code) for code in self._missions}
-        self._document_signers = {code: prepared.mission_document_signer(code) for code in self._missions}
-        self._status_signers = {code: prepared.mission_status_signer(code) for code in self._missions}
+        self._types = {kind["id"]: kind for kind in prepared.trust()["credential_type"]}
+        self._missions = {mission["code"]: mission for mission in prepared.missions()}
+        self._signer = cache(prepared.mission_signer)
+        self._document_signer = cache(prepared.mission_document_signer)
+        self._status_signer = cache(prepared.mission_status_signer)
         self._lists = {code: StatusList() for code in self._missions}
         stranger = pki.make_ca("CA nobody knows")
         self._stranger = pki.make_leaf("Signer nobody knows", stranger)
@@ -111,76 +126,33 @@ class Authority:
         persona: Persona,
         holder_key: ec.EllipticCurvePrivateKey,
         *,
+        card: str = OVERSEAS,
+        format: str = SD_JWT,
         status: Status | None = None,
         from_stranger: bool = False,
-        card: str = OVERSEAS,
         typ: str = "dc+sd-jwt",
-    ) -> tuple[sd_jwt.Credential, Entry]:
-        """A card as SD-JWT VC, bound to the holder's key, and its place in the status list.
+    ) -> tuple[Content, Entry]:
+        """A card in one format, bound to the holder's key, and its place in the status list.
 
         `status` overrides the persona's own. `from_stranger` signs with a key under a CA that is in no
-        trust list. `typ` is what its header calls itself.
+        trust list. `typ` is what the header of an SD-JWT VC calls it.
         """
+        code = self.issuer_of(card, persona)
         status = status or persona.status
-        kind, code = self._types[card], self.issuer_of(card, persona)
-        looks = kind["formats"][SD_JWT]
         entry = Entry(code, self._lists[code].give(_VALUES[status]))
-        signer = self._stranger if from_stranger else self._signers[code]
-        claims = _only(persona.claims(self._missions[code]), looks["elements"])
-        concealed, disclosures = sd_jwt.conceal(claims)
-        (vct,) = looks["names"]
-        public = {
-            "iss": f"{self.url}/missions/{code}",
-            "vct": vct,
-            "cnf": {"jwk": jose.public_jwk(holder_key.public_key())},
-            "status": {"status_list": {"idx": entry.index, "uri": self.status_uri(code)}},
-            "user_authentication": persona.authentication(),
+        strange, signer_of = self._stranger, self._signer
+        if format == MDOC:
+            strange, signer_of = self._document_stranger, self._document_signer
+        order = _Order(
+            looks=self._types[card]["formats"][format],
+            persona=persona,
+            mission=self._missions[code],
+            signer=strange if from_stranger else signer_of(code),
+            holder_key=holder_key,
+            reference={"idx": entry.index, "uri": self.status_uri(code)},
             **_dates(status),
-        }
-        header = {"typ": typ, "x5c": jose.x5c([signer.certificate])}
-        credential = sd_jwt.Credential(
-            issuer_jwt=jose.sign(header, {**public, **concealed}, signer.key),
-            disclosures=tuple(disclosures),
-            claims={**public, **claims},
-            vct=vct,
-            holder_key=holder_key,
-            authority_key_ids=frozenset({pki.authority_key_id(signer.certificate)}),
         )
-        return credential, entry
-
-    def issue_document(
-        self,
-        persona: Persona,
-        holder_key: ec.EllipticCurvePrivateKey,
-        *,
-        status: Status | None = None,
-        from_stranger: bool = False,
-        card: str = OVERSEAS,
-    ) -> tuple[mdoc.Document, Entry]:
-        """The same card as mdoc."""
-        status = status or persona.status
-        kind, code = self._types[card], self.issuer_of(card, persona)
-        looks = kind["formats"][MDOC]
-        entry = Entry(code, self._lists[code].give(_VALUES[status]))
-        claims = persona.claims(self._missions[code])
-        elements: dict[str, dict[str, tuple[Any, Any]]] = {}
-        for name, (name_space, element) in looks["elements"].items():
-            value = _at(claims, name)
-            elements.setdefault(name_space, {})[element] = (_in_cbor(name, value), value)
-        name_space, element = looks["authentication"]
-        unlocked_by = persona.authentication()
-        elements.setdefault(name_space, {})[element] = (unlocked_by, unlocked_by)
-        dates = _dates(status)
-        document = mdoc.issue(
-            looks["names"][0],
-            elements,
-            signer=self._document_stranger if from_stranger else self._document_signers[code],
-            holder_key=holder_key,
-            issued_at=dates["iat"],
-            expires_at=dates["exp"],
-            status={"uri": self.status_uri(code), "idx": entry.index},
-        )
-        return document, entry
+        return (_document(order) if format == MDOC else _credential(order, self.url, typ)), entry
 
     def issuer_of(self, card: str, persona: Persona) -> str:
         """The code of who issues this card to this person."""
@@ -207,32 +179,72 @@ class Authority:
 
     def status_token(self, mission: str) -> str:
         """A fresh Status List Token as a JWT. Raises KeyError for an unknown mission."""
-        signer = self._status_signers[mission]
+        entries, signer = self._lists[mission], self._status_signer(mission)
         now = int(time.time())
         payload = {
             "sub": self.status_uri(mission),
             "iat": now,
             "exp": now + _LIST_LIFE_S,
             "ttl": TTL_S,
-            "status_list": {"bits": BITS, "lst": self._lists[mission].compressed()},
+            "status_list": {"bits": BITS, "lst": jose.encode(entries.compressed())},
         }
         header = {"typ": "statuslist+jwt", "x5c": jose.x5c([signer.certificate])}
         return jose.sign(header, payload, signer.key)
 
     def status_token_cwt(self, mission: str) -> bytes:
-        """The same list as a CWT (draft-ietf-oauth-status-list, section 5.2)."""
-        signer = self._status_signers[mission]
+        """The same list as a CWT (draft-ietf-oauth-status-list, section 5.2). Raises KeyError likewise."""
+        entries, signer = self._lists[mission], self._status_signer(mission)
         now = int(time.time())
         claims = {
             2: self.status_uri(mission),
             6: now,
             4: now + _LIST_LIFE_S,
             65534: TTL_S,
-            65533: {"bits": BITS, "lst": jose.decode(self._lists[mission].compressed())},
+            65533: {"bits": BITS, "lst": entries.compressed()},
         }
         chain = {mdoc.X5CHAIN: signer.certificate.public_bytes(Encoding.DER)}
         signed = mdoc.sign1(cbor2.dumps(claims), signer.key, protected={16: CWT_LIST}, unprotected=chain)
         return cbor2.dumps(CBORTag(18, signed))
+
+
+def _credential(order: _Order, url: str, typ: str) -> sd_jwt.Credential:
+    claims = cards.some(order.persona.claims(order.mission), order.looks["elements"])
+    concealed, disclosures = sd_jwt.conceal(claims)
+    (vct,) = order.looks["names"]
+    public = {
+        "iss": f"{url}/missions/{order.mission['code']}",
+        "vct": vct,
+        "cnf": {"jwk": jose.public_jwk(order.holder_key.public_key())},
+        "status": {"status_list": order.reference},
+        "user_authentication": order.persona.authentication(),
+        "iat": order.issued_at,
+        "exp": order.expires_at,
+    }
+    header = {"typ": typ, "x5c": jose.x5c([order.signer.certificate])}
+    return sd_jwt.Credential(
+        issuer_jwt=jose.sign(header, {**public, **concealed}, order.signer.key),
+        disclosures=tuple(disclosures),
+        claims={**public, **claims},
+        vct=vct,
+        holder_key=order.holder_key,
+        authority_key_ids=frozenset({pki.authority_key_id(order.signer.certificate)}),
+    )
+
+
+def _document(order: _Order) -> mdoc.Document:
+    paper = cards.Paper(order.mission["name"]["en"], _day(order.issued_at), _day(order.expires_at))
+    (doc_type,) = order.looks["names"]
+    return mdoc.issue(
+        doc_type,
+        cards.elements(
+            order.looks, order.persona.claims(order.mission), order.persona.authentication(), paper
+        ),
+        signer=order.signer,
+        holder_key=order.holder_key,
+        issued_at=order.issued_at,
+        expires_at=order.expires_at,
+        status=order.reference,
+    )
 
 
 def blueprint(authority: Authority) -> Blueprint:
@@ -241,6 +253,7 @@ def blueprint(authority: Authority) -> Blueprint:
 
     @doors.get("/status/<mission>")
     def status(mission: str) -> Response:
+        # One address for both (draft-ietf-oauth-status-list, section 8.1); who asks for neither gets the JWT.
         wanted = request.accept_mimetypes.best_match([JWT_LIST, CWT_LIST]) or JWT_LIST
         try:
             as_cwt = wanted == CWT_LIST
@@ -249,48 +262,25 @@ def blueprint(authority: Authority) -> Blueprint:
             abort(404)
         response = Response(token, content_type=wanted)
         response.headers["Cache-Control"] = f"max-age={TTL_S}"
+        response.headers["Vary"] = "Accept"
         return response
 
     return doors
 
 
 def _dates(status: Status) -> dict[str, int]:
-    """`iat` and `exp`, on whole days so that they do not mark one credential among many."""
+    """From when to when, on whole days so that they do not mark one credential among many."""
     today = int(time.time()) // _DAY_S * _DAY_S
     if status is Status.EXPIRED:
         expired = today - _EXPIRED_DAYS_AGO * _DAY_S
-        return {"iat": expired - _VALID_DAYS * _DAY_S, "exp": expired}
+        return {"issued_at": expired - _VALID_DAYS * _DAY_S, "expires_at": expired}
     issued = today - _ISSUED_DAYS_AGO * _DAY_S
-    return {"iat": issued, "exp": issued + _VALID_DAYS * _DAY_S}
+    return {"issued_at": issued, "expires_at": issued + _VALID_DAYS * _DAY_S}
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
 def _packed(values: tuple[int, ...]) -> bytes:
     return bytes([sum(value << (place * BITS) for place, value in enumerate(values))])
-
-
-def _only(claims: Mapping[str, Any], elements: list[str]) -> dict[str, Any]:
-    """The elements that a card shows, each where it stands in all that there is to say of a person."""
-    found: dict[str, Any] = {}
-    for name in elements:
-        member, _, part = name.partition(".")
-        if part:
-            found.setdefault(member, {})[part] = claims[member][part]
-        else:
-            found[member] = claims[member]
-    return found
-
-
-def _at(claims: Mapping[str, Any], name: str) -> Any:
-    member, _, part = name.partition(".")
-    return claims[member][part] if part else claims[member]
-
-
-def _in_cbor(name: str, value: Any) -> Any:
-    """An element's value as ISO/IEC 18013-5 and 23220-2 have it."""
-    if name == "picture":
-        return base64.b64decode(value.partition(",")[2])
-    if name == "nationalities":
-        return value[0]
-    if name == "birthdate" or name.endswith("_date"):
-        return mdoc.full_date(value)
-    return value

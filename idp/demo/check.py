@@ -1,4 +1,4 @@
-"""A scripted browser that signs in once, start to end, by plain HTTP: for `idp demo --check` and for load.
+"""A scripted browser that signs in once, start to end, by plain HTTP: for `idp demo --check` (`tour`) and for load.
 
 What it relies on in the provider's pages, and nothing else:
 
@@ -47,9 +47,13 @@ class StepFailed(Exception):
 
 @dataclass(frozen=True)
 class SignInResult:
-    """What the portal showed in the end: claims by name as displayed, and the page itself."""
+    """What the portal showed in the end: claims by name as displayed, which card, and the page itself.
+
+    `card` is the id of its type, empty where the page does not say.
+    """
 
     claims: dict[str, str]
+    card: str
     page: "Page"
 
 
@@ -172,15 +176,17 @@ def sign_in(
     fault: str = "",
     language: str = "ko",
     browser: Browser | None = None,
+    card: str = "",
     format: str = "",
     wallet: str = "",
 ) -> SignInResult:
     """Sign in at a portal on one device. `start_url` is the portal's own first page.
 
-    `persona` is an id of `personas`, maybe with a colon and the id of a card, `fault` a value of the wallet's `Fault`,
-    `format` the card's, `wallet` the id of the wallet to choose. A browser that is handed in keeps its cookies and
-    stays open; the portal must not have it signed in already. Raises StepFailed.
+    `persona` is an id of `personas`, `fault` a value of the wallet's `Fault`; the wallet chooses what to show where
+    `card` (the id of its type) or `format` is not named. `wallet` is the id of the wallet to choose. A browser that is
+    handed in keeps its cookies and stays open; the portal must not have it signed in already. Raises StepFailed.
     """
+    chosen = _Chosen(persona, fault, card, format)
     with nullcontext(browser) if browser else Browser(language) as window:
         page = window.open(start_url, "portal")
         page = window.follow(page, "sign-in", "provider's sign-in page")
@@ -188,7 +194,7 @@ def sign_in(
         if not any(page.find(identifier) for identifier in ("consent", "result", "error-code")):
             page = _choose(window, page, wallet)
             page = window.follow(page, "wallet-link", "wallet")
-            page = _answer(window, page, "back from the wallet", persona=persona, fault=fault, format=format)
+            page = _answer(window, page, "back from the wallet", chosen)
         return _consent_and_read(window, page)
 
 
@@ -198,19 +204,19 @@ def sign_in_across_devices(
     *,
     fault: str = "",
     language: str = "ko",
+    card: str = "",
     format: str = "",
     wallet: str = "",
 ) -> SignInResult:
     """Sign in with the wallet on another device: scan the QR code, type the number. Raises StepFailed."""
+    chosen = _Chosen(persona, fault, card, format)
     with Browser(language) as browser, Browser(language) as phone:
         page = browser.open(start_url, "portal")
         page = browser.follow(page, "sign-in", "provider's sign-in page")
         page = _choose(browser, page, wallet)
         scanned = required(page, "qr", "QR code").attributes.get("data-link", "")
         shown = phone.open(scanned, "wallet on the other device")
-        shown = _answer(
-            phone, shown, "number on the other device", persona=persona, fault=fault, format=format
-        )
+        shown = _answer(phone, shown, "number on the other device", chosen)
         digits = required(shown, "confirmation-number", "number on the other device").text
         page = browser.open(page.url, "sign-in page after the answer")
         number = re.sub(r"\D", "", digits)
@@ -219,19 +225,28 @@ def sign_in_across_devices(
 
 
 def visit_counter(
-    counter_url: str, persona: str = PERSONAS[0].id, *, fault: str = "", language: str = "ko"
+    counter_url: str,
+    persona: str = PERSONAS[0].id,
+    *,
+    fault: str = "",
+    language: str = "ko",
+    card: str = "",
+    format: str = "",
+    wallet: str = "",
 ) -> SignInResult:
     """Be identified at a counter: an officer's browser, and the visitor's phone. `counter_url` is the officer's page.
 
     The ticket stays open; what the officer then sees is the result. Raises StepFailed.
     """
+    chosen = _Chosen(persona, fault, card, format)
     with Browser(language) as desk, Browser(language) as phone:
         page = desk.submit(desk.open(counter_url, "counter"), "call", "calling a visitor")
         scanned = required(page, "qr", "QR code at the counter").attributes.get("data-link", "")
         shown = phone.open(scanned, "code on the phone")
         shown = phone.submit(shown, "decide", "confirming the code", decision="confirm")
+        shown = _choose(phone, shown, wallet)
         shown = phone.follow(shown, "wallet-link", "wallet")
-        shown = _answer(phone, shown, "back from the wallet", persona=persona, fault=fault)
+        shown = _answer(phone, shown, "back from the wallet", chosen)
         if shown.find("consent"):
             phone.submit(shown, "consent", "consent")
         return _decided(desk, page.url)
@@ -243,7 +258,7 @@ def _decided(desk: Browser, ticket_url: str) -> SignInResult:
     while time.monotonic() < until:
         page = desk.open(ticket_url, "ticket")
         if person := page.find("person"):
-            return SignInResult(_claims_in(person), page)
+            return SignInResult(_claims_in(person), "", page)
         if outcome := page.find("outcome"):
             error = page.find("error-code")
             raise StepFailed("ticket", outcome.text.strip(), error.text.strip() if error else None)
@@ -261,12 +276,27 @@ def _choose(browser: Browser, page: Page, wallet: str) -> Page:
     return browser.open(f"{page.url}?wallet={wallet}", "choosing a wallet") if wallet else page
 
 
-def _answer(browser: Browser, page: Page, step: str, **chosen: str) -> Page:
-    """Let the wallet show what is chosen: `persona`, `fault`, `format`."""
+@dataclass(frozen=True)
+class _Chosen:
+    """What a person chooses on the wallet's page."""
+
+    persona: str
+    fault: str
+    card: str
+    format: str
+
+    def fields(self) -> dict[str, str]:
+        """The fields of its form."""
+        whose = f"{self.persona}:{self.card}" if self.card else self.persona
+        return {"persona": whose, "fault": self.fault, "format": self.format, "action": "show"}
+
+
+def _answer(browser: Browser, page: Page, step: str, chosen: _Chosen) -> Page:
+    """Let the wallet show what is chosen."""
     refusal = page.find("refusal")
     if refusal:
         raise StepFailed("wallet", f"the wallet refuses the request: {refusal.text}")
-    page = browser.submit(page, "present", step, **chosen, action="show")
+    page = browser.submit(page, "present", step, **chosen.fields())
     outcome = page.find("outcome")
     if outcome:
         raise StepFailed("wallet", f"the wallet stopped at “{outcome.attributes.get('data-outcome')}”")
@@ -280,7 +310,8 @@ def _consent_and_read(browser: Browser, page: Page) -> SignInResult:
     if error:
         raise StepFailed("portal's result", "the portal shows an error", error.text.strip())
     result = required(page, "result", "portal's result")
-    return SignInResult(_claims_in(result), page)
+    card = page.find("card")
+    return SignInResult(_claims_in(result), card.attributes.get("data-card", "") if card else "", page)
 
 
 def _claims_in(element: Element) -> dict[str, str]:

@@ -51,8 +51,7 @@ def answer(
     Raises RequestRefused, CannotAnswer.
     """
     protocol, asked = receive(requests, origin, wallet.trusted)
-    choice = wallet.choose(persona, asked, card, format)
-    unencrypted = {"vp_token": {choice.match.id: [wallet.presented(asked, persona, choice, fault)]}}
+    unencrypted = wallet.answer(asked, persona, fault, card=card, format=format)
     if fault is Fault.UNENCRYPTED:
         return {"protocol": protocol, "data": unencrypted}
     return {"protocol": protocol, "data": {"response": encrypt(unencrypted, asked)}}

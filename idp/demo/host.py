@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from idp.demo import check, seeds
+from idp.demo import check, pki, seeds, toml, tour
 
 HOST = "127.0.0.1"
 _START_S = 30.0
@@ -57,7 +57,18 @@ class Stage:
             wallet_url=f"{here}/wallet",
             authority_url=f"{here}/authority",
         )
-        return cls(prepared, own, guests, port)
+        stage = cls(prepared, own, guests, port)
+        stage.write_settings()
+        return stage
+
+    def write_settings(self) -> None:
+        """Keep the settings in `settings_file`, which holds secrets."""
+        pki.write_private(self.settings_file, toml.dotted(self.settings).encode())
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings in use, for `idp trust apply`, `idp check-config` and the like."""
+        return self.prepared.directory / "settings.toml"
 
     @property
     def trust_file(self) -> Path:
@@ -155,10 +166,13 @@ class Stage:
         )
 
 
-def run_check(directory: Path) -> dict[str, str]:
-    """Start a demonstration in a process of its own, sign in once at every portal, stop it; what portals showed.
+CHECK_FAILURES = (NotReady, check.StepFailed)
 
-    Raises check.StepFailed, NotReady.
+
+def run_check(directory: Path) -> Iterator[str]:
+    """Start a demonstration in a process of its own, sign in with every card everywhere (`tour`), stop it.
+
+    A line for each sign-in, once it has succeeded. Raises one of CHECK_FAILURES.
     """
     arguments = ["demo", "--port", "0", "--print-json", "--directory", str(directory)]
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
@@ -167,15 +181,7 @@ def run_check(directory: Path) -> dict[str, str]:
     try:
         if process.stdout is None or not (line := process.stdout.readline()):
             raise NotReady("the demonstration ended before it was ready")
-        portals = json.loads(line)["portals"]
-        shown = {
-            portal: ", ".join(check.sign_in(f"{portals}{portal}/").claims)
-            for portal in ("gov24", "g4k", "apostille", "efamily", "bank")
-        }
-        across = check.sign_in_across_devices(f"{portals}gov24/", wallet="demo-open-did")
-        shown["gov24, by an Open DID wallet on another device"] = ", ".join(across.claims)
-        shown["counter"] = ", ".join(check.visit_counter(f"{portals}counter/").claims)
-        return shown
+        yield from tour.walk_all(seeds.load(Path(json.loads(line)["directory"])))
     finally:
         process.terminate()
         process.communicate()

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ ES256 = -7
 X5CHAIN = 33
 _EMBEDDED, _DATE_TIME, _FULL_DATE = 24, 0, 1004
 _SALT_BYTES = 32
+_NO_DIGEST = 9_999
+_ANY_ORDER = secrets.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Document:
     authority_key_ids: frozenset[str]
 
     @property
+    def type_name(self) -> str:
+        """What its type goes by in this format."""
+        return self.doc_type
+
+    @property
     def claims(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for item in self.items:
@@ -58,12 +65,19 @@ class Document:
 
 @dataclass(frozen=True)
 class Lies:
-    """What a presentation gets wrong, for verifiers to notice."""
+    """What a presentation gets wrong, for verifiers to notice.
+
+    altered_element: the first one says something else than what was signed. unsigned_element: one that the issuer
+    never signed stands beside the others.
+    """
 
     doc_type: str | None = None
     mac: bool = False
-    altered_element: bool = False
     other_key: bool = False
+    altered_signature: bool = False
+    altered_element: bool = False
+    repeated_element: bool = False
+    unsigned_element: bool = False
 
 
 HONEST = Lies()
@@ -82,7 +96,7 @@ def issue(
     holder_key: ec.EllipticCurvePrivateKey,
     issued_at: int,
     expires_at: int,
-    status: Mapping[str, Any] | None,
+    status: Mapping[str, Any],
 ) -> Document:
     """A document under a signer's key.
 
@@ -91,17 +105,12 @@ def issue(
     items: list[Item] = []
     digests: dict[str, dict[int, bytes]] = {}
     for name_space, members in elements.items():
-        for digest_id, (element, (value, shown)) in enumerate(members.items()):
-            encoded = cbor2.dumps(
-                {
-                    "digestID": digest_id,
-                    "random": secrets.token_bytes(_SALT_BYTES),
-                    "elementIdentifier": element,
-                    "elementValue": value,
-                }
-            )
+        # In no order: the number of a digest that is not opened tells nothing of what it hides.
+        numbers = _ANY_ORDER.sample(range(len(members)), len(members))
+        for number, (element, (value, shown)) in zip(numbers, members.items(), strict=True):
+            encoded = _item(number, element, value)
             items.append(Item(name_space, element, shown, encoded))
-            digests.setdefault(name_space, {})[digest_id] = hashlib.sha256(_embedded(encoded)).digest()
+            digests.setdefault(name_space, {})[number] = hashlib.sha256(_embedded(encoded)).digest()
     security_object: dict[str, Any] = {
         "version": "1.0",
         "digestAlgorithm": "SHA-256",
@@ -113,9 +122,8 @@ def issue(
             "validFrom": _moment(issued_at),
             "validUntil": _moment(expires_at),
         },
+        "status": {"status_list": dict(status)},
     }
-    if status is not None:
-        security_object["status"] = {"status_list": dict(status)}
     der = signer.certificate.public_bytes(Encoding.DER)
     payload = _embedded(cbor2.dumps(security_object))
     return Document(
@@ -135,10 +143,14 @@ def present(
     The device signs over `transcript`, the SessionTranscript as a list (OpenID4VP 1.0, appendix B.2.6).
     """
     wanted = set(paths)
+    shown = [item for item in document.items if (item.name_space, item.element) in wanted]
     name_spaces: dict[str, list[CBORTag]] = {}
-    for item in document.items:
-        if (item.name_space, item.element) in wanted:
-            name_spaces.setdefault(item.name_space, []).append(CBORTag(_EMBEDDED, _told(item, lies)))
+    for item in _told(shown, lies):
+        name_spaces.setdefault(item.name_space, []).append(CBORTag(_EMBEDDED, item.encoded))
+    issuer_auth = document.issuer_auth
+    if lies.altered_signature:
+        *others, signature = issuer_auth
+        issuer_auth = [*others, signature[:-1] + bytes([signature[-1] ^ 1])]
     doc_type = lies.doc_type or document.doc_type
     stated = cbor2.dumps({})
     authentication = ["DeviceAuthentication", transcript, doc_type, CBORTag(_EMBEDDED, stated)]
@@ -150,7 +162,7 @@ def present(
         "documents": [
             {
                 "docType": doc_type,
-                "issuerSigned": {"nameSpaces": name_spaces, "issuerAuth": document.issuer_auth},
+                "issuerSigned": {"nameSpaces": name_spaces, "issuerAuth": issuer_auth},
                 "deviceSigned": {"nameSpaces": CBORTag(_EMBEDDED, stated), "deviceAuth": proof},
             }
         ],
@@ -174,12 +186,32 @@ def sign1(
     return [header, dict(unprotected or {}), payload, r.to_bytes(32, "big") + s.to_bytes(32, "big")]
 
 
-def _told(item: Item, lies: Lies) -> bytes:
-    """An item as it is sent; altered, it says something else than what was signed."""
-    if not lies.altered_element:
-        return item.encoded
-    content = cbor2.loads(item.encoded)
-    return cbor2.dumps({**content, "random": secrets.token_bytes(_SALT_BYTES)})
+def _item(number: int, element: str, value: Any) -> bytes:
+    """An IssuerSignedItem; the random salt keeps what is not opened from being guessed."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return cbor2.dumps(
+        {"digestID": number, "random": salt, "elementIdentifier": element, "elementValue": value}
+    )
+
+
+def _told(shown: list[Item], lies: Lies) -> list[Item]:
+    """The items as they are sent."""
+    told, first = list(shown), shown[:1]
+    if lies.altered_element:
+        told[:1] = [replace(item, encoded=_altered(item.encoded)) for item in first]
+    if lies.repeated_element:
+        told += first
+    if lies.unsigned_element:
+        more = _item(_NO_DIGEST, "role", "ambassador")
+        told += [replace(item, element="role", encoded=more) for item in first]
+    return told
+
+
+def _altered(encoded: bytes) -> bytes:
+    content = cbor2.loads(encoded)
+    value = content["elementValue"]
+    other = not value if isinstance(value, bool) else value + value if isinstance(value, str) else "other"
+    return cbor2.dumps({**content, "elementValue": other})
 
 
 def _mac0(detached: bytes) -> list[Any]:

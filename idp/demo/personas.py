@@ -175,6 +175,12 @@ PERSONAS: tuple[Persona, ...] = (
         "아직 발급을 시작하지 않은 공관", "From a mission that is not open yet",
     ),
     Persona(
+        "baek", "백두루", "BAEK", "DURU", "1998-05-17", 1, "X01",
+        "Demonstration address 2", "X01-2025-0000001", "M000A0013",
+        "목록에 아직 없는 공관 (more_missions.toml을 적용하면 유효)",
+        "From a mission that is in no list yet (valid once more_missions.toml is applied)",
+    ),
+    Persona(
         "kang", "강단호", "KANG", "DANHO", "1975-04-05", 1, "OTT",
         "150 Boteler Street, Ottawa, Canada", "OTT-2024-0000093", "M000A0010",
         "항상 거절", "Always refuses",

@@ -60,6 +60,13 @@ class SignedIn:
     id_token_claims: dict[str, Any]
     userinfo: dict[str, Any]
 
+    def records(self) -> list[dict[str, Any]]:
+        """What was verified: the record of each electronic record in the evidence."""
+        evidence = self.verified().get("verification", {}).get("evidence")
+        items = evidence if isinstance(evidence, list) else []
+        found = [item.get("record") for item in items if isinstance(item, dict)]
+        return [record for record in found if isinstance(record, dict)]
+
     def verified(self) -> dict[str, Any]:
         """`verified_claims` in our trust framework: from UserInfo, else from the ID token, else empty."""
         for source in (self.userinfo, self.id_token_claims):
@@ -129,7 +136,10 @@ class Provider:
 
 
 class Client:
-    """One relying party, made from its registration: who it is, what it asks for, what it believes."""
+    """One relying party, made from its registration: who it is, what it asks for, what it believes.
+
+    `cards` are those that it takes: by the id of the credential type, the name by language.
+    """
 
     def __init__(self, registration: Mapping[str, Any], prepared: Prepared, provider: Provider) -> None:
         self.id = str(registration["client_id"])
@@ -137,6 +147,11 @@ class Client:
         self.provider = provider
         self.scope = " ".join(registration["scopes"])
         self._method = str(registration["token_endpoint_auth_method"])
+        self.cards = {
+            kind["id"]: dict(kind["name"])
+            for kind in prepared.trust()["credential_type"]
+            if kind["id"] in registration["credential_types"]
+        }
         strong = registration.get("required_acr") == "secure"
         self.acr_values = [f"{prepared.issuer}/acr/secure"] if strong else []
         self._secret = ""

@@ -10,10 +10,10 @@ import binascii
 import ipaddress
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -36,16 +36,38 @@ _FOREIGN = ("redirect_uri", "client_id_scheme", "scope", "presentation_definitio
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a wallet reads the specifications where wallets differ.
+    """How a wallet reads the specifications where wallets differ. Good by default: OpenID4VP 1.0 with HAIP 1.0.
 
-    `encrypts`: answers by `direct_post.jwt`, else in clear. `transcript`: what an mdoc's device signs over, one of
-    `openid4vp-1.0`, `no-thumbprint` (of the verifier's key) and `iso-18013-7` (Annex B of its 2024 edition).
-    `sd_jwt_type`: the `typ` of its SD-JWT VCs.
+    The members that a provider's profile of a wallet has too are named as there, so that `like` can read one.
+
+    client_id_prefixes, request_uri_methods: those that it takes (OpenID4VP 1.0, sections 5.9.3 and 5.10).
+    response_mode: how it answers: `direct_post.jwt`, or `direct_post` in clear (section 8).
+    session_transcript: what an mdoc's device signs over, one of `openid4vp-1.0` (appendix B.2.6.1), `no-thumbprint`
+        (of the verifier's key) and `iso-18013-7` (Annex B of its 2024 edition).
+    sd_jwt_type: the `typ` of its SD-JWT VCs.
     """
 
-    encrypts: bool = True
-    transcript: str = "openid4vp-1.0"
+    client_id_prefixes: tuple[str, ...] = ("x509_hash", "x509_san_dns")
+    request_uri_methods: tuple[str, ...] = ("get", "post")
+    response_mode: str = "direct_post.jwt"
+    session_transcript: str = "openid4vp-1.0"
     sd_jwt_type: str = "dc+sd-jwt"
+
+    @classmethod
+    def like(cls, profile: Mapping[str, Any]) -> Self:
+        """The wallet that a provider has this profile of, and that would mind being spoken to otherwise."""
+        return cls(
+            client_id_prefixes=(profile.get("client_id_prefix", "x509_hash"),),
+            request_uri_methods=(profile.get("request_uri_method", "get"),),
+            response_mode=profile.get("response_mode", cls.response_mode),
+            session_transcript=profile.get("session_transcript", cls.session_transcript),
+            sd_jwt_type=profile.get("sd_jwt_types", [cls.sd_jwt_type])[0],
+        )
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether only the verifier can read what it answers."""
+        return self.response_mode == "direct_post.jwt"
 
 
 HAIP = Dialect()
@@ -84,6 +106,8 @@ class Request:
     dialect: Dialect = HAIP
     origin: str = ""
     """Whose page asked, as the browser says; empty for a request that came by a link."""
+    own_nonce: str = field(default_factory=jose.random_text)
+    """The wallet's own, for a transcript that has one."""
 
     @property
     def audience(self) -> str:
@@ -118,7 +142,7 @@ def link_from(values: Callable[[str], list[str]]) -> Link:
     return link
 
 
-def fetch(link: Link, http: httpx2.Client) -> tuple[str, str | None]:
+def fetch(link: Link, http: httpx2.Client, dialect: Dialect = HAIP) -> tuple[str, str | None]:
     """The request object that the link points to, unverified, and the wallet_nonce that was sent.
 
     No redirect is followed. Raises RequestRefused.
@@ -127,7 +151,7 @@ def fetch(link: Link, http: httpx2.Client) -> tuple[str, str | None]:
     headers = {"Accept": _CONTENT_TYPE}
     try:
         if wallet_nonce:
-            metadata = jose.compact_json(_WALLET_METADATA).decode("ascii")
+            metadata = jose.compact_json(_wallet_metadata(dialect)).decode("ascii")
             form = {"wallet_metadata": metadata, "wallet_nonce": wallet_nonce}
             response = http.post(link.request_uri, data=form, headers=headers)
         else:
@@ -155,12 +179,14 @@ def check(
 
     Raises RequestRefused.
     """
+    if link.method not in dialect.request_uri_methods:
+        raise RequestRefused("request_uri_method is not one of this wallet's")
     try:
         header, claims = jose.read_unverified(unverified_object)
     except jose.BadJws as error:
         raise RequestRefused("the request object is no signed JWT") from error
     leaf = check_signature(unverified_object, header, trusted)
-    _check_client_id(claims, link, leaf)
+    _check_client_id(claims, link, leaf, dialect)
     _check_parameters(claims, wallet_nonce, dialect)
     check_times(claims)
     return read(claims, verifier=common_name(leaf), dialect=dialect)
@@ -193,18 +219,25 @@ def read(claims: dict[str, Any], *, verifier: str, dialect: Dialect = HAIP, orig
     )
 
 
-_WALLET_METADATA = {
-    "vp_formats_supported": {
-        "dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]},
-        "mso_mdoc": {"issuerauth_alg_values": [-7], "deviceauth_alg_values": [-7]},
-    },
-    "client_id_prefixes_supported": ["x509_hash", "x509_san_dns"],
-    "response_types_supported": ["vp_token"],
-    "response_modes_supported": ["direct_post.jwt"],
-    "request_object_signing_alg_values_supported": ["ES256"],
-    "authorization_encryption_alg_values_supported": ["ECDH-ES"],
-    "authorization_encryption_enc_values_supported": ["A128GCM", "A256GCM"],
-}
+def _wallet_metadata(dialect: Dialect) -> dict[str, Any]:
+    """What a wallet says of itself where it is asked by POST (section 5.10)."""
+    said = {
+        "vp_formats_supported": {
+            "dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]},
+            "mso_mdoc": {"issuerauth_alg_values": [-7], "deviceauth_alg_values": [-7]},
+        },
+        "client_id_prefixes_supported": list(dialect.client_id_prefixes),
+        "response_types_supported": ["vp_token"],
+        "response_modes_supported": [dialect.response_mode],
+        "request_object_signing_alg_values_supported": ["ES256"],
+    }
+    if not dialect.encrypts:
+        return said
+    return {
+        **said,
+        "authorization_encryption_alg_values_supported": ["ECDH-ES"],
+        "authorization_encryption_enc_values_supported": ["A128GCM", "A256GCM"],
+    }
 
 
 def check_signature(token: str, header: dict[str, Any], trusted: x509.Certificate | None) -> x509.Certificate:
@@ -255,12 +288,14 @@ def _check_chain(chain: list[x509.Certificate], trusted: x509.Certificate | None
             raise RequestRefused("a certificate that is no CA signed another")
 
 
-def _check_client_id(claims: dict[str, Any], link: Link, leaf: x509.Certificate) -> None:
+def _check_client_id(claims: dict[str, Any], link: Link, leaf: x509.Certificate, dialect: Dialect) -> None:
     if claims.get("client_id") != link.client_id:
         raise RequestRefused("client_id inside the request object differs from the link's")
     _require_safe_url(claims.get("response_uri"), "response_uri")
-    check_prefix(link.client_id, leaf)
     prefix, _, name = link.client_id.partition(":")
+    if prefix not in dialect.client_id_prefixes:
+        raise RequestRefused("client_id has a prefix this wallet does not know")
+    check_prefix(link.client_id, leaf)
     if prefix == "x509_san_dns" and urlsplit(claims["response_uri"]).hostname != name:
         raise RequestRefused("response_uri is at another host than x509_san_dns")
 
@@ -284,7 +319,7 @@ def _check_parameters(claims: dict[str, Any], wallet_nonce: str | None, dialect:
             raise RequestRefused(f"{name} has no place in this request")
     for name, value in (
         ("response_type", "vp_token"),
-        ("response_mode", "direct_post.jwt" if dialect.encrypts else "direct_post"),
+        ("response_mode", dialect.response_mode),
         ("aud", _SELF_ISSUED),
         ("wallet_nonce", wallet_nonce),
     ):

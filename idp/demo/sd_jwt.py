@@ -41,6 +41,11 @@ class Credential:
     holder_key: ec.EllipticCurvePrivateKey
     authority_key_ids: frozenset[str]
 
+    @property
+    def type_name(self) -> str:
+        """What its type goes by in this format."""
+        return self.vct
+
 
 def conceal(claims: dict[str, Any]) -> tuple[dict[str, Any], list[Disclosure]]:
     """Replace claims by digests (RFC 9901, section 4.2).

@@ -36,8 +36,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "portals": ("포털", "Portals"),
     "wallet": ("시연용 지갑", "Demonstration wallet"),
     "wallet_lead": (
-        "지어낸 사람 열두 명의 증명서가 들어 있습니다. 다른 브라우저에서 열면 ‘다른 기기’가 됩니다.",
-        "Holds the certificates of twelve invented people. Open it in another browser for the “other device”.",
+        "지어낸 사람 열세 명의 모바일 신분증이 들어 있습니다. 다른 브라우저에서 열면 ‘다른 기기’가 됩니다.",
+        "Holds the mobile IDs of thirteen invented people. Open it in another browser for the “other device”.",
     ),
     "open_wallet": ("지갑 열기", "Open the wallet"),
     # portals
@@ -46,6 +46,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This demonstration portal is not the real {name} service.",
     ),
     "sign_in": ("모바일 신분증으로 로그인", "Sign in with mobile ID"),
+    "takes": ("받는 모바일 신분증", "Mobile IDs it takes"),
     "asks_for": ("로그인하면 요청하는 정보", "What it asks for when you sign in"),
     "required": ("필수", "required"),
     "optional": ("선택", "optional"),
@@ -61,6 +62,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "item": ("항목", "Item"),
     "value": ("값", "Value"),
     "how_verified": ("확인 방법", "How it was verified"),
+    "card_shown": ("보인 카드", "Card shown"),
+    "issued_by": ("발급기관", "Issued by"),
     "technical": ("기술 정보: ID 토큰", "Technical details: ID token"),
     "technical_userinfo": ("기술 정보: UserInfo", "Technical details: UserInfo"),
     "sign_out": ("로그아웃", "Sign out"),
@@ -223,13 +226,21 @@ TEXTS: dict[str, tuple[str, str]] = {
     "goes_to": ("보내는 주소", "Sent to"),
     "certified": ("인증서로 확인됨", "confirmed by its certificate"),
     "asked_items": ("보여 줄 정보", "What you would show"),
+    "always_shown_sd_jwt": (
+        "이 카드는 발급기관, 발급일과 만료일, 잠금 해제 방식을 늘 함께 보입니다.",
+        "With it this card always shows who issued it, from when to when it is valid and how it is unlocked.",
+    ),
+    "always_shown_mdoc": (
+        "이 카드는 발급기관, 발급일과 만료일을 늘 함께 보입니다.",
+        "With it this card always shows who issued it and from when to when it is valid.",
+    ),
     "cards": ("가지고 있는 카드", "Cards"),
-    "who": ("누구의 증명서를 보여 줄까요?", "Whose certificate?"),
-    "fault": ("일부러 틀리기 (시험용)", "Make a mistake on purpose (for testing)"),
+    "who": ("누구의 어떤 카드를 보여 줄까요?", "Whose card, and which?"),
+    "testing": ("시험용", "For testing"),
+    "fault": ("일부러 틀리기", "Make a mistake on purpose"),
     "show": ("보이기", "Show"),
     "refuse": ("거절", "Refuse"),
-    "no_match": ("요청에 맞는 증명서 없음", "no matching certificate"),
-    "not_held": ("없음", "none"),
+    "no_match": ("요청에 맞는 카드가 없습니다.", "No card of theirs matches the request."),
     "refused_title": ("이 요청에는 응답하지 않습니다", "This request is not answered"),
     "refused_lead": (
         "지갑이 요청을 검사했고 규칙에 맞지 않아 아무것도 보내지 않았습니다.",
@@ -290,7 +301,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault_": ("없음 (바르게 응답)", "None (answer properly)"),
     "fault_wrong_nonce": ("잘못된 nonce", "Wrong nonce"),
     "fault_wrong_audience": ("잘못된 수신자 (aud)", "Wrong audience"),
-    "fault_wrong_sd_hash": ("잘못된 sd_hash", "Wrong sd_hash"),
+    "fault_wrong_sd_hash": ("잘못된 sd_hash (SD-JWT VC)", "Wrong sd_hash (SD-JWT VC)"),
     "fault_other_holder_key": ("다른 소지자 키로 서명", "Signed with another holder key"),
     "fault_tampered_signature": ("변조된 발급자 서명", "Tampered issuer signature"),
     "fault_unknown_issuer": ("모르는 발급자", "Unknown issuer"),
@@ -303,8 +314,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault_wrong_doctype": ("다른 문서 종류 (mdoc)", "Another document type (mdoc)"),
     "fault_altered_element": ("변조된 항목 (mdoc)", "Altered element (mdoc)"),
     "fault_device_mac": ("서명 대신 MAC (mdoc)", "MAC instead of a signature (mdoc)"),
-    "format": ("형식 (시험용)", "Format (for testing)"),
-    "format_": ("지갑이 고름", "The wallet chooses"),
+    "format": ("카드 형식", "Format of the card"),
+    "format_": ("지갑이 고름", "Any"),
+    "format_dc+sd-jwt": ("SD-JWT VC", "SD-JWT VC"),
+    "format_mso_mdoc": ("mdoc", "mdoc"),
     "fault_unencrypted": ("암호화하지 않은 응답", "Unencrypted response"),
     "fault_no_answer": ("응답 없음", "No answer"),
     "fault_stolen": ("다른 사람의 증명서 제시", "Somebody else’s certificate"),
@@ -372,6 +385,9 @@ CLAIMS: dict[str, tuple[str, str]] = {
 }
 
 _YES, _NO = ("예", "Yes"), ("아니요", "No")
+_SEXES = {"male": ("남", "Male"), "1": ("남", "Male"), "female": ("여", "Female"), "2": ("여", "Female")}
+# RFC 8176
+_MEANS = {"hwk": ("기기에 든 키", "key in the device"), "pin": ("PIN", "PIN"), "face": ("얼굴", "face")}
 
 
 def choose(request: Request) -> str:
@@ -421,9 +437,9 @@ def value(name: str, shown: Any, language: str) -> str:
     if isinstance(shown, bool):
         return (_YES if shown else _NO)[index]
     if name in ("gender", "sex"):
-        return {
-            "male": ("남", "Male"), "1": ("남", "Male"), "female": ("여", "Female"), "2": ("여", "Female"),
-        }.get(str(shown), (str(shown), str(shown)))[index]  # fmt: skip
+        return _SEXES.get(str(shown), (str(shown),) * 2)[index]
+    if name == "user_authentication" and isinstance(shown, str):
+        return _MEANS.get(shown, (shown, shown))[index]
     if isinstance(shown, list):
         return ", ".join(value(name, item, language) for item in shown)
     if isinstance(shown, dict):

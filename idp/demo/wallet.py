@@ -1,56 +1,31 @@
 """The demo wallet: keeps the cards of every persona and answers requests, rightly or wrongly on demand.
 
-The errors it can make are the ones a verifier must notice: see `Fault`.
+    asked = wallet.receive(request.read_link(link), dialect)
+    wallet.show(asked, persona, card="kr-driving-licence", format="mso_mdoc", fault=Fault.DEVICE_MAC)
+
+`dialect` is how it reads the specifications (`request.Dialect`), `fault` what it gets wrong (`answering.Fault`).
 """
 
-import hashlib
-import json
 import ssl
 import threading
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import cbor2
 import httpx2
 from cryptography import x509
-from joserfc import jwe
-from joserfc.jwk import ECKey
 
-from idp.demo import dcql, jose, mdoc, request, sd_jwt
-from idp.demo.authority import MDOC, OVERSEAS, Authority, Entry
+from idp.demo import dcql, jose, request
+from idp.demo.answering import FORMAT_OF, CannotAnswer, Fault, encrypt, form, present
+from idp.demo.authority import OVERSEAS, SD_JWT, Authority, Content, Entry
 from idp.demo.personas import Behaviour, Persona, Status
+
+__all__ = ["CannotAnswer", "Choice", "Fault", "Held", "Outcome", "Wallet", "cards_of", "encrypt", "present"]
 
 TIMEOUT_S = 15
 MAX_ANSWER_BYTES = 65_536
-
-
-class Fault(StrEnum):
-    """What the wallet does wrong in its answer."""
-
-    NONE = ""
-    WRONG_NONCE = "wrong_nonce"
-    WRONG_AUDIENCE = "wrong_audience"
-    WRONG_SD_HASH = "wrong_sd_hash"
-    OTHER_HOLDER_KEY = "other_holder_key"
-    TAMPERED_SIGNATURE = "tampered_signature"
-    UNKNOWN_ISSUER = "unknown_issuer"
-    EXPIRED = "expired"
-    REVOKED = "revoked"
-    SUSPENDED = "suspended"
-    UNREFERENCED_DISCLOSURE = "unreferenced_disclosure"
-    REPEATED_DISCLOSURE = "repeated_disclosure"
-    WRONG_TRANSCRIPT = "wrong_transcript"
-    WRONG_DOCTYPE = "wrong_doctype"
-    ALTERED_ELEMENT = "altered_element"
-    DEVICE_MAC = "device_mac"
-    UNENCRYPTED = "unencrypted"
-    NO_ANSWER = "no_answer"
-
 
 _FAULT_OF = {Behaviour.NEVER_ANSWERS: Fault.NO_ANSWER, Behaviour.WRONG_NONCE: Fault.WRONG_NONCE}
 _STATUS_OF = {
@@ -58,10 +33,6 @@ _STATUS_OF = {
     Fault.REVOKED: Status.REVOKED,
     Fault.SUSPENDED: Status.SUSPENDED,
 }
-
-
-class CannotAnswer(Exception):
-    """The persona holds nothing that satisfies the request, or the verifier cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -75,36 +46,29 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Held:
-    """A credential in the wallet, and its place in the status list."""
+    """A card in the wallet, as it was issued in one format, and its place in the status list."""
 
-    credential: sd_jwt.Credential
+    credential: Content
     entry: Entry
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A card that answers a request, in a format that was asked for.
-
-    `card` is the id of its credential type; `document` is there where it is an mdoc, else `credential`.
-    """
+    """A card that answers a request, in a format that was asked for. `card` is the id of its credential type."""
 
     card: str
     format: str
+    credential: Content
     match: dcql.Match
-    credential: sd_jwt.Credential | None = None
-    document: mdoc.Document | None = None
 
     @property
-    def shown(self) -> list[tuple[dcql.PathPointer, list[Any]]]:
-        """Each place that is opened with what it says."""
-        claims = self.credential.claims if self.credential else self.document.claims if self.document else {}
-        return [(path, [value for _, value in dcql.select(path, claims)]) for path in self.match.paths]
-
-
-class _WithPortrait(jwe.JWERegistry):
-    """A portrait makes the response longer than the library expects."""
-
-    max_ciphertext_length = 2_000_000
+    def shown(self) -> list[tuple[dcql.PathPointer, Any]]:
+        """Each place that is opened, with what it says."""
+        return [
+            (path, value)
+            for path in self.match.paths
+            for _, value in dcql.select(path, self.credential.claims)
+        ]
 
 
 class Wallet:
@@ -119,10 +83,9 @@ class Wallet:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.personas = {persona.id: persona for persona in personas}
-        self._authority = authority
         self.trusted = x509.load_pem_x509_certificate(access_ca.read_bytes())
-        self._held: dict[tuple[str, str], Held] = {}
-        self._documents: dict[tuple[str, str], mdoc.Document] = {}
+        self._authority = authority
+        self._held: dict[tuple[Persona, str, str], Held] = {}
         self._lock = threading.Lock()
         self._http = httpx2.Client(
             timeout=TIMEOUT_S, follow_redirects=False, trust_env=False, verify=tls or True
@@ -132,57 +95,69 @@ class Wallet:
         """End open connections."""
         self._http.close()
 
-    def receive(self, link: request.Link, dialect: request.Dialect = request.HAIP) -> request.Request:
-        """Fetch and check the request behind a link. Raises request.RequestRefused."""
-        unverified, wallet_nonce = request.fetch(link, self._http)
-        return request.check(unverified, link, self.trusted, wallet_nonce=wallet_nonce, dialect=dialect)
-
-    def cards(self, persona: Persona) -> tuple[str, ...]:
-        """The ids of the cards that a persona holds."""
-        return (OVERSEAS, *persona.siblings)
+    # -- cards -----------------------------------------------------------------------------------------------
 
     def name_of(self, card: str) -> dict[str, str]:
         """A card's name by language."""
         return self._authority.name_of(card)
 
-    def held(self, persona: Persona, card: str = OVERSEAS) -> Held:
-        """The persona's card as SD-JWT VC, fetched from the authority the first time."""
+    def held(self, persona: Persona, card: str = OVERSEAS, format: str = SD_JWT) -> Held:
+        """The persona's card, fetched from the authority the first time.
+
+        A persona of whom something has changed (`dataclasses.replace`) is issued another.
+        """
+        key = persona, card, format
         with self._lock:
-            key = persona.id, card
             if key not in self._held:
-                self._held[key] = Held(*self._authority.issue(persona, jose.generate(), card=card))
+                issued = self._authority.issue(persona, jose.generate(), card=card, format=format)
+                self._held[key] = Held(*issued)
             return self._held[key]
 
-    def document(self, persona: Persona, card: str = OVERSEAS) -> mdoc.Document:
-        """The persona's card as mdoc, fetched from the authority the first time."""
+    def forget(self, persona: Persona) -> None:
+        """Throw the persona's cards away: they are issued anew, for another key, when they are needed."""
         with self._lock:
-            key = persona.id, card
-            if key not in self._documents:
-                made, _ = self._authority.issue_document(persona, jose.generate(), card=card)
-                self._documents[key] = made
-            return self._documents[key]
+            self._held = {key: held for key, held in self._held.items() if key[0] != persona}
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def receive(self, link: request.Link, dialect: request.Dialect = request.HAIP) -> request.Request:
+        """Fetch and check the request behind a link. Raises request.RequestRefused."""
+        unverified, wallet_nonce = request.fetch(link, self._http, dialect)
+        return request.check(unverified, link, self.trusted, wallet_nonce=wallet_nonce, dialect=dialect)
 
     def choices(self, persona: Persona, asked: request.Request) -> list[Choice]:
         """Every card and format of the persona's that answers the request, the overseas certificate first."""
-        found = (
-            self._choice(persona, card, format, asked)
-            for card in self.cards(persona)
-            for format in self._authority.formats(card)
-        )
-        return [choice for choice in found if choice is not None]
+        return list(self._choices(persona, asked))
+
+    def _choices(self, persona: Persona, asked: request.Request) -> Iterator[Choice]:
+        wanted = {credential.format for credential in asked.query.credentials}
+        for card in cards_of(persona):
+            for format in self._authority.formats(card):
+                if format not in wanted:
+                    continue
+                credential = self.held(persona, card, format).credential
+                if match := _match(credential, format, asked):
+                    yield Choice(card, format, credential, match)
 
     def choose(
-        self, persona: Persona, asked: request.Request, card: str | None = None, format: str | None = None
+        self,
+        persona: Persona,
+        asked: request.Request,
+        *,
+        card: str | None = None,
+        format: str | None = None,
     ) -> Choice:
         """The first choice, of this card and in this format where they are named. Raises CannotAnswer."""
-        for choice in self.choices(persona, asked):
+        for choice in self._choices(persona, asked):
             if card in (None, choice.card) and format in (None, choice.format):
                 return choice
         raise CannotAnswer("no card satisfies the request")
 
     def can_answer(self, persona: Persona, asked: request.Request) -> bool:
         """Whether one of the persona's cards satisfies the request."""
-        return bool(self.choices(persona, asked))
+        return any(self._choices(persona, asked))
+
+    # -- answers ---------------------------------------------------------------------------------------------
 
     def show(
         self,
@@ -200,186 +175,74 @@ class Wallet:
         fault = fault or _FAULT_OF.get(persona.behaviour, Fault.NONE)
         if fault is Fault.NO_ANSWER:
             return Outcome(None, None)
-        choice = self.choose(persona, asked, card, format)
-        return self._post(
-            asked, answer(asked, choice.match.id, self.presented(asked, persona, choice, fault), fault)
-        )
+        answered = self.answer(asked, persona, fault, card=card, format=format)
+        return self._post(asked, form(answered, asked, fault))
+
+    def answer(
+        self,
+        asked: request.Request,
+        persona: Persona,
+        fault: Fault = Fault.NONE,
+        *,
+        card: str | None = None,
+        format: str | None = None,
+    ) -> dict[str, Any]:
+        """The members of an answer, still to be encrypted (OpenID4VP 1.0, section 8.1).
+
+        A fault that can be made in one format only is made in that one. Raises CannotAnswer.
+        """
+        fitting = FORMAT_OF.get(fault, format)
+        if format not in (None, fitting):
+            raise CannotAnswer("this cannot go wrong in this format")
+        choice = self.choose(persona, asked, card=card, format=fitting)
+        credential = self._as_needed(persona, choice, asked, fault)
+        presentation = present(credential, choice.match, asked, fault)
+        answered: dict[str, Any] = {"vp_token": {choice.match.id: [presentation]}}
+        return answered if asked.state is None else {**answered, "state": asked.state}
 
     def refuse(self, asked: request.Request) -> Outcome:
         """Tell the verifier that the holder does not want to (OpenID4VP 1.0, section 8.5)."""
-        form = {"error": "access_denied"}
-        return self._post(asked, form if asked.state is None else {**form, "state": asked.state})
+        told = {"error": "access_denied"}
+        return self._post(asked, told if asked.state is None else {**told, "state": asked.state})
 
-    def _choice(self, persona: Persona, card: str, format: str, asked: request.Request) -> Choice | None:
-        if format == MDOC:
-            document = self.document(persona, card)
-            match = dcql.match(
-                asked.query,
-                claims=document.claims,
-                type_name=document.doc_type,
-                authority_key_ids=document.authority_key_ids,
-                format=format,
-            )
-            return Choice(card, format, match, document=document) if match else None
-        credential = self.held(persona, card).credential
-        match = dcql.match(
-            asked.query,
-            claims=credential.claims,
-            type_name=credential.vct,
-            authority_key_ids=credential.authority_key_ids,
-            format=format,
-        )
-        return Choice(card, format, match, credential=credential) if match else None
-
-    def presented(
-        self, asked: request.Request, persona: Persona, choice: Choice, fault: Fault = Fault.NONE
-    ) -> str:
-        """What this choice shows, bound to the request."""
+    def _as_needed(self, persona: Persona, choice: Choice, asked: request.Request, fault: Fault) -> Content:
+        """The card that was chosen, or another one like it where it is to be wrong, or to be called otherwise."""
         status, stranger = _STATUS_OF.get(fault), fault is Fault.UNKNOWN_ISSUER
-        other = status is not None or stranger
-        if choice.document is not None:
-            document = choice.document
-            if other:
-                document, _ = self._authority.issue_document(
-                    persona, jose.generate(), status=status, from_stranger=stranger, card=choice.card
-                )
-            return present_document(document, choice.match, asked, fault)
-        credential = self.held(persona, choice.card).credential
         typ = asked.dialect.sd_jwt_type
-        if other or typ != request.HAIP.sd_jwt_type:
-            credential, _ = self._authority.issue(
-                persona, jose.generate(), status=status, from_stranger=stranger, card=choice.card, typ=typ
-            )
-        return present(credential, choice.match, asked, fault)
+        if status is None and not stranger and (choice.format != SD_JWT or typ == SD_JWT):
+            return choice.credential
+        made, _ = self._authority.issue(
+            persona,
+            jose.generate(),
+            card=choice.card,
+            format=choice.format,
+            status=status,
+            from_stranger=stranger,
+            typ=typ,
+        )
+        return made
 
-    def _post(self, asked: request.Request, form: dict[str, str]) -> Outcome:
+    def _post(self, asked: request.Request, told: dict[str, str]) -> Outcome:
         try:
-            response = self._http.post(asked.response_uri, data=form)
+            response = self._http.post(asked.response_uri, data=told)
         except httpx2.HTTPError as error:
             raise CannotAnswer("the verifier cannot be reached") from error
         return _read_outcome(response)
 
 
-def present(
-    credential: sd_jwt.Credential, match: dcql.Match, asked: request.Request, fault: Fault = Fault.NONE
-) -> str:
-    """An SD-JWT with its Key Binding JWT (OpenID4VP 1.0, appendix B.3), wrong where `fault` says so."""
-    issuer_jwt = credential.issuer_jwt
-    if fault is Fault.TAMPERED_SIGNATURE:
-        issuer_jwt = _tampered(issuer_jwt)
-    disclosures = sd_jwt.disclose(credential, match.paths)
-    if fault is Fault.UNREFERENCED_DISCLOSURE:
-        disclosures.append(jose.encode(jose.compact_json([jose.random_text(), "role", "ambassador"])))
-    if fault is Fault.REPEATED_DISCLOSURE:
-        disclosures += disclosures[:1]
-    shown = "~".join([issuer_jwt, *disclosures, ""])
-    right_hash = jose.sha256(shown.encode("ascii"))
-    return sd_jwt.bind(
-        shown,
-        nonce=jose.random_text(24) if fault is Fault.WRONG_NONCE else asked.nonce,
-        audience="x509_hash:of-somebody-else" if fault is Fault.WRONG_AUDIENCE else asked.audience,
-        issued_at=int(time.time()),
-        sd_hash=jose.sha256(b"something else") if fault is Fault.WRONG_SD_HASH else right_hash,
-        key=jose.generate() if fault is Fault.OTHER_HOLDER_KEY else credential.holder_key,
+def cards_of(persona: Persona) -> tuple[str, ...]:
+    """The ids of the cards that a persona holds."""
+    return (OVERSEAS, *persona.siblings)
+
+
+def _match(credential: Content, format: str, asked: request.Request) -> dcql.Match | None:
+    return dcql.match(
+        asked.query,
+        claims=credential.claims,
+        type_name=credential.type_name,
+        authority_key_ids=credential.authority_key_ids,
+        format=format,
     )
-
-
-def present_document(
-    document: mdoc.Document, match: dcql.Match, asked: request.Request, fault: Fault = Fault.NONE
-) -> str:
-    """A DeviceResponse (OpenID4VP 1.0, appendix B.2), wrong where `fault` says so."""
-    bound = asked
-    if fault is Fault.WRONG_NONCE:
-        bound = replace(asked, nonce=jose.random_text(24))
-    elif fault is Fault.WRONG_AUDIENCE:
-        bound = replace(
-            asked, client_id="x509_hash:of-somebody-else", origin=asked.origin and "https://other"
-        )
-    elif fault is Fault.WRONG_TRANSCRIPT:
-        bound = replace(
-            asked, response_uri=f"{asked.response_uri}/elsewhere", origin=asked.origin and "https://other"
-        )
-    lies = mdoc.Lies(
-        doc_type="org.example.other" if fault is Fault.WRONG_DOCTYPE else None,
-        mac=fault is Fault.DEVICE_MAC,
-        altered_element=fault in (Fault.ALTERED_ELEMENT, Fault.WRONG_SD_HASH),
-        other_key=fault is Fault.OTHER_HOLDER_KEY,
-    )
-    shown = mdoc.present(document, match.paths, transcript(bound), lies)
-    return _damaged(document, shown) if fault is Fault.TAMPERED_SIGNATURE else shown
-
-
-def transcript(asked: request.Request) -> list[Any]:
-    """The SessionTranscript of a request, as this wallet reads the specifications.
-
-    OpenID4VP 1.0, appendices B.2.6.1 and B.2.6.2 (through a browser); ISO/IEC 18013-7:2024, annex B.4.4, where the
-    wallet's own nonce goes in too.
-    """
-    if asked.dialect.transcript == "iso-18013-7":
-        own = wallet_nonce(asked)
-        return [
-            None,
-            None,
-            [_hashed([asked.client_id, own]), _hashed([asked.response_uri, own]), asked.nonce],
-        ]
-    thumbprint = None
-    if asked.encryption_key is not None and asked.dialect.transcript == "openid4vp-1.0":
-        thumbprint = jose.decode(ECKey.import_key(asked.encryption_key).thumbprint())
-    if asked.origin:
-        return [None, None, ["OpenID4VPDCAPIHandover", _hashed([asked.origin, asked.nonce, thumbprint])]]
-    information = [asked.client_id, asked.nonce, thumbprint, asked.response_uri]
-    return [None, None, ["OpenID4VPHandover", _hashed(information)]]
-
-
-def wallet_nonce(asked: request.Request) -> str:
-    """The mdoc generated nonce for a request: the wallet's own, and the same whenever it is asked for."""
-    return jose.sha256(f"mdoc nonce for {asked.nonce}".encode())
-
-
-def _hashed(parts: list[Any]) -> bytes:
-    return hashlib.sha256(cbor2.dumps(parts)).digest()
-
-
-def _damaged(document: mdoc.Document, shown: str) -> str:
-    """The response with one bit of the issuer's signature turned."""
-    signature = document.issuer_auth[3]
-    turned = signature[:-1] + bytes([signature[-1] ^ 1])
-    return jose.encode(jose.decode(shown).replace(signature, turned))
-
-
-def answer(
-    asked: request.Request, query_id: str, presentation: str, fault: Fault = Fault.NONE
-) -> dict[str, str]:
-    """The form that answers a request with one presentation (OpenID4VP 1.0, sections 8.1 to 8.3)."""
-    parameters: dict[str, Any] = {"vp_token": {query_id: [presentation]}}
-    if asked.state is not None:
-        parameters["state"] = asked.state
-    if fault is Fault.UNENCRYPTED or not asked.dialect.encrypts:
-        return {**parameters, "vp_token": json.dumps(parameters["vp_token"])}
-    return {"response": encrypt(parameters, asked)}
-
-
-def encrypt(answer: dict[str, Any], asked: request.Request) -> str:
-    """The answer as a compact JWE to the verifier's key (OpenID4VP 1.0, section 8.3): ECDH-ES.
-
-    Without `apu` and `apv`, but for the wallet's nonce where the transcript is that of ISO/IEC 18013-7.
-    """
-    if asked.encryption_key is None:
-        raise CannotAnswer("the verifier names no key to encrypt to")
-    header = {"alg": "ECDH-ES", "enc": asked.encryption, "kid": asked.encryption_key["kid"]}
-    if asked.dialect.transcript == "iso-18013-7":
-        header |= {"apu": jose.encode(wallet_nonce(asked).encode()), "apv": jose.encode(asked.nonce.encode())}
-    registry = _WithPortrait(algorithms=["ECDH-ES", asked.encryption])
-    return jwe.encrypt_compact(
-        header, jose.compact_json(answer), ECKey.import_key(asked.encryption_key), registry=registry
-    )
-
-
-def _tampered(token: str) -> str:
-    signing_input, _, signature = token.rpartition(".")
-    flipped = bytearray(jose.decode(signature))
-    flipped[-1] ^= 1
-    return f"{signing_input}.{jose.encode(bytes(flipped))}"
 
 
 def _read_outcome(response: httpx2.Response) -> Outcome:

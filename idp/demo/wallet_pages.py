@@ -15,10 +15,11 @@ from flask import Blueprint, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from idp.demo import pages
+from idp.demo.answering import FORMAT_OF
 from idp.demo.authority import MDOC, SD_JWT
 from idp.demo.personas import Behaviour, Persona
 from idp.demo.request import Link, Request, RequestRefused, link_from, read_link
-from idp.demo.wallet import CannotAnswer, Choice, Fault, Outcome, Wallet
+from idp.demo.wallet import CannotAnswer, Choice, Fault, Outcome, Wallet, cards_of
 
 TICKET_LIFE_S = 1_800
 MAX_TICKETS = 5_000
@@ -73,15 +74,19 @@ def blueprint(wallet: Wallet) -> Blueprint:
             asked = wallet.receive(link_from(request.args.getlist))
         except RequestRefused as refusal:
             return pages.show("wallet_refused.html", 400, refusal=refusal)
+        format = request.args.get("format", "")
         return pages.show(
             "wallet_request.html",
             asked=asked,
             ticket=waiting.put(asked),
             service=_service(asked),
-            offers=[(persona, _by_card(wallet.choices(persona, asked))) for persona in _listed(wallet)],
+            offers=[
+                (persona, _by_card(wallet.choices(persona, asked), format)) for persona in _listed(wallet)
+            ],
             name_of_card=wallet.name_of,
-            faults=list(Fault),
-            formats=["", SD_JWT, MDOC],
+            faults=[fault for fault in Fault if format in ("", FORMAT_OF.get(fault, format))],
+            format=format,
+            formats=_formats(asked),
         )
 
     @doors.post("/open")
@@ -128,15 +133,26 @@ def _home(wallet: Wallet) -> dict[str, Any]:
     return {
         "personas": _listed(wallet),
         "cards_of": {
-            persona.id: [wallet.name_of(card) for card in wallet.cards(persona)]
-            for persona in _listed(wallet)
+            persona.id: [wallet.name_of(card) for card in cards_of(persona)] for persona in _listed(wallet)
         },
     }
 
 
-def _by_card(choices: list[Choice]) -> list[Choice]:
-    """One choice a card: people choose a card, not a format."""
-    return list({choice.card: choice for choice in reversed(choices)}.values())[::-1]
+def _by_card(choices: list[Choice], format: str) -> list[Choice]:
+    """One choice a card, in this format where one is named: people choose a card, not a format."""
+    fitting = [choice for choice in choices if format in ("", choice.format)]
+    return list({choice.card: choice for choice in reversed(fitting)}.values())[::-1]
+
+
+def _formats(asked: Request) -> list[tuple[str, str]]:
+    """The formats to choose from, each with the address of this page in it: none where there is but one."""
+    wanted = [name for name in (SD_JWT, MDOC) if name in {query.format for query in asked.query.credentials}]
+    here = {name: value for name, value in request.args.items() if name != "format"}
+    return [
+        (name, f"{request.path}?{urlencode({**here, 'format': name} if name else here)}")
+        for name in ("", *wanted)
+        if len(wanted) > 1
+    ]
 
 
 def _query(link: Link) -> dict[str, str]:

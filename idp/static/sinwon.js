@@ -104,7 +104,9 @@
       headers: { "Content-Type": "application/json", "X-CSRF-Token": document.querySelector("[name=csrf]").value },
       body: JSON.stringify({ protocol, data }),
     });
-    return answer.json();
+    const told = await answer.json();
+    if (!told.location && !told.title) throw new Error("not ours");
+    return told;
   };
   const problem = ({ name }) =>
     asking === "checking" ? "lost" : name === "NotAllowedError" || name === "AbortError" ? "closed" : "unable";

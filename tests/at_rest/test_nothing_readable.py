@@ -1,9 +1,9 @@
 """Nothing about a holder is readable at rest: a thousand people sign in, then every byte that was kept is searched.
 
-All of them show everything a credential can say, and their portal refreshes its tokens once. Two hundred more stop on
-the way, some at each step, and others are refused, so that live records lie in the store when it is searched. What is
-searched: the database with its log and freed pages, the store, and everything that the provider's processes wrote. The
-guests' own directory (the issuing authority, the portals) is not the provider's.
+All of them show everything a credential can say, some of them in an mdoc, and their portal refreshes its tokens once.
+Two hundred more stop on the way, some at each step, and others are refused, so that live records lie in the store when
+it is searched. What is searched: the database with its log and freed pages, the store, and everything that the
+provider's processes wrote. The guests' own directory (the issuing authority, the portals) is not the provider's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sqlalchemy import create_engine, text
 from idp.app import bare_app
 from idp.claims import CLAIMS, SCOPES
 from idp.demo import personas
+from idp.demo.authority import MDOC, SD_JWT
 from idp.demo.personas import Persona, Status
 from idp.demo.wallet import Fault
 from idp.events import Event, record
@@ -174,6 +175,7 @@ def values_of(persona: Persona, missions: dict[str, Any]) -> dict[str, Value]:
         "passport's authority": claims["passport"]["issuing_authority"],
         "mission": claims["issuing_mission"]["name_ko"],
         "picture": claims["picture"],
+        "linking information": claims["kr_ci"],
         "image": base64.b64decode(claims["picture"].partition(",")[2]),
     }
 
@@ -201,6 +203,7 @@ def sign_everybody_in(deployment: Deployment) -> list[Holder]:
 
     def finish(holder: Holder) -> None:
         holder.via = "qr" if holder.persona.sex == 1 else "link"
+        holder.format = MDOC if holder.persona.birthdate.endswith("3") else SD_JWT
         holder.go()
         holder.refresh()
         holder.read()
@@ -244,7 +247,7 @@ def kept(
 @contextmanager
 def on_sqlite(directory: Path) -> Iterator[Kept]:
     """The embedded defaults: one process, both databases in files."""
-    with deployed(directory, {"server.threads": 8}, [PORTAL]) as running:
+    with deployed(directory, {"server.threads": 8, "holder.with_ci": True}, [PORTAL]) as running:
         engine = create_engine(running.settings.store_url)
 
         def live_records() -> int:
@@ -282,7 +285,11 @@ def on_postgresql_and_redis(directory: Path) -> Iterator[Kept]:
                 connection.execute(text("CHECKPOINT"))
             eventually(saved, 60)
 
-        overrides = {"database.url": database_url, "store.url": f"redis://127.0.0.1:{port}/0"}
+        overrides = {
+            "database.url": database_url,
+            "store.url": f"redis://127.0.0.1:{port}/0",
+            "holder.with_ci": True,
+        }
         running = stack.enter_context(deployed(directory, overrides, [PORTAL]))
         with engine.connect() as connection:
             # A compressed value could not be searched.

@@ -258,9 +258,17 @@ def test_what_was_told_before_a_refusal_does_not_wipe_it_away(visitor: Visitor) 
 # -- when the line breaks ----------------------------------------------------------------------------------------
 
 
-def test_an_answer_that_was_lost_on_its_way_can_be_given_again(visitor: Visitor) -> None:
+@pytest.mark.parametrize("instead", [None, "<h1>Bad Gateway</h1>", "{}", "null"])
+def test_an_answer_that_was_lost_on_its_way_can_be_given_again(visitor: Visitor, instead: str | None) -> None:
     wallet = begun(visitor)
-    visitor.page.route("**/digital-credential", lambda route: route.abort())
+
+    def lose(route: Route) -> None:
+        if instead is None:
+            route.abort()
+        else:
+            route.fulfill(status=502, body=instead)
+
+    visitor.page.route("**/digital-credential", lose)
     wallet.answers(demonstration(visitor.demo, "park"))
     click(visitor)
     hears(visitor, "전달되지 않았습니다")

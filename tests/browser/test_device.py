@@ -34,7 +34,9 @@ def phone(rig: Rig, chromium: Browser, request: pytest.FixtureRequest) -> Iterat
     context = chromium.new_context(locale=LOCALES[lang], viewport=PHONE)  # type: ignore[arg-type]
     context.set_default_timeout(10_000)
     guests = rig.prepared.wallet_link.rpartition("/wallet")[0]
-    visitor = Visitor(Demo(rig.issuer, f"{guests}/", f"{guests}/wallet/"), context, lang)
+    visitor = Visitor(
+        Demo(rig.issuer, f"{guests}/", f"{guests}/wallet/", rig.prepared.directory), context, lang
+    )
     yield visitor
     context.close()
     assert visitor.complaints == []

@@ -144,8 +144,8 @@ class Visitor:
         self.page.locator("#present").wait_for()
 
     def choose(self, persona: str, fault: str = "") -> None:
-        """Whose certificate to show."""
-        self.page.locator(f"input[name=persona][value={persona}]").check()
+        """Whose card to show; the first of theirs, unless a colon and the id of another one follow."""
+        self.page.locator(f"input[name=persona][value='{persona}']").check()
         if fault:
             self.page.locator("#fault").select_option(fault)
 

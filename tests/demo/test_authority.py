@@ -10,10 +10,13 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import httpx2
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc import jws
 from joserfc.jwk import ECKey
 
@@ -135,6 +138,21 @@ def test_two_credentials_of_one_person_share_no_salt_and_no_digest(issuing: auth
 
 
 @pytest.mark.parametrize(
+    ("issuer", "expected"),
+    [
+        ("https://id.sinwon.example", "example.sinwon.id"),
+        ("https://sinwon.example:8443", "example.sinwon"),
+        ("http://localhost:8080", "localhost"),
+        ("http://127.0.0.1:8080", "localhost"),
+        ("http://[::1]:8080", "localhost"),
+        ("http://[fe80::1]:8080", "localhost"),
+    ],
+)
+def test_private_namespaces_begin_with_the_issuers_host_backwards(issuer: str, expected: str) -> None:
+    assert seeds.name_space(issuer) == expected
+
+
+@pytest.mark.parametrize(
     ("status", "expected"),
     [(Status.VALID, 0), (Status.REVOKED, 1), (Status.SUSPENDED, 2), (Status.EXPIRED, 0)],
 )
@@ -170,6 +188,97 @@ def test_changing_one_entry_leaves_its_neighbours_alone() -> None:
     before = [numbers.get(index) for index in range(16)]
     numbers.set(5, 2)
     assert [numbers.get(index) for index in range(16)] == [*before[:5], 2, *before[6:]]
+
+
+def cwt_of(response: httpx2.Response) -> tuple[dict[int, Any], dict[int, Any], x509.Certificate]:
+    """Protected header, claims and signer of a list as CWT (COSE_Sign1, tag 18), whose signature verifies."""
+    tag = cbor2.loads(response.content)
+    assert tag.tag == 18
+    protected, unprotected, payload, signature = tag.value
+    leaf = x509.load_der_x509_certificate(unprotected[33])
+    signed = cbor2.dumps(["Signature1", protected, b"", payload])
+    r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
+    public_key(leaf).verify(encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
+    return cbor2.loads(protected), cbor2.loads(payload), leaf
+
+
+def test_the_same_list_is_had_as_jwt_and_as_cwt_under_one_address(
+    guests: Guests, issuing: authority.Authority
+) -> None:
+    _, entry = issuing.issue(HONG, jose.generate(), format="mso_mdoc", status=Status.SUSPENDED)
+    address = issuing.status_uri(entry.mission)
+    tokens = {
+        kind: httpx2.get(address, headers={"Accept": kind}, trust_env=False)
+        for kind in ("application/statuslist+jwt", "application/statuslist+cwt")
+    }
+    assert {kind: token.headers["content-type"] for kind, token in tokens.items()} == {k: k for k in tokens}
+    assert all(token.headers["vary"] == "Accept" for token in tokens.values())
+    as_jwt = opened(tokens["application/statuslist+jwt"].text)[1]
+    protected, as_cwt, leaf = cwt_of(tokens["application/statuslist+cwt"])
+    assert protected == {1: -7, 16: "application/statuslist+cwt"}
+    assert as_cwt[2] == as_jwt["sub"] == address
+    assert (as_cwt[65534], as_cwt[65533]["bits"]) == (as_jwt["ttl"], as_jwt["status_list"]["bits"])
+    assert as_cwt[4] > as_cwt[6] >= time.time() - 60
+    assert as_cwt[65533]["lst"] == unb64(as_jwt["status_list"]["lst"])
+    entries = zlib.decompress(as_cwt[65533]["lst"])
+    assert entries[entry.index // 4] >> (entry.index % 4 * 2) & 3 == 2
+    leaf.verify_directly_issued_by(mission_ca(guests.prepared, "LAX"))
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html, application/statuslist+jwt"])
+def test_who_wants_neither_gets_the_jwt(issuing: authority.Authority, accept: str) -> None:
+    answered = httpx2.get(issuing.status_uri("LAX"), headers={"Accept": accept}, trust_env=False)
+    assert answered.headers["content-type"] == "application/statuslist+jwt"
+
+
+CARDS = {
+    "kr-overseas-national": ("hong", "LAX"),
+    "kr-driving-licence": ("hong", "KNP"),
+    "kr-resident": ("hong", "MOIS"),
+    "kr-civil-servant": ("kim", "MPM"),
+    "kr-veteran": ("namgoong", "MPVA"),
+}
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_card_is_issued_by_whose_it_is_and_says_what_the_trust_file_says(
+    guests: Guests, issuing: authority.Authority, card: str
+) -> None:
+    kind = next(kind for kind in guests.prepared.trust()["credential_type"] if kind["id"] == card)
+    looks = kind["formats"]["dc+sd-jwt"]
+    holder = next(persona for persona in personas.PERSONAS if persona.id == CARDS[card][0])
+    credential = issue(issuing, holder, card=card)
+    _, payload, leaf = opened(credential.issuer_jwt)
+    assert payload["vct"] == looks["names"][0]
+    leaf.verify_directly_issued_by(mission_ca(guests.prepared, CARDS[card][1]))
+    assert payload["status"]["status_list"]["uri"] == issuing.status_uri(CARDS[card][1])
+    shown = disclosed(payload, [item.text for item in credential.disclosures])
+    open_to_all = {"iss", "vct", "cnf", "status", "user_authentication", "iat", "exp"}
+    found = {
+        f"{name}.{part}" if isinstance(value, dict) else name
+        for name, value in shown.items()
+        if name not in open_to_all
+        for part in (value if isinstance(value, dict) else ("",))
+    }
+    assert found == set(looks["elements"])
+
+
+def test_the_types_above_are_all_there_are(guests: Guests) -> None:
+    assert {kind["id"] for kind in guests.prepared.trust()["credential_type"]} == set(CARDS)
+
+
+def test_numbers_of_people_and_of_cards_are_all_different() -> None:
+    mission = {"name": {"ko": "공관", "en": "Mission"}}
+    names = (
+        "license_number",
+        "civil_servant_number",
+        "veteran_number",
+        "kr_ci",
+        "overseas_registration_number",
+    )
+    people = [*personas.PERSONAS, *(personas.invented(number) for number in range(500))]
+    found = [person.claims(mission)[name] for person in people for name in names]
+    assert len(set(found)) == len(found)
 
 
 def test_an_unknown_mission_has_no_list(guests: Guests) -> None:

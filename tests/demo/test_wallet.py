@@ -15,8 +15,12 @@ from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey
 
-from idp.demo import dcql, jose, pki, request
-from idp.demo.wallet import Fault, Wallet
+from idp.demo import jose, personas, pki, request
+from idp.demo.answering import FORMAT_OF
+from idp.demo.authority import MDOC, OVERSEAS, SD_JWT
+from idp.demo.check import Page, form_fields, required
+from idp.demo.request import Dialect
+from idp.demo.wallet import CannotAnswer, Fault, Wallet, cards_of
 
 from .conftest import Guests
 from .small_provider import Registry, SmallProvider
@@ -290,101 +294,6 @@ def wallet(guests: Guests) -> Wallet:
     return found
 
 
-CLAIMS = {
-    "name": "홍길동",
-    "age_equal_or_over": {"14": True},
-    "nationalities": ["KR", "US"],
-    "address": {"formatted": "Street 1"},
-    "flag": 1,
-}
-
-
-def query(**changes: Any) -> dict[str, Any]:
-    credential = {"id": "a", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:v"]}, **changes}
-    return {"credentials": [credential]}
-
-
-def matched(document: dict[str, Any], vct: str = "urn:v") -> tuple[dcql.ConcretePath, ...] | None:
-    found = dcql.match(
-        dcql.read(document), claims=CLAIMS, type_name=vct, authority_key_ids=frozenset({"key-1"})
-    )
-    return None if found is None else found.paths
-
-
-@pytest.mark.parametrize(
-    ("changes", "paths"),
-    [
-        ({}, ()),
-        ({"claims": [{"path": ["name"]}]}, (("name",),)),
-        ({"claims": [{"path": ["age_equal_or_over", "14"]}]}, (("age_equal_or_over", "14"),)),
-        ({"claims": [{"path": ["nationalities", None]}]}, (("nationalities", 0), ("nationalities", 1))),
-        ({"claims": [{"path": ["nationalities", 1]}]}, (("nationalities", 1),)),
-        ({"claims": [{"path": ["nationalities", 2]}]}, None),
-        ({"claims": [{"path": ["nationalities", "KR"]}]}, None),
-        ({"claims": [{"path": ["name", None]}]}, None),
-        ({"claims": [{"path": ["picture"]}]}, None),
-        ({"claims": [{"path": ["name"], "values": ["홍길동", "x"]}]}, (("name",),)),
-        ({"claims": [{"path": ["name"], "values": ["x"]}]}, None),
-        ({"claims": [{"path": ["age_equal_or_over", "14"], "values": [1]}]}, None),
-        ({"claims": [{"path": ["flag"], "values": [True]}]}, None),
-        ({"claims": [{"path": ["flag"], "values": [1]}]}, (("flag",),)),
-        ({"meta": {"vct_values": ["urn:other"]}}, None),
-        ({"format": "mso_mdoc", "meta": {"doctype_value": "x"}}, None),
-        ({"trusted_authorities": [{"type": "aki", "values": ["key-1"]}]}, ()),
-        ({"trusted_authorities": [{"type": "aki", "values": ["key-2"]}]}, None),
-        ({"trusted_authorities": [{"type": "etsi_tl", "values": ["https://a"]}]}, None),
-        (
-            {
-                "claims": [{"id": "p", "path": ["picture"]}, {"id": "n", "path": ["name"]}],
-                "claim_sets": [["p", "n"], ["n"]],
-            },
-            (("name",),),
-        ),
-    ],
-    ids=lambda value: json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else "",
-)
-def test_a_query_selects_what_it_says(
-    changes: dict[str, Any], paths: tuple[dcql.ConcretePath, ...] | None
-) -> None:
-    assert matched(query(**changes)) == paths
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        None,
-        {},
-        {"credentials": []},
-        query(id="a b"),
-        query(meta=None),
-        query(meta={}),
-        query(claims=[]),
-        query(claims=[{"path": []}]),
-        query(claims=[{"path": [True]}]),
-        query(claims=[{"path": [-1]}]),
-        query(claims=[{"path": ["exp"]}]),
-        query(claims=[{"path": ["name"]}, {"path": ["name"]}]),
-        query(claims=[{"path": ["name"]}], claim_sets=[["n"]]),
-        query(require_cryptographic_holder_binding=False),
-        {"credentials": query()["credentials"] * 2},
-        {**query(), "credential_sets": [{"options": [["b"]]}]},
-    ],
-    ids=json.dumps,
-)
-def test_a_query_that_breaks_the_rules_is_refused(document: object) -> None:
-    with pytest.raises(dcql.BadQuery):
-        dcql.read(document)
-
-
-def test_a_set_that_needs_two_credentials_is_not_satisfied() -> None:
-    second = {"id": "b", "format": "dc+sd-jwt", "meta": {"vct_values": ["urn:v"]}}
-    document = {"credentials": [*query()["credentials"], second]}
-    assert matched(document) is None
-    assert matched({**document, "credential_sets": [{"options": [["a", "b"], ["b"]]}]}) == ()
-    optional = [{"options": [["a"]]}, {"options": [["b"]], "required": False}]
-    assert matched({**document, "credential_sets": optional}) == ()
-
-
 def presented(guests: Guests, login: str, fault: Fault, persona: str = "hong") -> tuple[str, Any]:
     """What the verifier receives: the presentation, and the request it answers."""
     asked = check(guests, guests.provider.sign_request(guests.provider.request_claims(login)), login)
@@ -479,7 +388,7 @@ def stranger(guests: Guests, presentation: str) -> bool:
 
 
 NO_PRESENTATION = (Fault.NONE, Fault.UNENCRYPTED, Fault.NO_ANSWER)
-OF_MDOCS = (Fault.WRONG_TRANSCRIPT, Fault.WRONG_DOCTYPE, Fault.ALTERED_ELEMENT, Fault.DEVICE_MAC)
+OF_MDOCS = tuple(fault for fault, format in FORMAT_OF.items() if format == MDOC)
 
 
 @pytest.mark.parametrize(
@@ -488,6 +397,170 @@ OF_MDOCS = (Fault.WRONG_TRANSCRIPT, Fault.WRONG_DOCTYPE, Fault.ALTERED_ELEMENT, 
 def test_each_fault_is_the_only_one_in_the_answer(guests: Guests, login: str, fault: Fault) -> None:
     presentation, asked = presented(guests, login, fault)
     assert faulty(guests, presentation, asked) == {fault.value}
+
+
+# -- several cards -----------------------------------------------------------------------------------------------
+
+
+LICENCE = "kr-driving-licence"
+NAME = {
+    "sd": {"id": "sd", "format": SD_JWT, "claims": [{"path": ["name"]}]},
+    "licence": {"id": "licence", "format": SD_JWT, "claims": [{"path": ["license_number"]}]},
+    "mdl": {"id": "mdl", "format": MDOC, "claims": [{"path": ["org.iso.18013.5.1", "family_name"]}]},
+}
+
+
+def any_of(guests: Guests, login: str, *names: str) -> request.Request:
+    """A request that any of these credential queries answers."""
+    issuer = guests.prepared.issuer
+    meta = {
+        "sd": {"vct_values": [f"{issuer}/vct/{OVERSEAS}/v1"]},
+        "licence": {"vct_values": [f"{issuer}/vct/{LICENCE}/v1"]},
+        "mdl": {"doctype_value": "org.iso.18013.5.1.mDL"},
+    }
+    asked = {
+        "credentials": [{**NAME[name], "meta": meta[name]} for name in names],
+        "credential_sets": [{"options": [[name] for name in names]}],
+    }
+    return check(
+        guests, guests.provider.sign_request(guests.provider.request_claims(login, dcql_query=asked)), login
+    )
+
+
+def offered(guests: Guests, asked: request.Request, persona: str = "hong") -> list[tuple[str, str, str]]:
+    choices = wallet(guests).choices(wallet(guests).personas[persona], asked)
+    return [(choice.card, choice.format, choice.match.id) for choice in choices]
+
+
+def test_every_card_and_format_that_answers_is_a_choice(guests: Guests, login: str) -> None:
+    asked = any_of(guests, login, "mdl", "licence", "sd")
+    assert offered(guests, asked) == [
+        (OVERSEAS, SD_JWT, "sd"),
+        (LICENCE, SD_JWT, "licence"),
+        (LICENCE, MDOC, "mdl"),
+    ]
+    assert offered(guests, asked, "kim") == [(OVERSEAS, SD_JWT, "sd")]
+    assert offered(guests, any_of(guests, login, "mdl"), "kim") == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "answered"),
+    [
+        ({}, "sd"),
+        ({"card": LICENCE}, "licence"),
+        ({"format": MDOC}, "mdl"),
+        ({"card": LICENCE, "format": MDOC}, "mdl"),
+        ({"fault": Fault.DEVICE_MAC}, "mdl"),
+        ({"card": LICENCE, "fault": Fault.WRONG_SD_HASH}, "licence"),
+    ],
+    ids=str,
+)
+def test_the_card_and_the_format_that_were_chosen_are_shown(
+    guests: Guests, login: str, chosen: dict[str, Any], answered: str
+) -> None:
+    asked = any_of(guests, login, "sd", "licence", "mdl")
+    assert wallet(guests).show(asked, wallet(guests).personas["hong"], **chosen).status == 200
+    assert list(guests.provider.logins[login]["answer"]["vp_token"]) == [answered]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"card": "kr-veteran"},
+        {"card": OVERSEAS, "format": MDOC},
+        {"card": OVERSEAS, "fault": Fault.DEVICE_MAC},
+        {"format": SD_JWT, "fault": Fault.DEVICE_MAC},
+    ],
+    ids=str,
+)
+def test_what_nobody_has_is_not_answered_with_something_else(
+    guests: Guests, login: str, chosen: dict[str, Any]
+) -> None:
+    asked = any_of(guests, login, "sd", "licence", "mdl")
+    with pytest.raises(CannotAnswer):
+        wallet(guests).show(asked, wallet(guests).personas["hong"], **chosen)
+
+
+def test_one_person_has_one_linking_information_in_every_card_and_format(guests: Guests) -> None:
+    found = {
+        persona.id: {
+            value
+            for card in cards_of(persona)
+            for format in guests.app.extensions["demo_authority"].formats(card)
+            for value in _linking(wallet(guests).held(persona, card, format).credential.claims)
+        }
+        for persona in wallet(guests).personas.values()
+    }
+    assert all(len(values) == 1 for values in found.values())
+    assert len({value for values in found.values() for value in values}) == len(found)
+
+
+def _linking(claims: dict[str, Any]) -> list[str]:
+    """The CI, wherever it stands."""
+    inside = [members for members in claims.values() if isinstance(members, dict)]
+    return [members[name] for members in (claims, *inside) for name in ("kr_ci", "ci") if name in members]
+
+
+# -- other wallets -----------------------------------------------------------------------------------------------
+
+
+def as_read_by(guests: Guests, login: str, dialect: Dialect, method: str = "get", **changes: Any) -> Any:
+    claims = guests.provider.request_claims(login, **changes)
+    link = request.Link(claims["client_id"], f"{guests.provider.issuer}/wallet/same/{login}", method)
+    trusted = x509.load_pem_x509_certificate(guests.prepared.access_ca.read_bytes())
+    return request.check(guests.provider.sign_request(claims), link, trusted, dialect=dialect)
+
+
+BY_NAME = {"client_id": "x509_san_dns:localhost", "response_uri": "http://localhost:1/wallet/response/x"}
+
+
+PLAIN = {"response_mode": "direct_post"}
+DNS = {"client_id_prefix": "x509_san_dns"}
+POST = {"request_uri_method": "post"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "method"),
+    [({}, {}, "get"), (DNS, BY_NAME, "get"), (POST, {}, "post"), (PLAIN, PLAIN, "get")],
+    ids=str,
+)
+def test_a_wallet_of_a_profile_takes_what_the_profile_asks(
+    guests: Guests, login: str, profile: dict[str, Any], changes: dict[str, Any], method: str
+) -> None:
+    asked = as_read_by(guests, login, Dialect.like(profile), method, **changes)
+    assert (asked.encryption_key is None) is (profile == PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("profile", "changes", "method", "reason"),
+    [
+        ({}, BY_NAME, "get", "client_id has a prefix"),
+        (DNS, {}, "get", "client_id has a prefix"),
+        ({}, {}, "post", "request_uri_method"),
+        (POST, {}, "get", "request_uri_method"),
+        ({}, PLAIN, "get", "response_mode"),
+        (PLAIN, {}, "get", "response_mode"),
+    ],
+    ids=str,
+)
+def test_a_wallet_of_a_profile_minds_being_asked_otherwise(
+    guests: Guests,
+    login: str,
+    *,
+    profile: dict[str, Any],
+    changes: dict[str, Any],
+    method: str,
+    reason: str,
+) -> None:
+    with pytest.raises(request.RequestRefused, match=reason):
+        as_read_by(guests, login, Dialect.like(profile), method, **changes)
+
+
+@pytest.mark.parametrize("typ", ["dc+sd-jwt", "vc+sd-jwt"])
+def test_a_wallet_shows_sd_jwts_of_the_name_it_knows(guests: Guests, login: str, typ: str) -> None:
+    asked = as_read_by(guests, login, Dialect.like({"sd_jwt_types": [typ]}))
+    answer = wallet(guests).answer(asked, wallet(guests).personas["hong"])
+    assert jose.read_unverified(answer["vp_token"]["identity"][0].partition("~")[0])[0]["typ"] == typ
 
 
 def test_the_persona_with_the_wrong_nonce_needs_no_picker(guests: Guests, login: str) -> None:
@@ -509,6 +582,61 @@ def test_the_page_shows_who_asks_and_for_what(guests: Guests, login: str) -> Non
         "None (answer properly)",
     ):
         assert text in page.text
+
+
+def page_of(guests: Guests, monkeypatch: pytest.MonkeyPatch, login: str, **query: str) -> Page:
+    """The wallet's page for a request that any of hong's cards answers."""
+    asked = any_of(guests, login, "sd", "licence", "mdl")
+    monkeypatch.setattr(wallet(guests), "receive", lambda _link: asked)
+    link = {"client_id": "x509_hash:a", "request_uri": f"{guests.provider.issuer}/wallet/same/{login}"}
+    return Page(httpx2.get(guests.prepared.wallet_link, params={**link, **query}, trust_env=False))
+
+
+def picks(page: Page) -> dict[str, list[str]]:
+    """What a person can choose, and what would be shown then."""
+    return {
+        radio.attributes["value"]: [item.text.strip() for item in pick.below() if item.tag == "dd"]
+        for pick in page.root.below()
+        if pick.attributes.get("class") == "pick"
+        for radio in pick.below()
+        if radio.attributes.get("name") == "persona"
+    }
+
+
+def test_the_page_offers_each_card_with_exactly_what_it_would_show(
+    guests: Guests, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = picks(page_of(guests, monkeypatch, login))
+    number = personas.PERSONAS[0].claims({"name": {"ko": "", "en": ""}})["license_number"]
+    assert found["hong"] == ["홍길동"]
+    assert found[f"hong:{LICENCE}"] == [number]
+    assert "hong:kr-resident" not in found
+    assert found["kim"] == ["김영희"]
+
+
+def test_in_another_format_the_page_offers_what_there_is_in_it(
+    guests: Guests, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = page_of(guests, monkeypatch, login, format=MDOC)
+    assert picks(page) == {"hong": ["HONG"], "namgoong": ["NAMGOONG"]}
+    fields = dict(form_fields(required(page, "present", "wallet")))
+    assert (fields["format"], fields["persona"]) == (MDOC, "hong")
+    faults = [item.attributes["value"] for item in page.root.below() if item.tag == "option"]
+    assert "device_mac" in faults and "wrong_sd_hash" not in faults
+
+
+def test_the_first_card_that_will_do_is_chosen_already(
+    guests: Guests, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = {"vct_values": [f"{guests.prepared.issuer}/vct/kr-civil-servant/v1"]}
+    asked = {"credentials": [{"id": "card", "format": SD_JWT, "meta": meta, "claims": [{"path": ["name"]}]}]}
+    claims = guests.provider.request_claims(login, dcql_query=asked)
+    found = check(guests, guests.provider.sign_request(claims), login)
+    monkeypatch.setattr(wallet(guests), "receive", lambda _link: found)
+    link = {"client_id": "x509_hash:a", "request_uri": f"{guests.provider.issuer}/wallet/same/{login}"}
+    page = Page(httpx2.get(guests.prepared.wallet_link, params=link, trust_env=False))
+    assert list(picks(page)) == ["kim", "choi"]
+    assert dict(form_fields(required(page, "present", "wallet")))["persona"] == "kim"
 
 
 def test_the_page_says_why_it_does_not_answer(guests: Guests, login: str) -> None:

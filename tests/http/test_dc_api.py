@@ -12,7 +12,6 @@ import httpx2
 import pytest
 from joserfc.jwk import ECKey
 
-from idp.credentials import FORMATS
 from idp.demo import dc_api
 from idp.views.messages import MESSAGES, spoken
 from tests.harmless import EVIL, decent, harmless, to_portal
@@ -416,10 +415,7 @@ def test_a_finished_sign_in_takes_no_answer(rig: Rig, portal: Portal) -> None:
 
 # -- an mdoc -----------------------------------------------------------------------------------------------------
 
-mdoc = pytest.mark.skipif("mso_mdoc" not in FORMATS, reason="mdocs are not verified here")
 
-
-@mdoc
 @pytest.mark.parametrize("protocol", [dc_api.SIGNED, dc_api.UNSIGNED])
 def test_a_holder_signs_in_with_an_mdoc(rig: Rig, portal: Portal, protocol: str) -> None:
     page = offered(portal)
@@ -427,7 +423,6 @@ def test_a_holder_signs_in_with_an_mdoc(rig: Rig, portal: Portal, protocol: str)
     assert "qr" not in token["amr"]
 
 
-@mdoc
 @pytest.mark.parametrize("fault", ["wrong_transcript", "wrong_audience", "wrong_nonce", "other_holder_key"])
 def test_an_mdoc_whose_device_signed_for_something_else_is_refused(
     rig: Rig, portal: Portal, fault: str
@@ -438,7 +433,6 @@ def test_an_mdoc_whose_device_signed_for_something_else_is_refused(
     assert page.bring(page.show(format="mso_mdoc")).status_code == 200
 
 
-@mdoc
 def test_an_mdoc_that_was_shown_to_another_page_is_refused(rig: Rig, portal: Portal) -> None:
     page = offered(portal)
     relayed = page.show("hong", dc_api.UNSIGNED, origin="https://evil.example", format="mso_mdoc")

@@ -15,12 +15,13 @@ import pytest
 import zxingcpp
 
 from idp.admin import wallets
-from idp.credentials import multibase
+from idp.credentials import RegistryUnavailable, multibase
 from idp.demo import check
 from idp.demo.open_did import data
 from idp.demo.open_did.registry import Registry
 from idp.demo.open_did.wallet import Asked, Fault, Wallet, read_offer
 from idp.demo.wallet import Outcome
+from idp.oidc.credential_watch import CredentialWatch, Round
 from idp.opendid.offers import MAX_TRANSACTIONS
 from tests.at_rest.searching import Search, needles
 from tests.harmless import decent, harmless
@@ -743,3 +744,75 @@ def test_a_deployment_without_it_offers_no_such_wallet(tmp_path: Path) -> None:
                 404,
                 "SSRVVRF00100",
             )
+
+
+# -- a credential that ends later --------------------------------------------------------------------------------
+
+
+class Away:
+    """A registry that does not answer, and counts who asks."""
+
+    def __init__(self) -> None:
+        self.n_asked = 0
+
+    def document(self, did: str, version: str | None = None) -> Any:
+        raise RegistryUnavailable("away")
+
+    def vc_meta(self, vc_id: str) -> Any:
+        self.n_asked += 1
+        raise RegistryUnavailable("away")
+
+
+def watched(rig: Rig, registry: Any) -> Round:
+    house = rig.house
+    watch = CredentialWatch(
+        sessions=house.sessions,
+        trust=house.trust.snapshot,
+        status=house.status_lists,
+        registry=registry,
+        clock=rig.clock,
+    )
+    with rig.app.app_context():
+        return watch.round(60)
+
+
+def signed_in(portal: Portal, wallet: Wallet, persona: str) -> str:
+    begun, opened = asked(portal, wallet)
+    redirect_uri = show(wallet, opened, persona).redirect_uri
+    assert redirect_uri is not None
+    finishes(portal, begun, portal.browser.get(redirect_uri))
+    return str(wallet.held(person(persona)).credential["id"])
+
+
+def lives(portal: Portal) -> bool:
+    return "code" in callback_parameters(portal.begin(prompt="none").response)
+
+
+@pytest.mark.parametrize(("persona", "status"), [("invented-8801", "REVOKED"), ("invented-8802", "INACTIVE")])
+def test_a_credential_that_ends_at_the_registry_ends_its_session(
+    rig: Rig, wallet: Wallet, registry: Registry, persona: str, status: str
+) -> None:
+    assert rig.house.opendid is not None
+    portal, bystander = rig.portal("gov24"), rig.portal("gov24")
+    vc_id = signed_in(portal, wallet, persona)
+    signed_in(bystander, wallet, "invented-8803")
+    assert watched(rig, rig.house.opendid.registry).n_withdrawn == 0
+    registry.set_status(vc_id, status)
+    assert watched(rig, None).n_withdrawn == 0
+    assert watched(rig, rig.house.opendid.registry).n_withdrawn == 1
+    assert not lives(portal)
+    assert lives(bystander)
+
+
+def test_a_registry_that_does_not_answer_is_asked_once_in_a_round_and_ends_nothing(
+    rig: Rig, wallet: Wallet
+) -> None:
+    portals = [rig.portal("gov24") for _ in range(3)]
+    for number, portal in enumerate(portals):
+        signed_in(portal, wallet, f"invented-88{number + 10}")
+    away = Away()
+    done = watched(rig, away)
+    assert done.n_withdrawn == 0
+    assert sum(done.unknown.values()) >= 3
+    assert away.n_asked == 1
+    assert all(lives(portal) for portal in portals)

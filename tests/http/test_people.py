@@ -1,16 +1,23 @@
 """Names of every kind pass untouched, and a person stays the same person (pairwise `sub`)."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
 import pytest
 
 from tests.presenting import Answer, public_jwk, stranger
-from tests.rig import Portal, Rig, callback_parameters
+from tests.rig import Portal, Rig, callback_parameters, started
 
 NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A deployment that may not read 연계정보: a person is found by the certificate's own number alone."""
+    with started(tmp_path_factory.mktemp("house"), {"holder.with_ci": False}) as running:
+        yield running
 
 
 def signed_in(portal: Portal, change: Callable[[Answer], Any], persona: str = "hong") -> dict[str, Any]:

@@ -156,7 +156,7 @@ def test_a_consent_form_sent_many_times_at_once_makes_one_consent_and_one_code(r
         "grant": before["grant"],
         "consent": before["consent"] + 1,
         "subject": before["subject"] + 1,
-        "subject_key": before["subject_key"] + 1,
+        "subject_key": before["subject_key"] + 2,  # the certificate's number and 연계정보
     }
 
 

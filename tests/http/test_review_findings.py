@@ -346,7 +346,7 @@ def test_a_status_that_is_not_known_now_does_not_make_a_secure_session(rig: Rig)
     status = rig.house.responses._status
     fetch = status._fetch  # type: ignore[attr-defined]
 
-    def unreachable(_uri: str) -> bytes:
+    def unreachable(_uri: str, _token_type: str) -> bytes:
         raise FetchFailed("network")
 
     status._fetch = unreachable  # type: ignore[attr-defined]

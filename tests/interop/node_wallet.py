@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import cbor2
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from idp.demo import jose
@@ -26,7 +30,22 @@ class Held:
             "format": self.format,
             "credential": self.credential,
             "holder_key": private_jwk(self.holder_key),
+            "authority": {"type": "aki", "values": self.authority_key_ids()},
         }
+
+    def authority_key_ids(self) -> list[str]:
+        """What the certificates beside its issuer's signature say of who signed them (OpenID4VP 6.1.1.1)."""
+        if self.format == "mso_mdoc":
+            x5chain = cbor2.loads(jose.decode(self.credential))["issuerAuth"][1][33]
+            ders = [x5chain] if isinstance(x5chain, bytes) else x5chain
+        else:
+            header = json.loads(jose.decode(self.credential.partition(".")[0]))
+            ders = [base64.b64decode(text) for text in header["x5c"]]
+        ids = []
+        for certificate in map(x509.load_der_x509_certificate, ders):
+            extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+            ids.append(jose.encode(extension.key_identifier or b""))
+        return ids
 
 
 def of_the_demonstration(rig: Rig, persona: str = "hong") -> Held:

@@ -5,13 +5,13 @@
 //   link            what a QR code or a button carried; or in its place
 //   request         {"origin", "protocol", "data"}: what a page asked for through the Digital Credentials API
 //   trusted         PEM: the CA under which verifiers may ask this wallet
-//   held            credentials: {"format", "credential" as issued, "holder_key", a private JWK}
+//   held            credentials: {"format", "credential" as issued, "holder_key", a private JWK, "authority"}
 //   issuers         PEM: the CAs of issuers of mdocs that the wallet believes
 //   pick            formats to answer with; null: the first that fits. More than one answers more than was asked
 //   enc             content encryption to choose
 //   post            null: GET; "library": POST as the library does it; "standard": POST as OpenID4VP 1.0, 5.10, says
 //   refuse          null: answer; "plain" or "encrypted": post access_denied
-//   careless        true: show what the libraries do not believe
+//   careless        true: show what the libraries do not believe, whoever issued it
 //   more, less      paths to disclose beside what was asked for, and not to disclose though it was
 //   annex_b         true: bind an mdoc as ISO/IEC 18013-7:2024, Annex B, has it
 //   bent            by format, what the presentation gets wrong: see wallet_sd_jwt.mjs and wallet_mdoc.mjs
@@ -79,7 +79,7 @@ async function read(wallet, { link, request, post }, nonce) {
 
 /** What the holder shows: the presentations, each for its credential query. */
 async function shown(resolved, told, bound) {
-  const query = DcqlQuery.parse(resolved.dcql.query);
+  const query = DcqlQuery.parse(told.careless ? ofAnybody(resolved.dcql.query) : resolved.dcql.query);
   DcqlQuery.validate(query);
   const descriptions = told.held.map((held) => FORMATS[held.format].described(held, told.bent[held.format] ?? {}));
   const result = DcqlQuery.query(query, await Promise.all(descriptions));
@@ -97,6 +97,11 @@ async function shown(resolved, told, bound) {
       return { id, format: held.format, presentation };
     }),
   );
+}
+
+/** The query without the authorities that it names. */
+function ofAnybody(query) {
+  return { ...query, credentials: query.credentials.map(({ trusted_authorities, ...rest }) => rest) };
 }
 
 /** The credential queries to answer, each with the credential for it and the claims that it asks for. */

@@ -34,6 +34,7 @@ export async function described(held, { doc_type = null }) {
     credential_format: "mso_mdoc",
     doctype: doc_type ?? issuerSigned.issuerAuth.mobileSecurityObject.docType,
     namespaces: Object.fromEntries(names.map((name) => [name, issuerSigned.getPrettyClaims(name)])),
+    authority: held.authority,
     cryptographic_holder_binding: true,
   };
 }

@@ -9,7 +9,8 @@ import { SDJwtVcInstance } from "@sd-jwt/sd-jwt-vc";
 /** The credential as a DCQL query sees it. */
 export async function described(held) {
   const claims = await (await library(held.holder_key)).getClaims(held.credential);
-  return { credential_format: "dc+sd-jwt", vct: claims.vct, claims, cryptographic_holder_binding: true };
+  const { authority } = held;
+  return { credential_format: "dc+sd-jwt", vct: claims.vct, claims, authority, cryptographic_holder_binding: true };
 }
 
 /** Throws where the library does not believe it: signature, times, status list. */

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, RSAKey
 
-from idp.demo import jose, pki
+from idp.demo import jose, pki, toml
 
 _CERTIFICATE_LIFE = timedelta(days=730)
 _RSA_BITS = 2048
@@ -108,7 +108,7 @@ class Clients:
 
     def portals_toml(self) -> str:
         """For `idp portals apply`."""
-        return tables({"portal": [client.registration for client in self.all]})
+        return toml.arrays({"portal": [client.registration for client in self.all]})
 
     def _registration(self, client_id: str, particulars: Mapping[str, Any]) -> dict[str, Any]:
         callback = f"{self._alias_url}callback"
@@ -206,26 +206,6 @@ class Clients:
 
 def _claims(names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [{"name": name, "purpose": _PURPOSE, "required": True, "basis": "consent"} for name in names]
-
-
-def tables(document: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Arrays of tables as TOML."""
-    lines: list[str] = []
-    for name, entries in document.items():
-        for members in entries:
-            lines += [f"[[{name}]]", *(f"{key} = {toml(value)}" for key, value in members.items()), ""]
-    return "\n".join(lines)
-
-
-def toml(value: Any) -> str:
-    """A value as TOML writes it on one line; JSON's strings are TOML's."""
-    if isinstance(value, Mapping):
-        return (
-            "{ " + ", ".join(f"{json.dumps(str(key))} = {toml(item)}" for key, item in value.items()) + " }"
-        )
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _make_self_signed(common_name: str) -> pki.Identity:

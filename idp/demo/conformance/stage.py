@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from idp.demo import host, pki, seeds, tls_front
+from idp.demo import host, pki, seeds, tls_front, toml
 from idp.demo.conformance import verifier
-from idp.demo.conformance.clients import SCOPES, Clients, tables, toml
+from idp.demo.conformance.clients import SCOPES, Clients
 from idp.demo.conformance.plans import Plan, all_plans
 
 WALLET_PATH = "/demo-wallet/"
@@ -91,11 +91,6 @@ class Stage(host.Stage):
     def plans_directory(self) -> Path:
         """One configuration a plan, and `plans.json` with their names and variants."""
         return self.prepared.directory / "plans"
-
-    @property
-    def settings_file(self) -> Path:
-        """The settings in use, for `idp check-config`, `idp keys` and the like."""
-        return self.prepared.directory / "settings.toml"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -184,14 +179,14 @@ class Stage(host.Stage):
 
     def _write(self, clients: Clients, pid: verifier.Issuer, alias_url: str) -> None:
         pki.write_private(self.portals_file, clients.portals_toml().encode())
-        trust = self.prepared.trust_file.read_text("utf-8") + "\n" + tables(pid.trust())
+        trust = self.prepared.trust_file.read_text("utf-8") + "\n" + toml.arrays(pid.trust())
         pki.write_private(self.trust_file, trust.encode())
         callback = {"callback": f"{alias_url}callback"}
         pki.write_private(self.plans_directory / "suite.json", _json(callback))
         self._path("client-authorities.pem").write_text(clients.authority_pem, "ascii")
         self._path("client-certificates.pem").write_text(clients.trusted_pem, "ascii")
         self._write_tls()
-        pki.write_private(self.settings_file, _settings_toml(self.settings).encode())
+        self.write_settings()
         index = [
             {"plan": plan.name, "variant": plan.variant, "file": f"{plan.file}.json"} for plan in self.plans
         ]
@@ -208,16 +203,3 @@ class Stage(host.Stage):
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
-
-
-def _settings_toml(settings: dict[str, Any]) -> str:
-    """Dotted names as TOML tables."""
-    tables: dict[str, dict[str, Any]] = {}
-    for name, value in settings.items():
-        table, _, key = name.rpartition(".")
-        tables.setdefault(table, {})[key] = value
-    lines: list[str] = []
-    for table, members in sorted(tables.items()):
-        lines += [f"[{table}]"] if table else []
-        lines += [*(f"{key} = {toml(value)}" for key, value in members.items()), ""]
-    return "\n".join(lines)

@@ -49,7 +49,7 @@ class Signer:
 
 
 class Authority:
-    """Issues for every mission of the trust file that was prepared, and registers what it issues."""
+    """Issues for every mission of the files that were prepared, and registers what it issues."""
 
     def __init__(self, prepared: Prepared, registry: Registry) -> None:
         self._registry = registry
@@ -57,7 +57,7 @@ class Authority:
         self._schema = prepared.open_did_schema
         self._elements = frozenset(known["credential_type"][0]["formats"]["opendid"]["elements"])
         self._missions = {
-            mission["code"]: mission for mission in known["mission"] if mission.get("issuer_dids")
+            mission["code"]: mission for mission in prepared.missions() if mission.get("issuer_dids")
         }
         self._signers = {
             code: Signer(mission["issuer_dids"][0], prepared.mission_did_key(code))

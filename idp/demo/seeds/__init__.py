@@ -1,11 +1,12 @@
-"""Introducing the guests to a provider: keys and certificates made once, and the two seed files.
+"""Introducing the guests to a provider: keys and certificates made once, and the seed files.
 
-`portals.toml` and `trust.toml` beside this file are the data; `prepare` fills in URLs, certificates and
-the public halves of the portals' secrets and writes them where `idp portals apply` and `idp trust apply`
-can read them.
+`portals.toml`, `trust.toml` and `more_missions.toml` beside this file are the data; `prepare` fills in URLs,
+certificates and the public halves of the portals' secrets and writes them where `idp portals apply` and
+`idp trust apply` can read them.
 """
 
 import hashlib
+import ipaddress
 import json
 import secrets
 import tomllib
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from idp.demo import jose, pki
+from idp.demo import jose, pki, toml
 
 _HERE = Path(__file__).parent
 MDOC_SIGNER = "1.0.18013.5.1.2"
@@ -43,6 +44,11 @@ class Prepared:
     def trust_file(self) -> Path:
         """For `idp trust apply`."""
         return self.directory / "trust.toml"
+
+    @property
+    def more_missions_file(self) -> Path:
+        """For `idp trust apply` later: missions that are not in the trust registry yet."""
+        return self.directory / "more_missions.toml"
 
     @property
     def request_signer_certificates(self) -> Path:
@@ -111,6 +117,11 @@ class Prepared:
         """The trust registry as applied at the provider."""
         return tomllib.loads(self.trust_file.read_text("utf-8"))
 
+    def missions(self) -> list[dict[str, Any]]:
+        """Every mission and ministry that has keys here: those of the trust registry, and those that may join it."""
+        joining = tomllib.loads(self.more_missions_file.read_text("utf-8"))
+        return [*self.trust()["mission"], *joining["mission"]]
+
     def wallets(self, link: str) -> list[dict[str, Any]]:
         """The wallets as applied at the provider; the demo wallet is reached by `link`."""
         values = {
@@ -165,8 +176,8 @@ def prepare(
         "portals_url": prepared.portals_url,
         "name_space": name_space(prepared.issuer),
     }
-    for name, target in (("trust.toml", prepared.trust_file), ("portals.toml", prepared.portals_file)):
-        template = Template((_HERE / name).read_text("utf-8"))
+    for target in (prepared.trust_file, prepared.more_missions_file, prepared.portals_file):
+        template = Template((_HERE / target.name).read_text("utf-8"))
         for placeholder in template.get_identifiers():
             if placeholder not in values:
                 values[placeholder] = _value(directory, placeholder)
@@ -199,15 +210,18 @@ def _value(directory: Path, placeholder: str) -> str:
             return hashlib.sha256(secret.encode("utf-8")).hexdigest()
         case "jwk":
             key = pki.keep_key(_portal_path(directory, name).with_suffix(".key"))
-            return _toml_inline(signing_jwk(key.public_key()))
+            return toml.inline(signing_jwk(key.public_key()))
     raise KeyError(placeholder)
 
 
 def name_space(issuer: str) -> str:
     """What private namespaces of our mdocs begin with: the issuer's host backwards, `localhost` for an address."""
     host = urlsplit(issuer).hostname or "localhost"
-    is_name = any(letter.isalpha() for letter in host) and ":" not in host
-    return ".".join(reversed(host.split("."))) if is_name else "localhost"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return ".".join(reversed(host.split(".")))
+    return "localhost"
 
 
 def _prepare_mission(directory: Path, code: str) -> pki.Identity:
@@ -230,11 +244,6 @@ def _keep_secret(path: Path) -> str:
     if not path.exists():
         pki.write_private(path, secrets.token_urlsafe(32).encode("ascii"))
     return path.read_text("ascii")
-
-
-def _toml_inline(table: dict[str, str]) -> str:
-    """Strings in a TOML inline table; JSON's string syntax is a subset of TOML's."""
-    return "{ " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items()) + " }"
 
 
 def _mission_path(directory: Path, code: str, part: str) -> Path:
