@@ -15,6 +15,7 @@ from idp.views.frame import STATIC, Frame
 from idp.views.health import HealthDoor
 from idp.views.holder import HolderDoor
 from idp.views.logout import LogoutDoor
+from idp.views.mip import MipDoor
 from idp.views.opendid import OpenDidDoor
 from idp.views.portal import PortalDoor
 from idp.views.registration import RegistrationDoor
@@ -38,13 +39,15 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
     frame.install(app)
     waiting_room = WaitingRoom(house.store)
     app.extensions["sinwon_waiting_room"] = waiting_room
+    holder = HolderDoor(frame, waiting_room)
     for door in (
         PortalDoor(frame),
         BackChannelDoor(frame),
         LogoutDoor(frame),
         WalletDoor(frame),
         OpenDidDoor(frame),
-        HolderDoor(frame, waiting_room),
+        holder,
+        MipDoor(frame, holder),
         DeviceDoor(frame),
         HealthDoor(frame),
         RegistrationDoor(frame),

@@ -81,6 +81,7 @@ class Rules:
 
     allow_origins: frozenset[str]
     allow_loopback: bool
+    elsewhere: bool = True
 
     def permit(self, address: Address, *, listed: bool) -> bool:
         """Whether to connect to this address, for an origin that is or is not in allow_origins."""
@@ -100,8 +101,8 @@ class GuardedClient:
 
     allow_origins lists exact origins, `https://host[:port]` or `http://host[:port]`, in lower case and without
     a path; a default port is left out. timeout_s limits a whole fetch and max_bytes a body, before and after
-    decompression. tls replaces the system's certificate authorities, resolve the system's name resolution (called as
-    socket.getaddrinfo is).
+    decompression. With elsewhere=False there is nowhere to go but to them. tls replaces the system's certificate
+    authorities, resolve the system's name resolution (called as socket.getaddrinfo is).
 
     Raises ValueError for an entry of allow_origins that is no origin.
     """
@@ -113,6 +114,7 @@ class GuardedClient:
         timeout_s: float,
         max_bytes: int,
         *,
+        elsewhere: bool = True,
         tls: ssl.SSLContext | None = None,
         resolve: Resolve = socket.getaddrinfo,
     ) -> None:
@@ -121,7 +123,7 @@ class GuardedClient:
                 raise ValueError(
                     "allow_origins holds origins like https://host or http://host:port, nothing else"
                 )
-        self._rules = Rules(frozenset(allow_origins), allow_loopback)
+        self._rules = Rules(frozenset(allow_origins), allow_loopback, elsewhere)
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._backend = _Backend(self._rules, resolve)
@@ -138,7 +140,7 @@ class GuardedClient:
         Raises FetchRefused and FetchFailed.
         """
         with self._trip_to(url) as (target, trip):
-            return self._get(target, accept, trip)
+            return self._fetch("GET", target, accept, trip)
 
     def check(self, url: str) -> None:
         """Say now what can be said of a URL that will be gone to later: names are not resolved.
@@ -157,6 +159,8 @@ class GuardedClient:
         """A URL of a scheme that one may go to, and whether its origin is listed. Raises FetchRefused."""
         target = _read_url(url)
         listed = target.origin in self._rules.allow_origins
+        if not listed and not self._rules.elsewhere:
+            raise FetchRefused("not the origin that is set")
         if target.scheme != "https" and not listed:
             raise FetchRefused("https only")
         return target, listed
@@ -204,6 +208,18 @@ class GuardedClient:
                         break
                 return response.status
 
+    def exchange(self, url: str, body: bytes, content_type: str, *, accept: str) -> Fetched:
+        """Post to a URL; the body of its answer, which must be a 200. `accept` is as for `get`.
+
+        Raises FetchRefused and FetchFailed; after FetchFailed the message may have arrived all the same.
+        """
+        headers = [
+            (b"Content-Type", content_type.encode("ascii")),
+            (b"Content-Length", str(len(body)).encode("ascii")),
+        ]
+        with self._trip_to(url) as (target, trip):
+            return self._fetch("POST", target, accept, trip, headers=headers, content=body)
+
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
@@ -217,15 +233,27 @@ class GuardedClient:
     ) -> None:
         self.close()
 
-    def _get(self, target: "_Target", accept: str, trip: "_Trip") -> Fetched:
-        headers = [
+    def _fetch(
+        self,
+        method: str,
+        target: "_Target",
+        accept: str,
+        trip: "_Trip",
+        *,
+        headers: Collection[tuple[bytes, bytes]] = (),
+        content: bytes | None = None,
+    ) -> Fetched:
+        sent = [
             target.host_header,
             (b"Accept", accept.encode("ascii")),
             (b"Accept-Encoding", b"gzip"),
             (b"User-Agent", USER_AGENT),
+            *headers,
         ]
         extensions = {"timeout": {"pool": trip.left_s()}}
-        with self._pool.stream("GET", target.url, headers=headers, extensions=extensions) as response:
+        with self._pool.stream(
+            method, target.url, headers=sent, content=content, extensions=extensions
+        ) as response:
             if response.status != 200:
                 # A redirect too: where it points to has not been judged.
                 raise FetchFailed(f"status {response.status}")

@@ -15,6 +15,11 @@ from idp.credentials.status import StatusLists, StatusUnavailable, TokenType
 from idp.fetch import FetchError, GuardedClient
 from idp.keys import Keys
 from idp.login import Ask, AuthorizationRequest, Logins
+from idp.mip.backend import Backend
+from idp.mip.daemon import MAX_ANSWER_BYTES, Daemon
+from idp.mip.relay import Meetings
+from idp.mip.simulator import Simulator
+from idp.mip.transactions import Transactions
 from idp.oidc import request_object
 from idp.oidc.access import AccessTokens
 from idp.oidc.authorize import AuthorizationRequests
@@ -81,6 +86,7 @@ class House:
     responses: Responses
     opendid: OpenDid | None
     digital_credentials: DigitalCredentials
+    mip: Transactions | None
     id_tokens: IdTokens
     client_authentication: ClientAuthentication
     bindings: Bindings
@@ -105,15 +111,21 @@ class House:
         """What the button of this question carries, in the wallet's own protocol."""
         if wallet.protocol == "opendid" and self.opendid is not None:
             return self.opendid.offers.link(ask, self.logins.ask_secret(ask), wallet)
+        if wallet.protocol == "mip" and self.mip is not None:
+            return self.mip.link(ask, wallet.link)
         return self.requests.link(ask, wallet)
 
     def code(self, ask: Ask, wallet: WalletProfile) -> str:
-        """What the QR code of this question carries."""
+        """What the QR code of this question carries: mostly its link."""
         if wallet.protocol == "opendid" and self.opendid is not None:
             return self.opendid.offers.code(ask, self.logins.ask_secret(ask))
+        if wallet.protocol == "mip" and self.mip is not None:
+            return self.mip.code(ask)
         return self.link(ask, wallet)
 
     def close(self) -> None:
+        if self.mip is not None:
+            self.mip.close()
         self.outside.close()
         self.store.close()
 
@@ -146,7 +158,9 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     open_did = opendid.build(
         settings, store=store, clock=clock, outside=outside, trust=trust.snapshot, status=status_lists
     )
-    spoken: list[Protocol] = ["openid4vp"] if open_did is None else ["openid4vp", "opendid"]
+    spoken: list[Protocol] = ["openid4vp"]
+    spoken += ["opendid"] if open_did is not None else []
+    spoken += ["mip"] if settings.mip.backend else []
     wallets = WalletRegistry(default_profile(settings), clock, spoken)
     subjects = Subjects(settings.secrets.pepper.reveal())
     sessions = Sessions(store, settings, clock, seal.derive(kek, "standing"))
@@ -154,6 +168,8 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     signer = Signer(settings)
     requests = Requests(settings, signer, clock)
     responses = Responses(requests=requests, trust=trust.snapshot, status=status_lists, clock=clock)
+    backend = _mip_backend(settings, signer, trust, status_lists, clock)
+    mip = Transactions(store, backend, settings, clock) if backend is not None else None
     portal_keys = PortalKeys(lambda uri: outside.get(uri, accept=JWKS).body, clock)
     wrapping = Wrapping(keys, portal_keys)
     id_tokens = IdTokens(settings, keys, wrapping, clock)
@@ -233,6 +249,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         responses=responses,
         opendid=open_did,
         digital_credentials=DigitalCredentials(settings, signer, responses, clock),
+        mip=mip,
         id_tokens=id_tokens,
         codes=codes,
         front_channel=front_channel,
@@ -269,3 +286,41 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         revocation=Revocation(access_tokens, clock),
         registrations=Registrations(settings, outside, clock),
     )
+
+
+def _mip_backend(
+    settings: Settings, signer: Signer, trust: TrustRegistry, status_lists: StatusLists, clock: Clock
+) -> Backend | None:
+    """Who signs and verifies for the national app; None where nobody is set."""
+    mip = settings.mip
+    match mip.backend:
+        case "rest":
+
+            def client(timeout_s: float) -> GuardedClient:
+                return GuardedClient(
+                    (mip.daemon,),
+                    allow_loopback=True,
+                    timeout_s=timeout_s,
+                    max_bytes=MAX_ANSWER_BYTES,
+                    elsewhere=False,
+                )
+
+            return Daemon(
+                origin=mip.daemon,
+                issuer=settings.issuer,
+                client=client(mip.daemon_timeout_s),
+                patient_client=client(mip.relay_timeout_s + mip.daemon_timeout_s),
+                trust=trust.snapshot,
+                clock=clock,
+            )
+        case "simulator":
+            return Simulator(
+                issuer=settings.issuer,
+                sign=signer.sign,
+                trust=trust.snapshot,
+                status=status_lists,
+                clock=clock,
+                meetings=Meetings(mip.relay, mip.relay_timeout_s) if mip.relay else None,
+            )
+        case _:
+            return None

@@ -233,6 +233,10 @@ class Portal:
     def qr(self, page: check.Page) -> str:
         return check.required(page, "qr", "sign-in page").attributes["data-link"]
 
+    def qr_code(self, page: check.Page) -> str:
+        """What the QR code itself says, where that is no link."""
+        return check.required(page, "qr", "sign-in page").attributes["data-code"]
+
     def submit(self, page: check.Page, form_id: str, **chosen: Any) -> httpx2.Response:
         """Send a form of a page; `chosen` replaces or adds fields (a list: several of a name), None removes one."""
         form = check.required(page, form_id, "page")

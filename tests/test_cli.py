@@ -104,6 +104,12 @@ def test_good_settings_are_called_fine(deployment: Deployment) -> None:
     assert "x509_hash:" in done.stdout
 
 
+def test_how_the_national_app_is_answered_is_said(deployment: Deployment) -> None:
+    daemon = {"IDP_MIP__BACKEND": "rest", "IDP_MIP__DAEMON": "https://daemon.internal"}
+    assert "https://daemon.internal" in deployment.idp("check-config", **daemon).stdout
+    assert "simulated" in deployment.idp("check-config", IDP_MIP__BACKEND="simulator").stdout
+
+
 def test_every_problem_of_the_settings_is_named_and_no_secret(deployment: Deployment) -> None:
     text = deployment.config.read_text("utf-8")
     deployment.config.write_text(

@@ -706,6 +706,55 @@ def test_a_post_to_somebody_slow_ends(site: Site, origin: str) -> None:
     done.set()
 
 
+# -- exchanging ------------------------------------------------------------------------------------------------
+
+JSON = "application/json"
+
+
+def test_an_exchange_carries_its_body_and_brings_back_the_answers(site: Site, origin: str) -> None:
+    site.answer = answer(b'{"result":true}', Content_Type="application/json; charset=UTF-8")
+    with client(origin) as guarded:
+        fetched = guarded.exchange(f"{origin}/mip/vp", b'{"data":"x"}', JSON, accept=JSON)
+    assert (fetched.body, fetched.content_type) == (b'{"result":true}', JSON)
+    assert site.requests[0][0] == "/mip/vp"
+    assert site.bodies == [b'{"data":"x"}']
+    assert site.sent("Content-Type") == site.sent("Accept") == [JSON]
+    assert site.sent("Content-Length") == ["12"]
+
+
+@pytest.mark.parametrize("status", [201, 204, 301, 303, 307, 308, 400, 404, 500, 503])
+def test_an_exchange_that_is_not_answered_with_200_has_failed(site: Site, origin: str, status: int) -> None:
+    site.answer = answer(b"", status, Location=f"{origin}/elsewhere")
+    with client(origin) as guarded, pytest.raises(FetchFailed):
+        guarded.exchange(f"{origin}/told", b"x", JSON, accept=JSON)
+    assert [path for path, _headers in site.requests] == ["/told"]
+
+
+def test_an_exchange_with_somebody_slow_or_without_end_ends(site: Site, origin: str) -> None:
+    site.answer = chunked(b"x" * 1000 for _ in iter(int, 1))
+    with client(origin) as guarded, pytest.raises(FetchFailed):
+        guarded.exchange(f"{origin}/told", b"x", JSON, accept=JSON)
+    done = threading.Event()
+    site.answer = lambda _request: void(done.wait(5))
+    with client(origin, timeout_s=0.3) as guarded, pytest.raises(FetchFailed, match="too slow"):
+        guarded.exchange(f"{origin}/told", b"x", JSON, accept=JSON)
+    done.set()
+
+
+@pytest.mark.parametrize("url", ["https://example.com/", "https://127.0.0.1/", "http://127.0.0.1:1/"])
+def test_a_client_of_one_origin_goes_nowhere_else(origin: str, url: str) -> None:
+    with client(origin, elsewhere=False) as guarded:
+        assert guarded.get(f"{origin}/here", accept=JSON).body == b"hello"
+        for go in (
+            lambda: guarded.get(url, accept=JSON),
+            lambda: guarded.post(url, b"x", JSON),
+            lambda: guarded.exchange(url, b"x", JSON, accept=JSON),
+            lambda: guarded.check(url),
+        ):
+            with pytest.raises(FetchRefused, match="not the origin that is set"):
+                go()
+
+
 def void(_value: object) -> None:
     """For a callable that returns nothing."""
 

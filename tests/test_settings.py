@@ -438,6 +438,56 @@ def test_more_than_one_process_needs_postgresql(deployment: Deployment) -> None:
     )
 
 
+def test_the_national_app_needs_its_daemon(deployment: Deployment) -> None:
+    assert deployment.problems(IDP_MIP__BACKEND="rest") == [
+        "mip.daemon: backend rest needs the origin of the operator's verifier daemon"
+    ]
+    settings = deployment.load(IDP_MIP__BACKEND="rest", IDP_MIP__DAEMON="https://daemon.internal:8443")
+    assert settings.mip.daemon == "https://daemon.internal:8443"
+
+
+@pytest.mark.parametrize("daemon", ["http://127.0.0.1:8281", "http://[::1]:8281", "https://daemon.internal"])
+def test_the_daemon_is_reached_by_https_or_on_this_machine(deployment: Deployment, daemon: str) -> None:
+    assert deployment.load(IDP_MIP__BACKEND="rest", IDP_MIP__DAEMON=daemon).mip.daemon == daemon
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({"IDP_MIP__BACKEND": "accept-all"}, "IDP_MIP__BACKEND"),
+        ({"IDP_MIP__DAEMON": "http://daemon.internal"}, "IDP_MIP__DAEMON"),
+        ({"IDP_MIP__DAEMON": "https://daemon.internal/mip"}, "IDP_MIP__DAEMON"),
+        ({"IDP_MIP__DAEMON": "daemon.internal"}, "IDP_MIP__DAEMON"),
+        ({"IDP_MIP__DAEMON_TIMEOUT_S": "0"}, "IDP_MIP__DAEMON_TIMEOUT_S"),
+        ({"IDP_MIP__SECURE_SERVICES": "mep 2"}, "IDP_MIP__SECURE_SERVICES"),
+        ({"IDP_MIP__SECURE_SERVICES": "x" * 51}, "IDP_MIP__SECURE_SERVICES"),
+        ({"IDP_MIP__RELAY": "https://relay.example"}, "IDP_MIP__RELAY"),
+        ({"IDP_MIP__RELAY": "ws://relay.example/a"}, "IDP_MIP__RELAY"),
+        ({"IDP_MIP__RELAY": "wss://user@relay.example/a"}, "IDP_MIP__RELAY"),
+        ({"IDP_MIP__RELAY": "wss://relay.example/a?b"}, "IDP_MIP__RELAY"),
+        ({"IDP_MIP__RELAY_TIMEOUT_S": "0"}, "IDP_MIP__RELAY_TIMEOUT_S"),
+    ],
+)
+def test_what_is_no_setting_of_the_national_app_is_refused(
+    deployment: Deployment, environ: dict[str, str], path: str
+) -> None:
+    [problem] = deployment.problems(**environ)
+    assert problem.startswith(f"{path}: ")
+
+
+def test_a_relay_that_we_go_to_ourselves_needs_its_library(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = {"IDP_MODE": "sandbox", "IDP_MIP__RELAY": "wss://relay.example:9090/verifier"}
+    daemon = {"IDP_MIP__BACKEND": "rest", "IDP_MIP__DAEMON": "https://daemon.internal"}
+    assert deployment.load(**relay, IDP_MIP__BACKEND="simulator")
+    monkeypatch.setattr("idp.settings.loading.find_spec", lambda _name: None)
+    assert deployment.load(**relay, **daemon)
+    [problem] = deployment.problems(**relay, IDP_MIP__BACKEND="simulator")
+    assert problem.startswith("IDP_MIP__RELAY: ")
+    assert "sinwon[relay]" in problem
+
+
 def test_the_two_secrets_differ(deployment: Deployment) -> None:
     assert deployment.problems(IDP_SECRETS__PEPPER=KEK) == [
         "IDP_SECRETS__PEPPER: must differ from secrets.key_encryption_key"
@@ -481,6 +531,7 @@ def test_a_value_that_cannot_be_read_does_not_bring_problems_of_its_default(depl
         ({"IDP_FETCH__ALLOW": "http://intranet.example"}, "IDP_FETCH__ALLOW"),
         ({"IDP_REGISTRATION__OPEN": "true"}, "IDP_REGISTRATION__OPEN"),
         ({"IDP_REQUESTS__IMPLICIT": "true"}, "IDP_REQUESTS__IMPLICIT"),
+        ({"IDP_MIP__BACKEND": "simulator"}, "IDP_MIP__BACKEND"),
         ({"IDP_SECRETS__PEPPER": "00" * 32}, "IDP_SECRETS__PEPPER"),
         ({"IDP_SECRETS__PEPPER": bytes(range(32)).hex()}, "IDP_SECRETS__PEPPER"),
         (

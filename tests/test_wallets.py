@@ -11,8 +11,10 @@ from flask import Flask
 from idp import schema
 from idp.admin import wallets
 from idp.app import bare_app
+from idp.credentials.trust import CredentialTypeTrust, FormatTrust
 from idp.models import AuditEvent, db
 from idp.portals import Registration
+from idp.presentation.question import Alternative, Question
 from idp.presentation.wallets import ProfileError, WalletProfile, parse
 from idp.settings import load
 from tests.rig import Clock
@@ -95,9 +97,53 @@ def test_what_goes_unencrypted_is_not_for_fapi2_portals() -> None:
     assert parse(GOOD).serves(portal(profile="fapi2"))
 
 
+def test_a_wallet_that_brings_nothing_back_is_another_device_wherever_it_is() -> None:
+    national = parse({**GOOD, "protocol": "mip", "link": "mobileid://verify"})
+    assert not national.comes_back
+    assert parse(GOOD).comes_back
+    assert national.serves(portal())
+    assert not national.serves(portal(cross_device=False))
+    assert parse(GOOD).serves(portal(cross_device=False))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "found"),
+    [("mip", ["license_number"]), ("openid4vp", ["kr_ci", "license_number", "nobody"])],
+)
+def test_what_such_a_wallet_shows_must_have_a_number_that_people_can_read(
+    protocol: str, found: list[str]
+) -> None:
+    looks = FormatTrust(
+        format="mip" if protocol == "mip" else "dc+sd-jwt", names=frozenset({"x.1"}), paths={}
+    )
+    alternatives = [
+        Alternative(
+            kind=CredentialTypeTrust(
+                key or "nobody", TEXTS, "d", (key,) if key else None, {looks.format: looks}
+            ),
+            looks=looks,
+            person_keys=(),
+            required=(),
+            optional=(),
+        )
+        for key in ("kr_ci", "license_number", None)
+    ]
+    wallet = parse({**GOOD, "protocol": protocol, "link": "mobileid://verify"})
+    asked = wallet.alternatives(Question(tuple(alternatives), status_fail_closed=False))
+    assert [one.kind.id for one in asked] == found
+
+
 def test_the_catalogue_is_read_and_each_entry_is_another_wallet(app: Flask) -> None:
     changed = wallets.apply(tomllib.loads(CATALOGUE.read_text("utf-8")), now=1)
-    assert changed == ["haip", "openid4vp", "iso-18013-7", "sd-jwt-vc-draft", "kr-poc", "open-did"]
+    assert changed == [
+        "haip",
+        "openid4vp",
+        "iso-18013-7",
+        "sd-jwt-vc-draft",
+        "kr-poc",
+        "open-did",
+        "mobile-id",
+    ]
     assert all(not enabled for _, enabled in wallets.listed())
 
 

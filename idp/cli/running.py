@@ -56,6 +56,11 @@ def check_config(settings: Settings) -> None:
     click.echo(f"Wallets know this verifier as {client_id}")
     if open_did is not None:
         click.echo(f"Open DID wallets know it as {open_did.did}, asking {settings.opendid.registry_url}")
+    match settings.mip.backend:
+        case "rest":
+            click.echo(f"The national app is answered with the operator's daemon at {settings.mip.daemon}")
+        case "simulator":
+            click.echo("The national app is simulated: no real holder can sign in with it")
 
 
 @click.command()

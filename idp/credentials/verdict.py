@@ -75,6 +75,8 @@ class Reason(StrEnum):
     STATUS_SUSPENDED = "status_suspended"
     STATUS_UNKNOWN = "status_unknown"
     STATUS_TOKEN = "status_token"
+    # What another verifier says for us: the operator's daemon, of the national app's presentations.
+    VERIFIER_REFUSED = "verifier_refused"
 
 
 class CredentialRejected(Exception):

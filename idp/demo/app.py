@@ -7,10 +7,11 @@ from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from idp.demo import authority, counter_pages, pages, portals, texts, wallet_pages
+from idp.demo import authority, counter_pages, mobileid_pages, pages, portals, texts, wallet_pages
 from idp.demo.authority import Authority
 from idp.demo.counter import Counter
 from idp.demo.device_flow import GRANT, DeviceClient
+from idp.demo.mobileid import MobileId
 from idp.demo.open_did import authority as open_did_authority
 from idp.demo.open_did import pages as open_did_pages
 from idp.demo.open_did import registry as did_registry
@@ -26,8 +27,8 @@ MAX_BODY_BYTES = 262_144
 def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Flask:
     """The guests' application.
 
-    In `app.extensions` are `demo_authority`, `demo_wallet`, `demo_open_did_wallet`, `demo_did_registry`,
-    `demo_counter`, and `demo_close`, which ends open connections.
+    In `app.extensions` are `demo_authority`, `demo_wallet`, `demo_mobile_id`, `demo_open_did_wallet`,
+    `demo_did_registry`, `demo_counter`, and `demo_close`, which ends open connections.
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -36,6 +37,7 @@ def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Fl
     dids = did_registry.Registry()
     open_did = open_did_authority.Authority(prepared, dids)
     open_did_wallet = OpenDidWallet(open_did, dids, wallet.personas.values())
+    mobile_id = MobileId(wallet, prepared.access_ca)
     provider = Provider(prepared.issuer)
     known_portals = portals.build(prepared, provider)
     counter = Counter(DeviceClient(_counter_registration(prepared), prepared, provider))
@@ -43,13 +45,16 @@ def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Fl
     def close() -> None:
         wallet.close()
         open_did_wallet.close()
+        mobile_id.close()
         counter.close()
         provider.http.close()
 
     app.extensions.update(demo_authority=issuing, demo_wallet=wallet, demo_close=close, demo_counter=counter)
     app.extensions.update(demo_open_did_wallet=open_did_wallet, demo_did_registry=dids)
+    app.extensions.update(demo_mobile_id=mobile_id)
     pages.install(app)
     app.register_blueprint(wallet_pages.blueprint(wallet))
+    app.register_blueprint(mobileid_pages.blueprint(mobile_id))
     app.register_blueprint(authority.blueprint(issuing))
     app.register_blueprint(open_did_pages.blueprint(open_did_wallet))
     app.register_blueprint(did_registry.blueprint(dids, open_did.certificate))

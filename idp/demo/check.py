@@ -8,6 +8,8 @@ What it relies on in the provider's pages, and nothing else:
   digits;
 - consent page, when there is one: `<form id="consent">`; boxes that must be ticked are `required`; the button
   that agrees has `id="agree"`, or else is the form's first;
+- for the national app, on the sign-in page with `?wallet=`: the same button; `data-code` is what the QR code itself
+  says, and the field `number` takes the end of the certificate's number;
 - page of a device code: `<form id="decide">` with a button `decision=confirm`;
 - every other step is a redirect.
 
@@ -221,6 +223,28 @@ def sign_in_across_devices(
         page = browser.open(page.url, "sign-in page after the answer")
         number = re.sub(r"\D", "", digits)
         page = browser.submit(page, "confirm", "confirming the number", number=number)
+        return _consent_and_read(browser, page)
+
+
+def sign_in_with_mobile_id(
+    start_url: str, persona: str = PERSONAS[0].id, *, wallet: str = "mobile-id", language: str = "ko"
+) -> SignInResult:
+    """Sign in with the simulated national app on another device: scan its QR code, type the end of the number.
+
+    `wallet` is how the provider knows that app. Raises StepFailed.
+    """
+    with Browser(language) as browser, Browser(language) as phone:
+        page = browser.open(start_url, "portal")
+        page = browser.follow(page, "sign-in", "provider's sign-in page")
+        page = browser.open(f"{urldefrag(page.url).url}?wallet={wallet}", "sign-in page for the national app")
+        link = required(page, "wallet-link", "link to the national app").attributes.get("href", "")
+        code = required(page, "qr", "QR code").attributes.get("data-code", "")
+        shown = phone.open(urljoin(link, "./"), "national app")
+        shown = phone.submit(shown, "scan", "request in the national app", code=code)
+        shown = phone.submit(shown, "present", "answer of the national app", persona=persona, action="submit")
+        number = required(shown, "registration-number", "the app's own certificate").text
+        page = browser.open(page.url, "sign-in page after the answer")
+        page = browser.submit(page, "confirm", "confirming the number", number=number.strip()[-4:])
         return _consent_and_read(browser, page)
 
 

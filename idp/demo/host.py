@@ -102,6 +102,7 @@ class Stage:
             "opendid.private_key_file": str(prepared.open_did_key_file),
             "opendid.certificate_vc_url": prepared.open_did_certificate,
             "opendid.registry_url": prepared.registry_url,
+            "mip.backend": "simulator",
             "fetch.allow": [f"http://{HOST}:{self.guests_port}"],
             "holder.with_ci": True,
             # Everybody on this machine has one address; a load measurement is many holders.
@@ -143,6 +144,7 @@ class Stage:
             "portals": f"{prepared.portals_url}/",
             "wallet": f"{prepared.wallet_url}/",
             "open_did_wallet": f"{prepared.portals_url}/open-did/",
+            "mobileid": f"{prepared.mobileid_url}/",
             "directory": str(prepared.directory),
         }
 
@@ -159,6 +161,7 @@ class Stage:
                 f"  Portals    {where['portals']}   <- start here: choose one and sign in",
                 f"  Wallet     {where['wallet']}",
                 f"  Open DID   {where['open_did_wallet']}",
+                f"  Mobile ID  {where['mobileid']}   (the national app, simulated)",
                 f"  Provider   {where['discovery']}",
                 "",
                 f"Data: {where['directory']}   Stop: Ctrl-C   Start anew: idp demo --reset",

@@ -138,7 +138,7 @@ def link_from(values: Callable[[str], list[str]]) -> Link:
     if method not in (["get"], ["post"]):
         raise RequestRefused("request_uri_method is neither get nor post")
     link = Link(values("client_id")[0], values("request_uri")[0], method[0])
-    _require_safe_url(link.request_uri, "request_uri")
+    require_safe_url(link.request_uri, "request_uri")
     return link
 
 
@@ -240,10 +240,12 @@ def _wallet_metadata(dialect: Dialect) -> dict[str, Any]:
     }
 
 
-def check_signature(token: str, header: dict[str, Any], trusted: x509.Certificate | None) -> x509.Certificate:
-    """The certificate of whoever signed a request object. Raises RequestRefused."""
-    if header.get("typ") != "oauth-authz-req+jwt":
-        raise RequestRefused("typ is not oauth-authz-req+jwt")
+def check_signature(
+    token: str, header: dict[str, Any], trusted: x509.Certificate | None, typ: str = "oauth-authz-req+jwt"
+) -> x509.Certificate:
+    """The certificate of the verifier that signed this (x5c). Raises RequestRefused."""
+    if header.get("typ") != typ:
+        raise RequestRefused(f"typ is not {typ}")
     if header.get("alg") != "ES256":
         raise RequestRefused("alg is not ES256")
     if "crit" in header:
@@ -291,7 +293,7 @@ def _check_chain(chain: list[x509.Certificate], trusted: x509.Certificate | None
 def _check_client_id(claims: dict[str, Any], link: Link, leaf: x509.Certificate, dialect: Dialect) -> None:
     if claims.get("client_id") != link.client_id:
         raise RequestRefused("client_id inside the request object differs from the link's")
-    _require_safe_url(claims.get("response_uri"), "response_uri")
+    require_safe_url(claims.get("response_uri"), "response_uri")
     prefix, _, name = link.client_id.partition(":")
     if prefix not in dialect.client_id_prefixes:
         raise RequestRefused("client_id has a prefix this wallet does not know")
@@ -379,7 +381,7 @@ def _check_encryption(metadata: dict[str, Any]) -> tuple[dict[str, Any], str]:
     raise RequestRefused("client_metadata holds no P-256 key for ECDH-ES")
 
 
-def _require_safe_url(url: object, name: str) -> None:
+def require_safe_url(url: object, name: str) -> None:
     try:
         parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
         loopback = parts.hostname == "localhost" or ipaddress.ip_address(parts.hostname or "").is_loopback

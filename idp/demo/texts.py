@@ -297,6 +297,35 @@ TEXTS: dict[str, tuple[str, str]] = {
         "아무 정보도 보내지 않았습니다. 이 방식의 지갑은 거절했다고 알리지 않으므로, 로그인 화면에서 취소해 주세요.",
         "Nothing about you was sent. Wallets of this kind do not tell that you refused: cancel on the sign-in page.",
     ),
+    # the national app, simulated
+    "mobileid_title": ("모바일신분증 앱 시뮬레이터", "National mobile ID app, simulated"),
+    "mobileid_lead": (
+        "모바일신분증 앱의 메시지를 흉내 낸 시연 화면입니다. 실제 앱이 아니며 실제 신분증은 쓸 수 없습니다.",
+        "This page speaks the messages of the national mobile ID app. It is not that app, and takes no real card.",
+    ),
+    "mobileid_tile": (
+        "로그인 화면에서 이 앱을 고르면 모바일신분증의 메시지로 증명서를 제출합니다.",
+        "Choose it on the sign-in page, and the certificate goes by the messages of the national app.",
+    ),
+    "open_mobileid": ("시뮬레이터 열기", "Open the simulator"),
+    "mobileid_people": ("이 앱에 든 사람들", "People in this app"),
+    "mobileid_scan_title": ("QR 코드 내용 붙여 넣기", "Paste the content of a QR code"),
+    "mobileid_scan_help": (
+        "로그인 화면의 QR 코드에는 링크가 아니라 요청 메시지가 들어 있습니다. 붙여 넣으면 찍은 것과 같습니다.",
+        "The QR code on the sign-in page holds a message, not a link. Pasting it here is the same as scanning it.",
+    ),
+    "mobileid_scan_field": ("QR 코드 내용 또는 링크", "Content of the code, or a link"),
+    "mobileid_unlock": ("인증 방식", "How you unlock it"),
+    "mobileid_unlock_general": ("PIN (일반인증)", "PIN (general)"),
+    "mobileid_unlock_secure": ("PIN과 얼굴 (안심인증)", "PIN and face (secure)"),
+    "mobileid_submit": ("동의하고 제출", "Agree and submit"),
+    "mobileid_cancel": ("취소", "Cancel"),
+    "submitted_title": ("제출했습니다", "Submitted"),
+    "submitted_lead": (
+        "로그인을 시작한 화면으로 돌아가 아래 번호의 마지막 네 자리를 입력하세요.",
+        "Go back to the page where you began and type the last four characters of this number.",
+    ),
+    "back_to_mobileid": ("시뮬레이터로", "To the simulator"),
     # faults
     "fault_": ("없음 (바르게 응답)", "None (answer properly)"),
     "fault_wrong_nonce": ("잘못된 nonce", "Wrong nonce"),
@@ -382,6 +411,24 @@ CLAIMS: dict[str, tuple[str, str]] = {
     "travel_document_expiry_date": ("여권 정보 · 기간만료일", "Passport · Date of expiry"),
     "age_equal_or_over.14": ("만 14세 이상", "14 or older"),
     "age_equal_or_over.19": ("만 19세 이상", "19 or older"),
+    # as the national app names them
+    "mip.name": ("성명", "Name"),
+    "mip.usrname": ("영문 성", "Family name in English"),
+    "mip.givennames": ("영문 이름", "Given name in English"),
+    "mip.birth": ("생년월일", "Date of birth"),
+    "mip.sex": ("성별", "Sex"),
+    "mip.nationality": ("국적", "Nationality"),
+    "mip.address": ("주소", "Address"),
+    "mip.emblnm": ("관할 공관", "Mission in charge"),
+    "mip.expatno": ("재외국민등록번호", "Overseas registration number"),
+    "mip.passportno": ("여권번호", "Passport number"),
+    "mip.passporttype": ("여권 종류", "Type of passport"),
+    "mip.countrycode": ("발행국", "Issuing country"),
+    "mip.authority": ("발행관청", "Issuing authority"),
+    "mip.issude": ("발급일", "Date of issue"),
+    "mip.expirdate": ("기간만료일", "Date of expiry"),
+    "mip.dlphotoimage": ("사진", "Photo"),
+    "mip.ci": ("연계정보 (CI)", "Linking information (CI)"),
 }
 
 _YES, _NO = ("예", "Yes"), ("아니요", "No")

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -81,7 +82,8 @@ def blueprint(wallet: Wallet) -> Blueprint:
             ticket=waiting.put(asked),
             service=_service(asked),
             offers=[
-                (persona, _by_card(wallet.choices(persona, asked), format)) for persona in _listed(wallet)
+                (persona, _by_card(wallet.choices(persona, asked), format))
+                for persona in listed(wallet.personas)
             ],
             name_of_card=wallet.name_of,
             faults=[fault for fault in Fault if format in ("", FORMAT_OF.get(fault, format))],
@@ -124,16 +126,17 @@ def _after(outcome: Outcome, kind: str) -> Response:
     return pages.show("wallet_outcome.html", kind=kind, outcome=outcome)
 
 
-def _listed(wallet: Wallet) -> list[Persona]:
+def listed(personas: Mapping[str, Persona]) -> list[Persona]:
     """Those a person can choose from; the many invented ones are for scripts."""
-    return [persona for persona in wallet.personas.values() if not persona.id.startswith("invented-")]
+    return [persona for persona in personas.values() if not persona.id.startswith("invented-")]
 
 
 def _home(wallet: Wallet) -> dict[str, Any]:
     return {
-        "personas": _listed(wallet),
+        "personas": listed(wallet.personas),
         "cards_of": {
-            persona.id: [wallet.name_of(card) for card in cards_of(persona)] for persona in _listed(wallet)
+            persona.id: [wallet.name_of(card) for card in cards_of(persona)]
+            for persona in listed(wallet.personas)
         },
     }
 

@@ -18,6 +18,9 @@ How an answer reaches the browser depends on the way the wallet was asked (`Ask.
   A wallet that cannot be told a `response_code` shows a number on the same device too.
 - `dc_api`, through the browser (W3C Digital Credentials API): the answer comes from a page of this login in this
   browser, which has arrived with it (`arrive`).
+- A wallet that can bring nothing back, neither a code nor a page nor a number, counts as another device wherever it
+  runs. What ties its answer to this browser is what the holder knows: the last four characters of the number by which
+  the certificate knows them, typed into this browser (`confirm`).
 - `session`: nothing was asked; an earlier presentation still holds (single sign-on).
 """
 

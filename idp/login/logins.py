@@ -219,19 +219,22 @@ class Logins:
         fingerprint: str,
         encrypted: bool = True,
         number: str | None = None,
+        comes_back: bool = True,
     ) -> Passed:
         """Lay a verified presentation beside the question. The first one wins.
 
         `fingerprint` is a digest of the wallet's message. `number`: what the wallet has shown its holder already, to
         be typed into this browser whichever way it was asked; without it a QR code gets one that the phone's page
-        shows. Raises PresentationError `already_answered`.
+        shows. comes_back: the wallet can bring something back, a `response_code` or the phone's page with its number.
+        One that cannot is another device's, wherever it runs: nothing ties its answer to this browser, and what the
+        holder knows must (`confirm`). Raises PresentationError `already_answered`.
         """
-        if number is None and ask.via == "qr":
+        if number is None and ask.via == "qr" and comes_back:
             number = f"{secrets.randbelow(10_000):04}"
         now = self._clock()
         token = self._token(ask, fingerprint)
         answer = Answer(
-            via=ask.via,
+            via=ask.via if comes_back else "qr",
             sealed_proof=_seal(login, proof),
             presented_at=now,
             acr=acr,
@@ -256,7 +259,7 @@ class Logins:
                     at=now,
                     client_id=login.request.client_id,
                     login_id=login.id,
-                    detail={"via": ask.via, "credential_type": proof.credential_type, "acr": acr},
+                    detail={"via": answer.via, "credential_type": proof.credential_type, "acr": acr},
                 )
                 session.flush()
                 laid = self._change(login, change)
@@ -293,12 +296,12 @@ class Logins:
         )
         self._store.publish(_key(login.id))
 
-    def refuse(self, login: Login, ask: Ask, reason: str) -> None:
+    def refuse(self, login: Login, ask: Ask, reason: str, *, problem: str = "wallet_refused") -> None:
         """The wallet says that the holder refused, or that it cannot answer (OpenID4VP 1.0, section 8.5).
 
         That ends a login whose page the holder has left for the wallet. To a QR code anybody who sees it can say so,
         and through the browser the page is still there with its other ways: there it is a problem that the page
-        shows, and the holder at the page decides.
+        shows (`problem` says which), and the holder at the page decides.
         """
         record_alone(
             Event.WALLET_REFUSED,
@@ -312,7 +315,7 @@ class Logins:
             if current.state is not State.WAITING:
                 return current
             state = State.REFUSED if ask.via == "link" else State.WAITING
-            return msgspec.structs.replace(current, state=state, problem=Problem("wallet_refused"))
+            return msgspec.structs.replace(current, state=state, problem=Problem(problem))
 
         self._change(login, change)
         self._store.publish(_key(login.id))
@@ -366,17 +369,21 @@ class Logins:
         # Not spent here: in this browser it may be loaded twice. What happens once is the code (`oidc.code`).
         return self._change(login, _ready)
 
-    def confirm(self, login: Login, number: str) -> Login:
+    def confirm(self, login: Login, number: str, cookie: str) -> Login:
         """The holder typed the number that the phone shows. Three wrong ones end the login.
+
+        Where no phone can show one, it is the end of the number by which the certificate knows the holder
+        (`end_of_key`), which the cookie opens.
 
         Raises LoginError `wrong_number`, `form_expired`; LoginEnded `wrong_number_limit`.
         """
         if login.state is State.READY:
             return login
         answer = login.answer
-        if login.state is not State.PRESENTED or answer is None or answer.number is None:
+        if login.state is not State.PRESENTED or answer is None or not answer.is_typed:
             raise LoginError("form_expired", status=409)
-        if hmac.compare_digest(number.encode("utf-8"), answer.number.encode("utf-8")):
+        right = answer.number or end_of_key(_opened(login, answer, cookie))
+        if hmac.compare_digest(number.upper().encode("utf-8"), right.encode("utf-8")):
             return self._change(login, _ready)
 
         def change(current: Login) -> Login:
@@ -405,8 +412,7 @@ class Logins:
         """
         if login.state is not State.READY or login.answer is None:
             raise LoginError("form_expired", status=409)
-        opened = seal.open_with_browser(cookie, login.answer.sealed_proof, _purpose(login))
-        return msgspec.json.decode(opened, type=Proof)
+        return _opened(login, login.answer, cookie)
 
     def consent(self, login: Login, claims: tuple[str, ...]) -> Login:
         """The holder agreed to release these claims."""
@@ -489,6 +495,17 @@ def _key(login_id: str) -> str:
 
 def _purpose(login: Login) -> str:
     return f"login:{login.id}"
+
+
+def end_of_key(proof: Proof) -> str:
+    """The last four letters and digits of the number that finds the person again; the app shows it to its holder."""
+    value = proof.person_keys[0][2]
+    return "".join(character for character in value.upper() if character.isalnum())[-4:]
+
+
+def _opened(login: Login, answer: Answer, cookie: str) -> Proof:
+    opened = seal.open_with_browser(cookie, answer.sealed_proof, _purpose(login))
+    return msgspec.json.decode(opened, type=Proof)
 
 
 def _seal(login: Login, proof: Proof) -> str:

@@ -86,6 +86,11 @@ class Answer(msgspec.Struct, frozen=True):
     encrypted: bool = True
     """Whether nobody on the way could read it."""
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether the holder ties it to the browser by typing something there, whatever the wallet could show."""
+        return self.number is not None or self.via == "qr"
+
 
 class Problem(msgspec.Struct, frozen=True):
     """The last thing that went wrong: a message key, and what the portal hears if the holder gives up."""

@@ -71,8 +71,9 @@ class Signer:
             raise SignerError("wallet.certificate_file: x509_san_dns: no dNSName equals the issuer's host")
         return f"x509_san_dns:{self._host}"
 
-    def sign(self, claims: Mapping[str, Any]) -> str:
-        header = {"alg": "ES256", "typ": "oauth-authz-req+jwt", "x5c": self._x5c}
+    def sign(self, claims: Mapping[str, Any], typ: str = "oauth-authz-req+jwt") -> str:
+        """A compact JWS whose `typ` keeps it from being taken for something else (RFC 8725, section 3.11)."""
+        header = {"alg": "ES256", "typ": typ, "x5c": self._x5c}
         return jws.serialize_compact(
             header, msgspec.json.encode(claims), self._key, algorithms=["ES256"], registry=self._registry
         )

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from idp import claims
 from idp.portals import Registration
+from idp.presentation.question import Alternative, Question
 from idp.settings import Settings
 from idp.settings.rules import NotAcceptable
 from idp.settings.rules import link as checked_link
@@ -76,9 +78,29 @@ class WalletProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
         """Whether what it answers is hidden from everybody on the way."""
         return self.response_mode == "direct_post.jwt"
 
+    @property
+    def comes_back(self) -> bool:
+        """Whether it brings the holder's browser, or its own, a page of ours after it has answered.
+
+        The messages of 모바일신분증 have no word for that: its answer counts as another device's (decision D1).
+        """
+        return self.protocol != "mip"
+
+    def alternatives(self, question: Question) -> tuple[Alternative, ...]:
+        """What of a question this wallet may be asked for.
+
+        What one shows that cannot come back is tied to the browser by the person's number: there must be one, and one
+        that people can read on the certificate.
+        """
+        return tuple(
+            one
+            for one in question.within(self.speaks)
+            if self.comes_back or one.kind.person_key not in {None, claims.CI}
+        )
+
     def serves(self, portal: Registration) -> bool:
         """Whether a portal's holders may use it."""
-        return self.encrypts or not portal.is_fapi2
+        return (self.encrypts or not portal.is_fapi2) and (self.comes_back or portal.cross_device)
 
 
 def parse(document: Mapping[str, Any]) -> WalletProfile:

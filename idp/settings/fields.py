@@ -143,6 +143,22 @@ class OpenDid(Section, frozen=True, kw_only=True):
         return bool(self.verification_method)
 
 
+class Mip(Section, frozen=True, kw_only=True):
+    """The national 모바일신분증 app. Off while `backend` is empty; `simulator` is refused in production.
+
+    `daemon` is the origin of the operator's verifier daemon. `secure_services` are those of the credential
+    types' service codes (`formats.mip.names`) that ask for PIN and face. `relay` is where the app's own QR
+    codes are answered.
+    """
+
+    backend: Literal["", "rest", "simulator"] = ""
+    daemon: str = ""
+    daemon_timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    secure_services: tuple[str, ...] = ("mep.2",)
+    relay: str = ""
+    relay_timeout_s: Annotated[float, Meta(ge=1, le=300)] = 60.0
+
+
 class Fetch(Section, frozen=True, kw_only=True):
     """The guarded HTTP client (decision D17). `allow` lists origins that may resolve to private addresses."""
 
@@ -204,6 +220,7 @@ class Settings(Section, frozen=True, kw_only=True):
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     wallet: Wallet
     opendid: OpenDid = field(default_factory=OpenDid)
+    mip: Mip = field(default_factory=Mip)
     fetch: Fetch = field(default_factory=Fetch)
     requests: Requests = field(default_factory=Requests)
     registration: Registration = field(default_factory=Registration)

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -79,6 +80,9 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "opendid.private_key_file": rules.optional(rules.readable_file),
     "opendid.certificate_vc_url": rules.optional(rules.base_url),
     "opendid.registry_url": rules.optional(rules.base_url),
+    "mip.daemon": rules.optional(rules.near),
+    "mip.secure_services": rules.service_codes,
+    "mip.relay": rules.optional(rules.relay),
     "fetch.allow": rules.origins,
     "registration.scopes": rules.scopes,
     "registration.software_statement_files": rules.readable_files,
@@ -279,6 +283,10 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     if settings.server.client_certificate_header and not settings.server.trusted_proxies:
         header = ("server.client_certificate_header", "server.trusted_proxies")
         yield header, "whoever reaches us directly could send it: needs server.trusted_proxies"
+    if settings.mip.backend == "rest" and not settings.mip.daemon:
+        yield ("mip.daemon", "mip.backend"), "backend rest needs the origin of the operator's verifier daemon"
+    if settings.mip.backend == "simulator" and settings.mip.relay and find_spec("websockets") is None:
+        yield ("mip.relay",), "needs a library that is not installed: pip install 'sinwon[relay]'"
     if settings.secrets.key_encryption_key == settings.secrets.pepper:
         yield ("secrets.pepper", "secrets.key_encryption_key"), "must differ from secrets.key_encryption_key"
     for low, high in (
@@ -346,6 +354,8 @@ def _production_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...],
     yield from _key_times(settings.lifetimes)
     if settings.registration.open:
         yield ("registration.open", "mode"), "mode production registers by invitation only"
+    if settings.mip.backend == "simulator":
+        yield ("mip.backend", "mode"), "mode production asks the operator's verifier daemon: rest"
     if settings.requests.implicit:
         yield ("requests.implicit", "mode"), "mode production sends no tokens through browsers"
     for name in ("certificate_vc_url", "registry_url"):

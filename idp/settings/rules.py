@@ -88,6 +88,34 @@ def issuer(value: str) -> str:
     return value
 
 
+def near(value: str) -> str:
+    """The origin of something of the operator's: https, or http on this machine."""
+    origin(value)
+    if value.startswith("http://") and not is_loopback(urlsplit(value).hostname or ""):
+        raise NotAcceptable("expected https, or http on this machine")
+    return value
+
+
+def relay(value: str) -> str:
+    """Where a WebSocket is opened: `wss://host[:port]/path`, or ws on this machine."""
+    parts = split_url(value)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise NotAcceptable("expected wss://host:port/path")
+    if parts.query or "#" in value or "@" in parts.netloc:
+        raise NotAcceptable("expected no query, fragment or user")
+    if parts.scheme == "ws" and not is_loopback(parts.hostname):
+        raise NotAcceptable("expected wss, or ws on this machine")
+    return value
+
+
+def service_codes(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(
+        len(value) <= 50 and re.fullmatch(r"[A-Za-z0-9]+(\.[A-Za-z0-9]+)+", value) for value in values
+    ):
+        raise NotAcceptable("expected service codes as the operator gives them: mep.2")
+    return values
+
+
 def optional(rule: Callable[[str], str]) -> Callable[[str], str]:
     """The rule, for a setting that may be left empty."""
     return lambda value: rule(value) if value else value

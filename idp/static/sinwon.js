@@ -60,7 +60,8 @@
   };
   addEventListener("submit", off);
   addEventListener("click", (event) => {
-    if (event.target.closest("a")?.protocol.startsWith("http")) off();
+    const link = event.target.closest("a");
+    if (link?.protocol.startsWith("http") && !link.target) off();
   });
   document.addEventListener("visibilitychange", () => document.hidden || here());
 

@@ -55,7 +55,7 @@ PERMISSIONS = (
     "camera=(), digital-credentials-create=(), digital-credentials-get=(self), geolocation=(), microphone=()"
 )
 # What a wallet answers may carry a portrait; what else a browser or a portal sends is small.
-WALLETS_ANSWERS = ("/wallet/response/", f"{OPENDID}/api/v1/request-verify")
+WALLETS_ANSWERS = ("/wallet/response/", f"{OPENDID}/api/v1/request-verify", "/mip/vp")
 _FOR_SCRIPT = "holder.digital_credential"
 # A question that is over, as a wallet hears it when it fetches: it need not try again.
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
@@ -368,6 +368,7 @@ class Frame:
                 "/device_authorization",
                 "/userinfo",
                 "/wallet/re",
+                "/mip/",
                 "/jwks",
                 "/.well-known",
                 "/register",

@@ -98,7 +98,7 @@ class HolderDoor:
         found = {
             name: wallet
             for name, wallet in self.house.wallets.in_use().items()
-            if wallet.serves(portal) and asked.within(wallet.speaks)
+            if wallet.serves(portal) and wallet.alternatives(asked)
         }
         if not found:
             raise NoCredentialType("no wallet in use holds what is asked")
@@ -112,7 +112,6 @@ class HolderDoor:
         now = self.house.clock()
         link = login.latest("link", wallet.id)
         code = login.latest("qr", wallet.id)
-        code_link = self.house.link(code, wallet) if code else None
         code_text = self.house.code(code, wallet) if code else None
         answer = login.answer
         limit = login.created_at + self.frame.settings.lifetimes.login_max_s
@@ -124,9 +123,12 @@ class HolderDoor:
             "problem": self._problem(login),
             "wallet_link": self.house.link(link, wallet) if link else None,
             "qr_svg": Markup(qr.svg(code_text)) if code_text else None,  # noqa: S704
-            "qr_link": code_link,
             "digital_requests": self._digital_requests(login, portal, asked) if phase == "waiting" else None,
             "answer_url": f"{base}/digital-credential",
+            "qr_text": code_text,
+            "qr_link": self.house.link(code, wallet) if code else None,
+            "scan_url": f"{base}/scan" if self._scans(wallet) else None,
+            "key_label": _key_label(login, asked, wallet, lang),
             "items": [
                 {
                     "label": claims.CLAIMS[claim.name].label[lang],
@@ -157,6 +159,10 @@ class HolderDoor:
             "number_in_wallet": wallet.protocol == "opendid" and portal.cross_device,
             "tries_left": self.frame.settings.holder.wrong_numbers - wrong,
         }
+
+    def _scans(self, wallet: WalletProfile) -> bool:
+        """Whether this wallet shows codes that are read here (QR-CPM)."""
+        return wallet.protocol == "mip" and bool(self.frame.settings.mip.relay)
 
     def _released(self, element: claims.Path, portal: Registration, login: Login) -> bool:
         """Whether the portal itself receives the element that we recognise the person by."""
@@ -251,13 +257,13 @@ class HolderDoor:
         return "waiting.stale" if phase == "waiting" and stale else phase
 
     def extend(self, login_id: str) -> Response:
-        login, _ = self._own_form(login_id)
+        login, _ = self.own_form(login_id)
         self.house.logins.extend(login)
         return see_other(f"/login/{login.id}")
 
     def cancel(self, login_id: str) -> Response:
         """Back to the portal, with a proper error (RFC 6749, section 4.1.2.1)."""
-        login, _ = self._own_form(login_id)
+        login, _ = self.own_form(login_id)
         return self._leave(login, Event.LOGIN_CANCELLED)
 
     def _leave(self, login: Login, event: Event) -> Response:
@@ -271,9 +277,9 @@ class HolderDoor:
 
     def confirm(self, login_id: str) -> Response:
         """The number that the phone shows (decision D1)."""
-        login, cookie = self._own_form(login_id)
+        login, cookie = self.own_form(login_id)
         try:
-            self.house.logins.confirm(login, request.form.get("number", "").strip()[:16])
+            self.house.logins.confirm(login, request.form.get("number", "").strip()[:16], cookie)
         except LoginError as error:
             if error.reason != "wrong_number":
                 raise
@@ -313,7 +319,7 @@ class HolderDoor:
 
     def consent_given(self, login_id: str) -> Response:
         """What the form says counts only as far as the portal's own registration and request go."""
-        login, cookie = self._own_form(login_id)
+        login, cookie = self.own_form(login_id)
         if login.state is State.FINISHED or login.consented is not None:
             return see_other(f"/authorize/resume?login={login.id}")  # a double click
         decision = request.form.get("decision")
@@ -344,7 +350,7 @@ class HolderDoor:
         self.frame.speak_for(login)
         return login, cookie or ""
 
-    def _own_form(self, login_id: str) -> tuple[Login, str]:
+    def own_form(self, login_id: str) -> tuple[Login, str]:
         """The same, for a form: it must come from a page of this login in this browser."""
         login, cookie = self._own(login_id)
         if not forms_match(logins.csrf_token(cookie, login.id), request.form.get("csrf", "")):
@@ -363,8 +369,17 @@ def phase_of(login: Login) -> str:
     if login.state is State.WAITING:
         return "fetched" if login.fetched and login.problem is None else "waiting"
     if login.state is State.PRESENTED and login.answer is not None:
-        return "confirm" if login.answer.number is not None else "elsewhere"
+        return "confirm" if login.answer.is_typed else "elsewhere"
     return "resume"
+
+
+def _key_label(login: Login, asked: Question, wallet: WalletProfile, lang: str) -> str | None:
+    """What the holder types the end of, where the wallet can show no number; None where it can."""
+    if wallet.comes_back if login.answer is None else login.answer.number is not None:
+        return None
+    kinds = [alternative.kind for alternative in wallet.alternatives(asked)] or asked.types
+    keys = {kind.person_key for kind in kinds if kind.person_key is not None}
+    return " / ".join(sorted(claims.ELEMENT_LABELS[key][lang] for key in keys))
 
 
 def login_cookie(login_id: str) -> str:

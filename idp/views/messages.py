@@ -143,6 +143,30 @@ MESSAGES: Final[Mapping[str, Message]] = {
         N_("The request was refused or cancelled in the wallet. Nothing was given to anyone."),
         N_("If you did not mean to refuse, try again and approve the request in your wallet."),
     ),
+    "wallet_failed": Message(
+        "SINWON-W002",
+        N_("The app could not answer"),
+        N_("The app that holds your certificate reported an error. Nothing was given to anyone."),
+        N_("Update the app and try again. If this happens again, tell the service the code below."),
+    ),
+    "no_certificate": Message(
+        "SINWON-W003",
+        N_("The app holds no certificate that is accepted here"),
+        N_("The app has been asked for a certificate that it does not hold."),
+        N_("Add the certificate to the app, or use another app that holds one."),
+    ),
+    "code_not_read": Message(
+        "SINWON-W004",
+        N_("That is not a code of the app"),
+        N_("What was scanned is not a code for signing in, or it was not read completely."),
+        N_("Open “My QR” in the app once more and scan the code again."),
+    ),
+    "relay_failed": Message(
+        "SINWON-W005",
+        N_("The phone did not answer in time"),
+        N_("The code was read, and no answer came from the phone. Nothing was given to anyone."),
+        N_("Check that the phone is online, open the code once more and scan it again."),
+    ),
     "credential_invalid": Message(
         "SINWON-C001",
         N_("Your certificate could not be verified"),
@@ -298,6 +322,7 @@ _PRESENTATION: Final[Mapping[str, str]] = {
             "too_large",
             "validity",
             "version",
+            "verifier_refused",
         ),
         "credential_invalid",
     ),

@@ -71,16 +71,19 @@ class Presenting:
         *,
         encrypted: bool = True,
         number: str | None = None,
+        comes_back: bool = True,
     ) -> Passed | None:
         """What an answer earns; None when the wallet refused.
 
-        `message` is the wallet's, whole: the same one again earns the same. `read` verifies it. `number`: that of
-        `Logins.present`.
+        `message` is the wallet's, whole: the same one again earns the same. `read` verifies it. `number` and
+        `comes_back`: those of `Logins.present`.
 
         Raises PresentationError, which the audit has by then.
         """
         try:
-            return self._taken(login, ask, portal, message, read, encrypted=encrypted, number=number)
+            return self._taken(
+                login, ask, portal, message, read, encrypted=encrypted, number=number, comes_back=comes_back
+            )
         except PresentationError as error:
             self.house.logins.reject(login, error)
             raise
@@ -95,6 +98,7 @@ class Presenting:
         *,
         encrypted: bool,
         number: str | None,
+        comes_back: bool,
     ) -> Passed | None:
         fingerprint = hashlib.sha256(message.encode("utf-8", "surrogateescape")).hexdigest()
         if repeated := self.house.logins.answered(login, ask, fingerprint):
@@ -117,6 +121,7 @@ class Presenting:
             fingerprint=fingerprint,
             encrypted=encrypted,
             number=number,
+            comes_back=comes_back,
         )
         self.house.seen_chains.note(answered.proof.standing)
         return passed

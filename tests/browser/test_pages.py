@@ -145,6 +145,30 @@ def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
     album.add("portal-error")
 
 
+def test_pages_of_the_national_app(album: Album, new_visitor: NewVisitor) -> None:
+    desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+    phone.page.goto(f"{phone.demo.portals}mobileid/")
+    album.add("mobileid", phone)
+    desk.begin("apostille")
+    desk.choose_app("mobile-id")
+    album.add("sign-in-mobileid")
+    phone.scan_with_mobileid(desk.qr_code())
+    album.add("mobileid-request", phone)
+    phone.press("#present button[value=cancel]")
+    album.add("mobileid-cancelled", phone)
+    desk.page.locator("[role=alert]").wait_for()
+    album.add("sign-in-mobileid-cancelled")
+    phone.scan_with_mobileid(desk.qr_code())
+    phone.approve("hong")
+    album.add("mobileid-submitted", phone)
+    desk.page.locator("#number").wait_for()
+    album.add("number-mobileid")
+    desk.type_number("zzzz")
+    album.add("number-mobileid-wrong")
+    phone.page.goto(f"{phone.demo.portals}mobileid/verify?data=e30")
+    album.add("mobileid-refused", phone)
+
+
 def test_pages_where_something_went_another_way(album: Album, new_visitor: NewVisitor) -> None:
     visitor, other = album.visitor, new_visitor(album.visitor.lang, PHONE)
     visitor.begin("gov24")

@@ -164,11 +164,34 @@ class Visitor:
     def refuse_in_wallet(self) -> None:
         self.press("#present button[value=refuse]")
 
+    # -- in the national app ---------------------------------------------------------------------------------
+
+    def scan_with_mobileid(self, code: str) -> None:
+        """A QR code, with this device's national app."""
+        self.page.goto(f"{self.demo.portals}mobileid/")
+        self.page.locator("#code").fill(code)
+        self.page.locator("#scan button").click()
+        self.page.locator("#present").wait_for()
+
+    def approve(self, persona: str) -> None:
+        """Show a persona's certificate, and stay in the app."""
+        self.page.locator(f"input[name=persona][value={persona}]").check()
+        self.press("#present button[value=submit]")
+        self.page.locator("#outcome[data-outcome=submitted]").wait_for()
+
     # -- at the provider -------------------------------------------------------------------------------------
+
+    def choose_app(self, wallet: str) -> None:
+        """The app that holds the certificate, of those that are offered."""
+        self.press(f"nav.wallets a[href$='wallet={wallet}']")
 
     def qr_link(self) -> str:
         """What the QR code on the sign-in page says."""
         return self.page.locator("#qr").get_attribute("data-link") or ""
+
+    def qr_code(self) -> str:
+        """What a phone's camera reads there, where that is no link."""
+        return self.page.locator("#qr").get_attribute("data-code") or ""
 
     def cancel(self) -> None:
         self.press("form.back button")

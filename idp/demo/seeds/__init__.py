@@ -51,6 +51,11 @@ class Prepared:
         return self.directory / "more_missions.toml"
 
     @property
+    def mobileid_url(self) -> str:
+        """Where the national app is simulated."""
+        return f"{self.portals_url}/mobileid"
+
+    @property
     def request_signer_certificates(self) -> Path:
         """PEM, leaf first, no trust anchor: the `x5c` of the provider's requests to wallets."""
         return self.directory / "request_signer.pem"
@@ -129,6 +134,7 @@ class Prepared:
             "portals_url": self.portals_url,
             "wallet_url": self.wallet_url,
             "wallet_link": link,
+            "mobileid_url": self.mobileid_url,
         }
         text = Template((_HERE / "wallets.toml").read_text("utf-8")).substitute(values)
         return list(tomllib.loads(text)["wallet"])
