@@ -217,9 +217,9 @@ def test_the_demo_signs_in_with_every_card_at_every_portal_that_takes_it(deploym
         "kr-overseas-national as dc+sd-jwt", "kr-overseas-national as mso_mdoc",
         "kr-driving-licence as dc+sd-jwt", "kr-driving-licence as mso_mdoc",
         "kr-resident as dc+sd-jwt", "kr-civil-servant as dc+sd-jwt", "kr-veteran as dc+sd-jwt",
-        "kr-overseas-national as opendid",
+        "kr-overseas-national as opendid", "kr-overseas-national as mip",
     }  # fmt: skip
-    assert len(told) == 45
+    assert len(told) == 53
     assert done.stderr == ""
 
 

@@ -1,5 +1,8 @@
 """The parts that pytest-xdist's workers take, one after the other."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +33,20 @@ def test_what_shares_a_running_house_is_one_part(test: str, belongs_to: str) -> 
 @pytest.mark.parametrize("longest", LONGEST)
 def test_what_is_begun_first_is_there(longest: str) -> None:
     assert (PROJECT / longest).exists()
+
+
+def test_the_tests_are_the_same_wherever_and_whenever_they_are_collected(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Each worker collects them for itself: no name has random bytes, an address or the time of day in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"],
+        cwd=PROJECT,
+        env={**kept, "PYTHONHASHSEED": "random"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    elsewhere = set(done.stdout.splitlines())
+    assert [test.nodeid for test in request.session.items if test.nodeid not in elsewhere] == []

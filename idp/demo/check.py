@@ -227,23 +227,26 @@ def sign_in_across_devices(
 
 
 def sign_in_with_mobile_id(
-    start_url: str, persona: str = PERSONAS[0].id, *, wallet: str = "mobile-id", language: str = "ko"
+    start_url: str, persona: str = PERSONAS[0].id, *, scan: bool, wallet: str, language: str = "ko"
 ) -> SignInResult:
-    """Sign in with the simulated national app on another device: scan its QR code, type the end of the number.
+    """Sign in with the simulated national app: scan its QR code or open its link, then type the end of the number.
 
-    `wallet` is how the provider knows that app. Raises StepFailed.
+    `wallet` is the id of the app among the wallets. Raises StepFailed.
     """
-    with Browser(language) as browser, Browser(language) as phone:
+    with Browser(language) as browser, Browser(language) as app:
         page = browser.open(start_url, "portal")
         page = browser.follow(page, "sign-in", "provider's sign-in page")
-        page = browser.open(f"{urldefrag(page.url).url}?wallet={wallet}", "sign-in page for the national app")
+        page = _choose(browser, page, wallet)
         link = required(page, "wallet-link", "link to the national app").attributes.get("href", "")
         code = required(page, "qr", "QR code").attributes.get("data-code", "")
-        shown = phone.open(urljoin(link, "./"), "national app")
-        shown = phone.submit(shown, "scan", "request in the national app", code=code)
-        shown = phone.submit(shown, "present", "answer of the national app", persona=persona, action="submit")
+        if scan:
+            shown = app.open(urljoin(link, "./"), "national app")
+            shown = app.submit(shown, "scan", "request in the national app", code=code)
+        else:
+            shown = app.open(link, "request in the national app")
+        shown = app.submit(shown, "present", "answer of the national app", persona=persona, action="submit")
         number = required(shown, "registration-number", "the app's own certificate").text
-        page = browser.open(page.url, "sign-in page after the answer")
+        page = browser.open(urldefrag(page.url).url, "sign-in page after the answer")
         page = browser.submit(page, "confirm", "confirming the number", number=number.strip()[-4:])
         return _consent_and_read(browser, page)
 

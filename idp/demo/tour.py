@@ -16,7 +16,7 @@ from idp.demo.wallet import cards_of
 _AT_ONCE = 4
 LINK, QR, COUNTER = "on one device", "by QR code", "at the counter"
 # The formats of each protocol's wallet. That of OpenID4VP holds several cards and has to be told which to show.
-_SPEAKS = {"openid4vp": ("dc+sd-jwt", "mso_mdoc"), "opendid": ("opendid",)}
+_SPEAKS = {"openid4vp": ("dc+sd-jwt", "mso_mdoc"), "opendid": ("opendid",), "mip": ("mip",)}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def stops(prepared: Prepared) -> Iterator[Stop]:
     for portal in prepared.portals():
         for card in portal["credential_types"]:
             for format in formats[card]:
-                for way in _ways(portal):
+                for way in _ways(portal, format):
                     yield Stop(portal["client_id"], card, format, way, wallets[format])
 
 
@@ -79,8 +79,13 @@ def walk(prepared: Prepared, stop: Stop) -> str:
 def _shown_at(prepared: Prepared, stop: Stop) -> check.SignInResult:
     holder = holder_of(stop.card)
     address = f"{prepared.portals_url}/{stop.portal}/"
-    begin = {LINK: check.sign_in, QR: check.sign_in_across_devices, COUNTER: check.visit_counter}[stop.way]
-    shown = begin(address, holder.id, **stop.choice)
+    if stop.format == "mip":
+        shown = check.sign_in_with_mobile_id(address, holder.id, scan=stop.way == QR, wallet=stop.wallet)
+    else:
+        begin = {LINK: check.sign_in, QR: check.sign_in_across_devices, COUNTER: check.visit_counter}[
+            stop.way
+        ]
+        shown = begin(address, holder.id, **stop.choice)
     if shown.claims.get("name") != holder.name:
         raise check.StepFailed("portal's result", "somebody else is signed in")
     if shown.card != stop.card and stop.way != COUNTER:  # a counter's screen does not say
@@ -102,8 +107,13 @@ def _has_time(stop: Stop) -> bool:
     return stop.way != COUNTER
 
 
-def _ways(portal: dict[str, Any]) -> tuple[str, ...]:
-    """How its holders come: a counter has a code of its own to scan, and a bank wants none (`cross_device`)."""
+def _ways(portal: dict[str, Any], format: str) -> tuple[str, ...]:
+    """How its holders come: a counter has a code of its own to scan, and a bank wants none (`cross_device`).
+
+    The national app is not offered where another device is not: nothing that it answers says which one it is.
+    """
     if not portal.get("redirect_uris"):
-        return (COUNTER,)
+        return () if format == "mip" else (COUNTER,)
+    if format == "mip" and not portal.get("cross_device"):
+        return ()
     return (LINK, QR) if portal.get("cross_device") else (LINK,)

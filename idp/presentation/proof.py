@@ -19,9 +19,13 @@ from idp.presentation.question import Alternative
 
 @dataclass(frozen=True)
 class WalletRefusal:
-    """The wallet answers that it will not show anything; `code` is its code if it looks like one."""
+    """The wallet answers that it will not show anything.
+
+    code: its own, if it looks like one. problem: what the holder reads.
+    """
 
     code: str
+    problem: str = "wallet_refused"
 
 
 @dataclass(frozen=True)

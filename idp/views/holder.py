@@ -375,7 +375,8 @@ def phase_of(login: Login) -> str:
 
 def _key_label(login: Login, asked: Question, wallet: WalletProfile, lang: str) -> str | None:
     """What the holder types the end of, where the wallet can show no number; None where it can."""
-    if wallet.comes_back if login.answer is None else login.answer.number is not None:
+    answer = login.answer
+    if wallet.comes_back if answer is None else answer.via != "qr" or answer.number is not None:
         return None
     kinds = [alternative.kind for alternative in wallet.alternatives(asked)] or asked.types
     keys = {kind.person_key for kind in kinds if kind.person_key is not None}

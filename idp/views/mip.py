@@ -122,7 +122,8 @@ class MipDoor:
             except CredentialRejected as error:
                 raise rejected(error) from error
             except AppGaveUp as gave_up:
-                return WalletRefusal(errors.app_error(gave_up.code).reason)
+                meaning = errors.app_error(gave_up.code)
+                return WalletRefusal(meaning.reason, meaning.problem)
             except MessageRefused as refused:
                 if refused.code in _OF_A_TRANSACTION:
                     raise

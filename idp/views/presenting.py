@@ -107,7 +107,7 @@ class Presenting:
             raise PresentationError("already_answered")
         answered = read(self.house.question(portal, login.request))
         if isinstance(answered, WalletRefusal):
-            self.house.logins.refuse(login, ask, answered.code)
+            self.house.logins.refuse(login, ask, answered.code, problem=answered.problem)
             return None
         acr = f"{self.issuer}/acr/{answered.acr_level}"
         if not acr_reached(portal, login.request, acr, self.issuer):

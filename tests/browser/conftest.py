@@ -1,7 +1,8 @@
 """The demonstration as a user starts it, and Chromium with nothing shown on a screen.
 
-All tests here share one running demonstration, and a person who agreed once is not asked again. So each persona
-belongs to the tests of one file where the consent page matters: 남궁민 and 최장 to one device, 박민수 to two.
+Most tests here share one running demonstration, and a person who agreed once is not asked again. Where the consent
+page matters, a persona belongs to the tests of one file (남궁민 and 최장 to one device, 박민수 to two), or the file
+starts a `demonstration` of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,13 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="package")
 def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with demonstration(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+@contextmanager
+def demonstration(directory: Path) -> Iterator[Demo]:
     """`idp demo` in a process of its own."""
-    directory = tmp_path_factory.mktemp("demo")
     errors = directory / "errors.txt"
     with errors.open("wb") as stderr:
         arguments = ["demo", "--port", "0", "--print-json", "--directory", str(directory / "data")]

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import NewVisitor
+from tests.browser.conftest import NewVisitor, demonstration
 from tests.browser.virtual_wallet import VirtualWallet
-from tests.browser.visitor import DESK, PHONE, PORTALS, Visitor
+from tests.browser.visitor import DESK, PHONE, PORTALS, Demo, Visitor
 
 SIZES = {"phone": PHONE, "desk": DESK}
 HANGUL = re.compile("[가-힣]")
@@ -67,6 +68,13 @@ class Album:
         assert len(frame["ids"]) == len(set(frame["ids"])), (name, frame["ids"])
         assert frame["too_wide"] <= 0, f"{name} scrolls sideways"
         assert frame["inline"] == [], name
+
+
+@pytest.fixture(scope="module")
+def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demonstration where nobody has agreed to anything yet."""
+    with demonstration(tmp_path_factory.mktemp("demo")) as running:
+        yield running
 
 
 @pytest.fixture(params=["ko", "en"])

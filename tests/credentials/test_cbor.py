@@ -346,12 +346,12 @@ HOSTILE = {
 def test_nothing_costs_much(name: str, integer_keys: bool) -> None:
     tracemalloc.start()
     try:
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             loads(HOSTILE[name], integer_keys=integer_keys)
         except CredentialRejected as refusal:
             assert refusal.reason in (Reason.MALFORMED, Reason.TOO_LARGE)
-        took_s = time.perf_counter() - began
+        took_s = time.process_time() - began
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -805,13 +805,19 @@ def test_a_code_that_the_app_shows_is_read_at_the_counter(counter: Rig, relay: s
     signed_in(portal, begun)
 
 
-def test_a_visitor_who_cancels_at_the_relay_is_heard(counter: Rig, relay: stand_in.Relay) -> None:
+@pytest.mark.parametrize(
+    ("code", "reason", "problem"),
+    [(9001, "cancelled", "wallet_refused"), (20301, "no_certificate", "no_certificate")],
+)
+def test_a_visitor_whose_app_gives_up_at_the_relay_is_heard(
+    counter: Rig, relay: stand_in.Relay, code: int, reason: str, problem: str
+) -> None:
     portal, begun = at_counter(counter, relay)
-    relay.turns["vp"] = {"msg": "error", "trxcode": relay.trxcode, "errcode": 9001, "errmsg": "x"}
-    with harmless(counter, (REFUSED, "cancelled")):
+    relay.turns["vp"] = {"msg": "error", "trxcode": relay.trxcode, "errcode": code, "errmsg": "x"}
+    with harmless(counter, (REFUSED, reason)):
         scan(portal, begun, relay.m120())
-        eventually(lambda: state(portal, begun) == "waiting.wallet_refused")
-    assert "SINWON-W001" in portal.page(begun).root.text
+        eventually(lambda: state(portal, begun) == f"waiting.{problem}")
+    assert MESSAGES[problem].code in portal.page(begun).root.text
 
 
 def test_a_visitor_whose_credential_is_revoked_is_refused(counter: Rig, relay: stand_in.Relay) -> None:
