@@ -10,6 +10,7 @@ from idp.clock import Clock
 from idp.models import db, prepare_sqlite
 from idp.settings import Settings
 from idp.views.back_channel import BackChannelDoor
+from idp.views.console import ConsoleDoor
 from idp.views.device import DeviceDoor
 from idp.views.frame import STATIC, Frame
 from idp.views.health import HealthDoor
@@ -40,6 +41,8 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
     waiting_room = WaitingRoom(house.store)
     app.extensions["sinwon_waiting_room"] = waiting_room
     holder = HolderDoor(frame, waiting_room)
+    if settings.console.enabled:
+        app.register_blueprint(ConsoleDoor(frame).blueprint())
     for door in (
         PortalDoor(frame),
         BackChannelDoor(frame),

@@ -54,6 +54,93 @@ class Portal(Base):
     registration_token_digest: Mapped[str | None] = mapped_column(String(64))
     """Who holds this token may read and change the registration (RFC 7592); None: only an admin may."""
     updated_at: Mapped[int] = mapped_column(Seconds)
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+
+
+class PortalVersion(Base):
+    """One change of a registration: what it was and became (None: not there), by whom and why."""
+
+    __tablename__ = "portal_version"
+    client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    actor: Mapped[str | None] = mapped_column(String(255))
+    approved_by: Mapped[str | None] = mapped_column(String(255))
+    reason: Mapped[str | None] = mapped_column(String(255))
+    at: Mapped[int] = mapped_column(Seconds)
+
+
+class PortalProposal(Base):
+    """A change of a registration that waits for a second person. `version` is the one that it was made on: a change
+    on something that has changed since is refused, not merged."""
+
+    __tablename__ = "portal_proposal"
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(255), index=True)
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"))
+    version: Mapped[int] = mapped_column(Integer)
+    after: Mapped[dict[str, Any]] = mapped_column(JSON)
+    proposed_by: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(String(255))
+    at: Mapped[int] = mapped_column(Seconds)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    """waiting, approved, rejected, withdrawn or outdated."""
+    decided_by: Mapped[str | None] = mapped_column(String(255))
+    decided_at: Mapped[int | None] = mapped_column(Seconds)
+    decision: Mapped[str | None] = mapped_column(String(255))
+
+
+class PortalSecret(Base):
+    """When a client secret was given out and last used, by the SHA-256 that the registration knows it by."""
+
+    __tablename__ = "portal_secret"
+    client_id: Mapped[str] = mapped_column(
+        ForeignKey("portal.client_id", ondelete="CASCADE"), primary_key=True
+    )
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[int | None] = mapped_column(Seconds)
+    last_used_at: Mapped[int | None] = mapped_column(Seconds)
+    """To the hour: it says whether the secret is still in use, and is no record of sign-ins."""
+
+
+class Organisation(Base):
+    """Who answers for portals. `document` is what `idp.admin.organisations` describes."""
+
+    __tablename__ = "organisation"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    updated_at: Mapped[int] = mapped_column(Seconds)
+
+
+class Administrator(Base):
+    """Who may use the console. Nobody's name: a label that the inviting person chose, and the pairwise `sub` by which
+    the console knows the holder of a credential (decision D13)."""
+
+    __tablename__ = "administrator"
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    label: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"), index=True)
+    sub: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[int] = mapped_column(Seconds)
+    created_by: Mapped[str | None] = mapped_column(String(255))
+    disabled_at: Mapped[int | None] = mapped_column(Seconds)
+    last_seen_at: Mapped[int | None] = mapped_column(Seconds)
+
+
+class Invitation(Base):
+    """An invitation to become an administrator, by its SHA-256; `used_at` is set once."""
+
+    __tablename__ = "invitation"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    label: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"))
+    created_at: Mapped[int] = mapped_column(Seconds)
+    created_by: Mapped[str | None] = mapped_column(String(255))
+    expires_at: Mapped[int] = mapped_column(Seconds, index=True)
+    used_at: Mapped[int | None] = mapped_column(Seconds)
 
 
 class Subject(Base):

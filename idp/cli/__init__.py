@@ -8,7 +8,7 @@ import os
 import click
 
 from idp import __version__
-from idp.cli import demo, keys, portals, running, sessions, trust, trust_import, wallets
+from idp.cli import administrators, demo, keys, portals, running, sessions, trust, trust_import, wallets
 from idp.events import Origin, origin
 
 
@@ -28,6 +28,8 @@ for command in (
     running.check_config,
     running.migrate,
     running.sweep,
+    administrators.admin,
+    administrators.organisations,
     portals.portals,
     trust.trust,
     sessions.sessions,

@@ -42,10 +42,14 @@ class RegistrationError(ValueError):
 
 
 class RequestedClaim(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A claim the portal may receive: why it needs it, how long it keeps it, on what legal basis."""
+    """A claim the portal may receive: why it needs it, how long it keeps it, on what legal basis.
+
+    `retention` None: as long as the registration says for all of them.
+    """
 
     name: str
     purpose: dict[str, str]
+    retention: dict[str, str] | None = None
     required: bool = True
     basis: Literal["consent", "statute"] = "consent"
     statute: dict[str, str] | None = None

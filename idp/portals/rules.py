@@ -19,6 +19,7 @@ from idp.portals.registration import (
     REFRESH_TOKEN,
     Registration,
 )
+from idp.portals.texts import MAX_NAME_CHARS, MAX_TEXT_CHARS, both_problems
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "[::1]", "::1", "localhost"})
 
@@ -41,6 +42,7 @@ _TLS_SUBJECTS = (
 _ENCRYPTED = ("authorization", "id_token", "userinfo", "introspection")
 _MAX_URIS = 64
 _MAX_SECTOR_CHARS = 255
+_MAX_URI_CHARS = 2048
 
 
 def problems(registration: Registration) -> list[str]:
@@ -51,8 +53,21 @@ def problems(registration: Registration) -> list[str]:
 def _identity(r: Registration) -> Iterator[str]:
     if not r.client_id or not all(" " < char <= "~" for char in r.client_id) or len(r.client_id) > 255:
         yield "client_id must be 1 to 255 visible ASCII characters"
-    for field in ("name", "operator", "retention"):
-        yield from (f"{field}.{lang} is missing" for lang in ("ko", "en") if not getattr(r, field).get(lang))
+
+
+def _texts(r: Registration) -> Iterator[str]:
+    for field, max_chars in (
+        ("name", MAX_NAME_CHARS),
+        ("operator", MAX_NAME_CHARS),
+        ("retention", MAX_TEXT_CHARS),
+    ):
+        yield from (f"{field}{problem}" for problem in both_problems(getattr(r, field), max_chars))
+    for claim in r.claims:
+        texts = {"purpose": claim.purpose, "statute": claim.statute, "retention": claim.retention}
+        for field, text in texts.items():
+            if text is not None:
+                problems = both_problems(text, MAX_TEXT_CHARS)
+                yield from (f"claim {claim.name}: {field}{problem}" for problem in problems)
 
 
 def _grants(r: Registration) -> Iterator[str]:
@@ -176,10 +191,7 @@ def _scopes_and_claims(r: Registration) -> Iterator[str]:
     for claim in r.claims:
         if claim.name not in CLAIMS:
             yield f"claim {claim.name} is not known"
-        if not (claim.purpose.get("ko") and claim.purpose.get("en")):
-            yield f"claim {claim.name}: purpose is needed in ko and en"
-        statute = claim.statute or {}
-        if claim.basis == "statute" and not (statute.get("ko") and statute.get("en")):
+        if claim.basis == "statute" and claim.statute is None:
             yield f"claim {claim.name}: basis statute needs statute in ko and en"
     if len(r.claim_names) != len(r.claims):
         yield "a claim is listed twice"
@@ -217,6 +229,7 @@ Rule = Callable[[Registration], Iterator[str]]
 
 RULES: tuple[Rule, ...] = (
     _identity,
+    _texts,
     _grants,
     _front_channel,
     _addresses,
@@ -239,6 +252,8 @@ def _is_name(text: str) -> bool:
 
 def uri_problem(uri: str) -> str | None:
     """Why this cannot be an address of a portal's: https (http on loopback), no fragment, no user; or None."""
+    if len(uri) > _MAX_URI_CHARS:
+        return f"has {len(uri):,} characters; at most {_MAX_URI_CHARS:,} are taken"
     try:
         parts = urlsplit(uri)
         _ = parts.port

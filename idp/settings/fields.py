@@ -202,6 +202,20 @@ class Holder(Section, frozen=True, kw_only=True):
     with_ci: bool = False
 
 
+class Console(Section, frozen=True, kw_only=True):
+    """The administrators' console at `/console`.
+
+    `credential_types`: by which cards an administrator may sign in; empty: by any. `approvals`: a change of a portal
+    takes a second person. Times are seconds.
+    """
+
+    enabled: bool = True
+    credential_types: tuple[str, ...] = ()
+    approvals: bool = True
+    idle_s: Annotated[int, Meta(ge=60, le=86_400)] = 600
+    max_s: Annotated[int, Meta(ge=300, le=86_400)] = 28_800
+
+
 class Languages(Section, frozen=True, kw_only=True):
     """The language where neither the portal nor the browser asks for one of ours."""
 
@@ -226,6 +240,7 @@ class Settings(Section, frozen=True, kw_only=True):
     registration: Registration = field(default_factory=Registration)
     holder: Holder = field(default_factory=Holder)
     languages: Languages = field(default_factory=Languages)
+    console: Console = field(default_factory=Console)
 
     @property
     def host(self) -> str:

@@ -85,6 +85,7 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "mip.relay": rules.optional(rules.relay),
     "fetch.allow": rules.origins,
     "registration.scopes": rules.scopes,
+    "console.credential_types": rules.entry_ids,
     "registration.software_statement_files": rules.readable_files,
 }
 _SECRET_FILE_MAX_BYTES = 4096

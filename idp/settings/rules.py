@@ -224,6 +224,13 @@ def scopes(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def entry_ids(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of entries of the trust registry; which there are, the registry knows."""
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value) for value in values):
+        raise NotAcceptable("expected ids of credential types")
+    return values
+
+
 def readable_files(values: tuple[str, ...]) -> tuple[str, ...]:
     for number, value in enumerate(values, 1):
         try:

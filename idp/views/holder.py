@@ -412,7 +412,7 @@ def _item(
         "label": row.label[lang],
         "preview": row.preview(value, lang) if value is not None else "–",
         "purpose": claim.purpose[lang],
-        "retention": portal.retention[lang],
+        "retention": (claim.retention or portal.retention)[lang],
         "required": claim.required,
         "basis": claim.basis,
         "statute": claim.statute[lang] if claim.statute else "",

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, pass_context
@@ -43,10 +44,19 @@ def translations(lang: str) -> gettext.NullTranslations:
     if lang == "en":
         return gettext.NullTranslations()
     compiled = io.BytesIO()
-    with (DIRECTORY / f"{lang}.po").open("rb") as source:
-        write_mo(compiled, read_po(source, locale=lang, abort_invalid=True))
+    write_mo(compiled, catalogue(lang))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
+
+
+def catalogue(lang: str) -> Catalog:
+    """What is translated into a language: for holders in `<lang>.po`, for administrators in `console.<lang>.po`."""
+    merged = Catalog(locale=lang)
+    for file in (DIRECTORY / f"{lang}.po", DIRECTORY / f"console.{lang}.po"):
+        with file.open("rb") as source:
+            for message in read_po(source, locale=lang, abort_invalid=True):
+                merged[message.id] = message
+    return merged
 
 
 @pass_context

@@ -1,0 +1,148 @@
+"""Organisations: who answers for portals, and whom holders of theirs may ask.
+
+A document has the members of `Organisation`. A portal belongs to one organisation or to none; its members
+(`admin.people`) see and change that organisation's portals only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select, update
+
+from idp.events import Event, record
+from idp.models import Organisation as Row
+from idp.models import Portal, PortalProposal, db, writing
+from idp.portals.rules import uri_problem
+from idp.portals.texts import MAX_NAME_CHARS, both_problems
+
+_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_EMAIL = re.compile(r"[^\s@<>\"']{1,64}@[A-Za-z0-9.-]{1,190}")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
+
+
+class OrganisationError(ValueError):
+    """A document that cannot be used; `problems` names every one."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Contact(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """Where holders may ask (문의처); each of them may be missing."""
+
+    email: str | None = None
+    phone: str | None = None
+    url: str | None = None
+
+
+class Organisation(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """One organisation. `id` is of lower-case letters, digits and hyphens; `name` has `ko` and `en`."""
+
+    id: str
+    name: dict[str, str]
+    contact: Contact = Contact()
+
+
+def parse(document: Mapping[str, Any]) -> Organisation:
+    """Raises OrganisationError."""
+    try:
+        made = msgspec.convert(dict(document), Organisation)
+    except msgspec.ValidationError as error:
+        raise OrganisationError([f"{document.get('id', 'organisation')}: {error}"]) from error
+    problems = [f"{made.id}: {problem}" for problem in _problems(made)]
+    if problems:
+        raise OrganisationError(problems)
+    return made
+
+
+def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
+    """Create or replace the organisations of a file, all or none; the ids that changed. Raises OrganisationError."""
+    problems: list[str] = []
+    made: list[Organisation] = []
+    if unknown := set(document) - {"organisation"}:
+        problems.append(f"unknown tables: {', '.join(sorted(unknown))}")
+    for entry in document.get("organisation", ()):
+        try:
+            made.append(parse(entry))
+        except OrganisationError as error:
+            problems += error.problems
+    if problems:
+        raise OrganisationError(problems)
+    changed = []
+    with writing() as session:
+        for organisation in made:
+            stored = msgspec.to_builtins(organisation)
+            row = session.get(Row, organisation.id, populate_existing=True)
+            if row is not None and row.document == stored:
+                continue
+            session.merge(Row(id=organisation.id, document=stored, updated_at=now))
+            record(session, Event.ORGANISATION_APPLIED, at=now, detail={"organisation": organisation.id})
+            changed.append(organisation.id)
+    return changed
+
+
+def find(organisation_id: str | None) -> Organisation | None:
+    """The organisation with this id, or None."""
+    if not organisation_id or not _ID.fullmatch(organisation_id):
+        return None
+    row = db.session.get(Row, organisation_id, populate_existing=True)
+    return msgspec.convert(row.document, Organisation) if row is not None else None
+
+
+def listed(only: str | None = None) -> list[tuple[Organisation, int]]:
+    """Every organisation, or only that one, with how many portals it has; in the order of their ids."""
+    counted = select(Portal.organisation_id, func.count()).group_by(Portal.organisation_id)
+    rows = select(Row).order_by(Row.id).limit(1000)
+    if only is not None:
+        counted, rows = counted.where(Portal.organisation_id == only), rows.where(Row.id == only)
+    n_portals: dict[str | None, int] = {row[0]: row[1] for row in db.session.execute(counted)}
+    return [
+        (msgspec.convert(row.document, Organisation), n_portals.get(row.id, 0))
+        for row in db.session.scalars(rows)
+    ]
+
+
+def owner_of(client_id: str) -> Organisation | None:
+    """Whose portal this is; None where it belongs to nobody, or is not there."""
+    return find(db.session.scalar(select(Portal.organisation_id).where(Portal.client_id == client_id)))
+
+
+def transfer(client_id: str, to: str | None, *, reason: str, now: int) -> None:
+    """Give a portal to an organisation, or to none. What waits for approval there goes with it.
+
+    Raises OrganisationError: the portal or the organisation is not there.
+    """
+    with writing() as session:
+        row = session.get(Portal, client_id, populate_existing=True, with_for_update=True)
+        if row is None:
+            raise OrganisationError([f"there is no portal {client_id}"])
+        if to is not None and session.get(Row, to) is None:
+            raise OrganisationError([f"there is no organisation {to}"])
+        detail = {"from": row.organisation_id, "to": to, "why": reason}
+        row.organisation_id = to
+        waiting = (PortalProposal.client_id == client_id, PortalProposal.state == "waiting")
+        session.execute(
+            update(PortalProposal)
+            .where(*waiting)
+            .values(organisation_id=to)
+            .execution_options(synchronize_session=False)
+        )
+        record(session, Event.PORTAL_TRANSFERRED, at=now, client_id=client_id, detail=detail)
+
+
+def _problems(made: Organisation) -> Iterator[str]:
+    if not _ID.fullmatch(made.id):
+        yield "id must be 1 to 63 lower-case letters, digits and hyphens"
+    yield from (f"name{problem}" for problem in both_problems(made.name, MAX_NAME_CHARS))
+    contact = made.contact
+    if contact.email is not None and not _EMAIL.fullmatch(contact.email):
+        yield "contact.email is no address"
+    if contact.phone is not None and not _PHONE.fullmatch(contact.phone):
+        yield "contact.phone must be digits, spaces and hyphens, with its country code"
+    if contact.url is not None and (problem := uri_problem(contact.url)):
+        yield f"contact.url {problem}"

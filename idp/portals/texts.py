@@ -1,0 +1,33 @@
+"""Texts that operators and portals write and that people read on our pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+LANGUAGES = ("ko", "en")
+MAX_NAME_CHARS = 120
+MAX_TEXT_CHARS = 600
+
+
+def text_problem(text: str, max_chars: int) -> str | None:
+    """Why this cannot stand on a page; or None.
+
+    Control characters, and those that turn the direction of writing around, would let a text pass for another one.
+    """
+    if not text.strip():
+        return "is empty"
+    if len(text) > max_chars:
+        return f"has {len(text):,} characters; at most {max_chars} are shown"
+    if not text.isprintable():
+        return "has characters that cannot be seen, such as a line break or one that turns the direction of writing"
+    return None
+
+
+def both_problems(texts: Mapping[str, str], max_chars: int) -> Iterator[str]:
+    """What is wrong with a text in our two languages, each with its language in front."""
+    for language in LANGUAGES:
+        if language not in texts:
+            yield f".{language} is missing"
+        elif problem := text_problem(texts[language], max_chars):
+            yield f".{language} {problem}"
+    yield from (f".{name} is of no language of ours" for name in sorted(set(texts) - set(LANGUAGES)))

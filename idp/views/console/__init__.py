@@ -1,0 +1,28 @@
+"""The administrators' door: what `admin/` may do, as pages. `desk` guards them, each other module is an area."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from idp.admin.console import ConsoleSessions
+from idp.views.console.desk import Desk
+from idp.views.console.home import Home
+from idp.views.console.organisations import OrganisationPages
+from idp.views.console.people import PeoplePages
+from idp.views.console.sign_in import SignIn
+from idp.views.frame import Frame
+
+
+class ConsoleDoor:
+    """`/console`."""
+
+    def __init__(self, frame: Frame) -> None:
+        house = frame.house
+        desk = Desk(frame, ConsoleSessions(house.store, house.settings, house.clock))
+        self.areas = (SignIn(desk), Home(desk), OrganisationPages(desk), PeoplePages(desk))
+
+    def blueprint(self) -> Blueprint:
+        door = Blueprint("console", __name__, url_prefix="/console")
+        for area in self.areas:
+            area.add_to(door)
+        return door

@@ -1,0 +1,187 @@
+"""Into the console and out of it: an administrator signs in as a holder does, with a mobile credential."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from authlib.oauth2.rfc6749.errors import OAuth2Error
+from flask import Blueprint, Response, request
+
+from idp import seal
+from idp.admin import console, people
+from idp.admin.people import InvitationError
+from idp.events import Event, record_alone
+from idp.oidc.tokens import Order
+from idp.views.console.desk import COOKIE, SIGN_IN, Desk
+from idp.views.frame import see_other
+from idp.views.holder import forms_match
+from idp.views.messages import N_
+
+_BEGUN_COOKIE: Final = "console-sign-in"
+_BEGUN_S: Final = 3600
+HOME: Final = "/console"
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """A sign-in on its way, under `console-sign-in:<sha256>` of its cookie."""
+
+    state: str
+    nonce: str
+    verifier: str
+    to: str
+    invitation: str | None = None
+
+
+class SignIn:
+    """`/console/sign-in`, `/console/invitation/<token>`, `/console/callback`, `/console/sign-out`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.frame = desk.frame
+        self.house = desk.house
+
+    def add_to(self, door: Blueprint) -> None:
+        rule = door.add_url_rule
+        rule("/sign-in", "sign_in", self.sign_in, methods=["GET", "POST"])
+        rule("/invitation/<token>", "invitation", self.invitation, methods=["GET", "POST"])
+        rule("/callback", "callback", self.callback)
+        rule("/sign-out", "sign_out", self.desk.guarded(None, self.sign_out), methods=["POST"])
+        rule("/stay", "stay", self.desk.guarded(None, self.stay), methods=["POST"])
+
+    def sign_in(self) -> Response:
+        """The way in. Nothing is begun by a GET: a link could then begin a sign-in in somebody's browser."""
+        to = _inside(request.values.get("to", ""))
+        if self.desk.here() is not None:
+            return see_other(to)
+        if request.method == "POST":
+            return self._begin(to, None)
+        return self.desk.page("sign_in.html", to=to, invitation=None, action=SIGN_IN)
+
+    def invitation(self, token: str) -> Response:
+        try:
+            invited = people.invitation(token[:64], now=self.desk.clock())
+        except InvitationError:
+            return self._not_good()
+        if request.method == "POST":
+            return self._begin(HOME, invited.digest)
+        return self.desk.page(
+            "sign_in.html", to=HOME, invitation=invited, action=f"/console/invitation/{token}"
+        )
+
+    def _begin(self, to: str, invitation: str | None) -> Response:
+        cookie = seal.random_token()
+        begun = _Begun(seal.random_token(16), seal.random_token(16), seal.random_token(48), to, invitation)
+        self.house.store.put(_key(cookie), msgspec.to_builtins(begun), _BEGUN_S)
+        self.frame.set_cookie(_BEGUN_COOKIE, cookie, _BEGUN_S)
+        registered = console.ensure(self.frame.settings, self._types(), now=self.desk.clock())
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(begun.verifier.encode("ascii")).digest())
+        asked = {
+            "client_id": registered.client_id,
+            "redirect_uri": registered.redirect_uris[0],
+            "response_type": "code",
+            "scope": "openid",
+            "state": begun.state,
+            "nonce": begun.nonce,
+            "code_challenge": challenge.rstrip(b"=").decode("ascii"),
+            "code_challenge_method": "S256",
+            "acr_values": f"{self.frame.settings.issuer}/acr/secure",
+            "ui_locales": self.frame.lang(),
+        }
+        return see_other(f"/authorize?{urlencode(asked)}")
+
+    def _types(self) -> list[str]:
+        """By which cards one may sign in: as set, or by all by which a person is found again."""
+        known = self.house.trust.snapshot().types.values()
+        return list(self.frame.settings.console.credential_types) or sorted(
+            kind.id for kind in known if kind.person_key is not None
+        )
+
+    # -- back ------------------------------------------------------------------------------------------------
+
+    def callback(self) -> Response:
+        """The answer to our own request. Spec: OpenID Connect Core 1.0, section 3.1.3.7; RFC 9207."""
+        cookie = self.frame.cookie(_BEGUN_COOKIE)
+        self.frame.set_cookie(_BEGUN_COOKIE, "", 0)
+        document = self.house.store.take(_key(cookie)) if cookie and len(cookie) <= 64 else None
+        begun = msgspec.convert(document, _Begun) if document is not None else None
+        if begun is None or not forms_match(begun.state, request.args.get("state", "")):
+            return self._failed(N_("This sign-in was begun in another browser, or too long ago."), "state")
+        if request.args.get("iss") != self.frame.settings.issuer or not request.args.get("code"):
+            return self._failed(N_("The sign-in was not completed."), "no_code")
+        try:
+            claims = self._redeem(request.args["code"][:512], begun)
+        except OAuth2Error:
+            return self._failed(N_("The sign-in was not completed."), "code")
+        if claims.get("nonce") != begun.nonce or claims.get("aud") != console.CLIENT_ID:
+            return self._failed(N_("The sign-in was not completed."), "nonce")
+        return self._arrive(str(claims["sub"]), begun)
+
+    def _redeem(self, code: str, begun: _Begun) -> dict[str, Any]:
+        registered = console.ensure(self.frame.settings, self._types(), now=self.desk.clock())
+        tokens = self.house.codes.redeem(
+            registered,
+            code,
+            Order(),
+            redirect_uri=registered.redirect_uris[0],
+            code_verifier=begun.verifier,
+        )
+        return self.house.id_tokens.claims_of_hint(tokens["id_token"]) or {}
+
+    def _arrive(self, sub: str, begun: _Begun) -> Response:
+        now = self.desk.clock()
+        admin = people.by_sub(sub)
+        if begun.invitation is not None:
+            if admin is not None:
+                return self._failed(N_("This person is an administrator here already."), "already_joined")
+            try:
+                admin = people.accept(begun.invitation, sub, now=now)
+            except InvitationError:
+                return self._not_good()
+        if admin is None:
+            return self._failed(
+                N_("Nobody has invited this person to the console. An owner can do so."), "not_invited"
+            )
+        self.desk.sessions.end(self.frame.cookie(COOKIE))
+        self.frame.set_cookie(COOKIE, self.desk.sessions.start(admin.id), None)
+        people.acting(admin)
+        record_alone(Event.ADMIN_SIGNED_IN, at=now)
+        return see_other(begun.to)
+
+    def _failed(self, text: str, reason: str) -> Response:
+        record_alone(Event.ADMIN_REFUSED, at=self.desk.clock(), reason=reason)
+        return self.desk.problem(N_("You are not signed in"), text, status=403)
+
+    def _not_good(self) -> Response:
+        record_alone(Event.ADMIN_REFUSED, at=self.desk.clock(), reason="invitation")
+        return self.desk.problem(
+            N_("This invitation cannot be used"),
+            N_("It was used before, withdrawn, or is too old. Ask for a new one."),
+            status=404,
+        )
+
+    # -- out -------------------------------------------------------------------------------------------------
+
+    def sign_out(self, admin: people.Administrator) -> Response:
+        self.desk.sessions.end(self.frame.cookie(COOKIE))
+        self.frame.set_cookie(COOKIE, "", 0)
+        record_alone(Event.ADMIN_SIGNED_OUT, at=self.desk.clock())
+        return see_other(SIGN_IN)
+
+    def stay(self, admin: people.Administrator) -> Response:
+        """More time, asked for by the page's script; being here was enough."""
+        return Response(status=204)
+
+
+def _inside(path: str) -> str:
+    """Where to go on after the sign-in: an address of the console's, whatever was asked for."""
+    parts = urlsplit(path[:512]) if path[:512].isascii() and path[:512].isprintable() else urlsplit("")
+    mine = not parts.scheme and not parts.netloc and "\\" not in path
+    return path[:512] if mine and (parts.path == HOME or parts.path.startswith(f"{HOME}/")) else HOME
+
+
+def _key(cookie: str) -> str:
+    return f"console-sign-in:{seal.digest(cookie)}"
