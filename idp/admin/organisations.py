@@ -20,7 +20,7 @@ from idp.portals.rules import uri_problem
 from idp.portals.texts import MAX_NAME_CHARS, both_problems
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_EMAIL = re.compile(r"[^\s@<>\"']{1,64}@[A-Za-z0-9.-]{1,190}")
+_EMAIL = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
 
 

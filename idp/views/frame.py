@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp import portals
+from idp.admin import organisations
 from idp.clock import iso
 from idp.errors import (
     AuthorizationError,
@@ -205,10 +206,24 @@ class Frame:
             code=message.code,
             time_iso=iso(self.house.clock()),
             portal=self.portal(portal) if portal else None,
+            contact=self._contact(portal),
             return_url=return_to.location if return_to and not return_to.is_form else None,
             return_form=return_to if return_to and return_to.is_form else None,
             retry_url=retry_url,
         )
+
+    def _contact(self, portal: Registration | None) -> dict[str, str | None] | None:
+        """Whom holders may ask about this portal, where its organisation says so."""
+        organisation = organisations.owner_of(portal.client_id) if portal is not None else None
+        if organisation is None or organisation.contact == organisations.Contact():
+            return None
+        contact = organisation.contact
+        return {
+            "name": organisation.name[self.lang()],
+            "email": contact.email,
+            "phone": contact.phone,
+            "url": contact.url,
+        }
 
     def words(self, key: str, *, status: int, **more: Any) -> Response:
         """The same words for the script of a page that stays: `key` is one of MESSAGES."""

@@ -181,6 +181,12 @@ SAMPLES = {
         "advice": "Advice.",
         "code": "SINWON-L003",
         "time_iso": "2026-11-23T01:02:03Z",
+        "contact": {
+            "name": word["operator"],
+            "phone": "+82 2-3210-0404",
+            "email": "ask@gov24.example",
+            "url": "https://gov24.example/ask",
+        },
         "return_url": "/login/a/return",
         "return_form": None,
         "retry_url": "/login/a",
@@ -221,7 +227,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("consent.html", {"offline_days": 30}),
     ("form_post.html", {}),
     ("error.html", {}),
-    ("error.html", {"portal": None, "return_url": None, "retry_url": None}),
+    ("error.html", {"portal": None, "contact": None, "return_url": None, "retry_url": None}),
     ("other_browser.html", {}),
     ("other_browser.html", {"portal": None}),
     ("wallet_done.html", {}),
@@ -348,7 +354,7 @@ def test_a_korean_page_says_nothing_in_english(template: str, changes: dict[str,
         for text in shown
         if re.search(r"[A-Za-z]{3}", re.sub("신원\\(Sinwon\\)|\\(PIN\\)", "", text)) and text not in names
     }
-    assert foreign <= {"7f3k-92mq-0dxa"}
+    assert foreign <= {"7f3k-92mq-0dxa", "ask@gov24.example", "https://gov24.example/ask"}
 
 
 @every_page

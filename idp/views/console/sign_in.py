@@ -12,8 +12,10 @@ from authlib.oauth2.rfc6749.errors import OAuth2Error
 from flask import Blueprint, Response, request
 
 from idp import seal
+from idp.addresses import neighbourhood
 from idp.admin import console, people
 from idp.admin.people import InvitationError
+from idp.errors import LoginError
 from idp.events import Event, record_alone
 from idp.oidc.tokens import Order
 from idp.views.console.desk import COOKIE, SIGN_IN, Desk
@@ -73,6 +75,7 @@ class SignIn:
         )
 
     def _begin(self, to: str, invitation: str | None) -> Response:
+        self._throttle()
         cookie = seal.random_token()
         begun = _Begun(seal.random_token(16), seal.random_token(16), seal.random_token(48), to, invitation)
         self.house.store.put(_key(cookie), msgspec.to_builtins(begun), _BEGUN_S)
@@ -93,6 +96,12 @@ class SignIn:
         }
         return see_other(f"/authorize?{urlencode(asked)}")
 
+    def _throttle(self) -> None:
+        """Anybody can begin: what is kept for one address must have an end."""
+        limit = self.frame.settings.holder.logins_per_minute_per_ip
+        if self.house.store.count(f"rate:console:{neighbourhood(request.remote_addr or '')}", 60) > limit:
+            raise LoginError("too_many", status=429)
+
     def _types(self) -> list[str]:
         """By which cards one may sign in: as set, or by all by which a person is found again."""
         known = self.house.trust.snapshot().types.values()
@@ -106,8 +115,7 @@ class SignIn:
         """The answer to our own request. Spec: OpenID Connect Core 1.0, section 3.1.3.7; RFC 9207."""
         cookie = self.frame.cookie(_BEGUN_COOKIE)
         self.frame.set_cookie(_BEGUN_COOKIE, "", 0)
-        document = self.house.store.take(_key(cookie)) if cookie and len(cookie) <= 64 else None
-        begun = msgspec.convert(document, _Begun) if document is not None else None
+        begun = self._begun(cookie)
         if begun is None or not forms_match(begun.state, request.args.get("state", "")):
             return self._failed(N_("This sign-in was begun in another browser, or too long ago."), "state")
         if request.args.get("iss") != self.frame.settings.issuer or not request.args.get("code"):
@@ -119,6 +127,13 @@ class SignIn:
         if claims.get("nonce") != begun.nonce or claims.get("aud") != console.CLIENT_ID:
             return self._failed(N_("The sign-in was not completed."), "nonce")
         return self._arrive(str(claims["sub"]), begun)
+
+    def _begun(self, cookie: str | None) -> _Begun | None:
+        document = self.house.store.take(_key(cookie)) if cookie and len(cookie) <= 64 else None
+        try:
+            return msgspec.convert(document, _Begun) if document is not None else None
+        except msgspec.ValidationError:  # of another version of this program
+            return None
 
     def _redeem(self, code: str, begun: _Begun) -> dict[str, Any]:
         registered = console.ensure(self.frame.settings, self._types(), now=self.desk.clock())
