@@ -1,7 +1,8 @@
 """Organisations: who answers for portals, and whom holders of theirs may ask.
 
-A document has the members of `Organisation`. A portal belongs to one organisation or to none; its members
-(`admin.people`) see and change that organisation's portals only.
+A file has a table `organisation` for each, with the members of `Organisation`, and may have a table `portals` that
+says whose portals are whose: `client_id = "organisation"`. A portal belongs to one organisation or to none; the
+organisation's members (`admin.people`) see and change its portals only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from idp.events import Event, record
 from idp.models import Organisation as Row
@@ -61,10 +63,13 @@ def parse(document: Mapping[str, Any]) -> Organisation:
 
 
 def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
-    """Create or replace the organisations of a file, all or none; the ids that changed. Raises OrganisationError."""
+    """Create or replace the organisations of a file, and hand its portals over: all of it or none.
+
+    The ids of what changed, organisations and portals. Raises OrganisationError.
+    """
     problems: list[str] = []
     made: list[Organisation] = []
-    if unknown := set(document) - {"organisation"}:
+    if unknown := set(document) - {"organisation", "portals"}:
         problems.append(f"unknown tables: {', '.join(sorted(unknown))}")
     for entry in document.get("organisation", ()):
         try:
@@ -83,6 +88,10 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
             session.merge(Row(id=organisation.id, document=stored, updated_at=now))
             record(session, Event.ORGANISATION_APPLIED, at=now, detail={"organisation": organisation.id})
             changed.append(organisation.id)
+        session.flush()
+        for client_id, owner in document.get("portals", {}).items():
+            if _transfer(session, client_id, owner, reason=None, now=now):
+                changed.append(client_id)
     return changed
 
 
@@ -118,21 +127,28 @@ def transfer(client_id: str, to: str | None, *, reason: str, now: int) -> None:
     Raises OrganisationError: the portal or the organisation is not there.
     """
     with writing() as session:
-        row = session.get(Portal, client_id, populate_existing=True, with_for_update=True)
-        if row is None:
-            raise OrganisationError([f"there is no portal {client_id}"])
-        if to is not None and session.get(Row, to) is None:
-            raise OrganisationError([f"there is no organisation {to}"])
-        detail = {"from": row.organisation_id, "to": to, "why": reason}
-        row.organisation_id = to
-        waiting = (PortalProposal.client_id == client_id, PortalProposal.state == "waiting")
-        session.execute(
-            update(PortalProposal)
-            .where(*waiting)
-            .values(organisation_id=to)
-            .execution_options(synchronize_session=False)
-        )
-        record(session, Event.PORTAL_TRANSFERRED, at=now, client_id=client_id, detail=detail)
+        _transfer(session, client_id, to, reason=reason, now=now)
+
+
+def _transfer(session: Session, client_id: str, to: str | None, *, reason: str | None, now: int) -> bool:
+    """Whether it was another's before."""
+    row = session.get(Portal, client_id, populate_existing=True, with_for_update=True)
+    if row is None:
+        raise OrganisationError([f"there is no portal {client_id}"])
+    if to is not None and session.get(Row, to) is None:
+        raise OrganisationError([f"there is no organisation {to}"])
+    if row.organisation_id == to:
+        return False
+    detail = {"from": row.organisation_id, "to": to, "why": reason}
+    row.organisation_id = to
+    session.execute(
+        update(PortalProposal)
+        .where(PortalProposal.client_id == client_id, PortalProposal.state == "waiting")
+        .values(organisation_id=to)
+        .execution_options(synchronize_session=False)
+    )
+    record(session, Event.PORTAL_TRANSFERRED, at=now, client_id=client_id, detail=detail)
+    return True
 
 
 def _problems(made: Organisation) -> Iterator[str]:

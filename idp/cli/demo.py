@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from idp import clock, schema
+from idp.admin import organisations as organisation_admin
+from idp.admin import people
 from idp.admin import portals as portal_admin
 from idp.admin import trust as trust_admin
 from idp.admin import wallets as wallet_admin
@@ -20,10 +22,12 @@ from idp.app import bare_app
 from idp.cli.deployment import document_of, fail, keys_of
 from idp.models import db
 from idp.serve import Server
-from idp.settings import load
+from idp.settings import Settings, load
 
 if TYPE_CHECKING:
     from idp.demo import host
+
+_INVITED_S = 7 * 86400
 
 
 @click.command()
@@ -96,18 +100,36 @@ def demo(
         with app.app_context():
             trust_admin.apply(document_of(stage.trust_file), now=clock.now())
             portal_admin.apply(document_of(stage.portals_file), now=clock.now())
+            if stage.organisations_file is not None:
+                organisation_admin.apply(document_of(stage.organisations_file), now=clock.now())
             wallet_admin.apply({"wallet": stage.wallets}, now=clock.now())
             for wallet in stage.wallets:
                 wallet_admin.switch(wallet["id"], enabled=True, now=clock.now())
             keys_of(settings).ensure()
+            console = _console(settings)
             db.engine.dispose()
 
         def ready() -> None:
             stage.wait_for_guests()
             seconds = time.monotonic() - began
-            click.echo(json.dumps(stage.addresses()) if print_json else stage.welcome(seconds))
+            if print_json:
+                click.echo(json.dumps({**stage.addresses(), **({"console": console} if console else {})}))
+            else:
+                click.echo(stage.welcome(seconds, console))
 
         Server(settings, ready).run()
+
+
+def _console(settings: Settings) -> str | None:
+    """Where administrators come in: as long as there is none, by an invitation to be the owner."""
+    if not settings.console.enabled:
+        return None
+    if people.listed(organisation=None):
+        return f"{settings.issuer}/console"
+    token = people.invite(
+        label="demo owner", role=people.Role.OWNER, organisation=None, ttl_s=_INVITED_S, now=clock.now()
+    )
+    return f"{settings.issuer}/console/invitation/{token}"
 
 
 def _conformance_stage(

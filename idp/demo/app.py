@@ -63,7 +63,12 @@ def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Fl
 
     @app.get("/")
     def start() -> Response:
-        return pages.show("start.html", portals=list(known_portals.values()), counter=counter)
+        return pages.show(
+            "start.html",
+            portals=list(known_portals.values()),
+            counter=counter,
+            console_url=f"{prepared.issuer}/console",
+        )
 
     @app.errorhandler(HTTPException)
     def failed(error: HTTPException) -> Response:

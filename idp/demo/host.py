@@ -79,6 +79,10 @@ class Stage:
         return self.prepared.portals_file
 
     @property
+    def organisations_file(self) -> Path | None:
+        return self.prepared.organisations_file
+
+    @property
     def wallets(self) -> list[dict[str, Any]]:
         """The wallets that holders may use, all of them switched on."""
         return self.prepared.wallets(self.settings["wallet.link"])
@@ -148,10 +152,11 @@ class Stage:
             "directory": str(prepared.directory),
         }
 
-    def welcome(self, seconds: float) -> str:
-        """What the terminal shows when everything runs."""
+    def welcome(self, seconds: float, console: str | None) -> str:
+        """What the terminal shows when everything runs; `console` is where administrators come in."""
         where = self.addresses()
-        moved = f" (port {self.wanted_port} is taken)" if self.port != self.wanted_port else ""
+        taken = self.wanted_port not in (0, self.port)
+        moved = f" (port {self.wanted_port} is taken)" if taken else ""
         return "\n".join(
             (
                 "",
@@ -163,6 +168,7 @@ class Stage:
                 f"  Open DID   {where['open_did_wallet']}",
                 f"  Mobile ID  {where['mobileid']}   (the national app, simulated)",
                 f"  Provider   {where['discovery']}",
+                f"  Console    {console}",
                 "",
                 f"Data: {where['directory']}   Stop: Ctrl-C   Start anew: idp demo --reset",
             )

@@ -308,6 +308,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Choose it on the sign-in page, and the certificate goes by the messages of the national app.",
     ),
     "open_mobileid": ("시뮬레이터 열기", "Open the simulator"),
+    "console_title": ("관리 콘솔", "Console for administrators"),
+    "console_tile": (
+        "포털 등록, 기관, 감사 기록을 관리합니다. 처음에는 터미널에 표시된 초대 링크로 들어가십시오.",
+        "Portals, organisations and the audit. The first time come in by the invitation that the terminal shows.",
+    ),
+    "open_console": ("콘솔 열기", "Open the console"),
     "mobileid_people": ("이 앱에 든 사람들", "People in this app"),
     "mobileid_scan_title": ("QR 코드 내용 붙여 넣기", "Paste the content of a QR code"),
     "mobileid_scan_help": (

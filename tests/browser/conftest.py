@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.visitor import DESK, LOCALES, Demo, Visitor
+from tests.interop.conftest import LIBRARIES, peers  # noqa: F401 - a fixture
 
 STOP_S = 20
 
@@ -71,7 +72,9 @@ def demonstration(directory: Path) -> Iterator[Demo]:
                 line = process.stdout.readline()
                 assert line, errors.read_text("utf-8", "replace")
                 where = json.loads(line)
-                yield Demo(where["issuer"], where["portals"], where["wallet"], directory / "data")
+                yield Demo(
+                    where["issuer"], where["portals"], where["wallet"], where["console"], directory / "data"
+                )
             finally:
                 process.terminate()
                 process.wait(STOP_S)
@@ -85,6 +88,13 @@ def chromium(chromium_path: Path) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(chromium_path), args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe(request: pytest.FixtureRequest) -> str:
+    """The source of axe-core, for `Album`."""
+    request.getfixturevalue("peers")
+    return (LIBRARIES / "axe-core" / "axe.min.js").read_text("utf-8")
 
 
 @pytest.fixture

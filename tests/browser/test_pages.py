@@ -5,69 +5,18 @@ With IDP_TEST_SCREENSHOTS=directory the pictures are kept there, to be looked at
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.browser.album import Album
 from tests.browser.conftest import NewVisitor, demonstration
 from tests.browser.virtual_wallet import VirtualWallet
-from tests.browser.visitor import DESK, PHONE, PORTALS, Demo, Visitor
+from tests.browser.visitor import PHONE, PORTALS, Demo
 
-SIZES = {"phone": PHONE, "desk": DESK}
 HANGUL = re.compile("[가-힣]")
-
-FRAME = """() => ({
-    lang: document.documentElement.lang,
-    title: document.title,
-    headings: [...document.querySelectorAll("h1")].map(h => h.innerText.trim()),
-    mains: document.querySelectorAll("main").length,
-    unlabelled: [...document.querySelectorAll("input:not([type=hidden]), select, textarea")]
-        .filter(field => !field.labels.length && !field.ariaLabel).map(field => field.outerHTML),
-    unnamed: [...document.querySelectorAll("a, button")]
-        .filter(item => !item.textContent.trim() && !item.ariaLabel).map(item => item.outerHTML),
-    undescribed: [...document.querySelectorAll("img:not([alt])")].map(item => item.outerHTML),
-    ids: [...document.querySelectorAll("[id]")].map(item => item.id),
-    too_wide: document.documentElement.scrollWidth - innerWidth,
-    inline: [...document.querySelectorAll("[onclick], [onload], [style]:not([style='']), script:not([src])")]
-        .map(item => item.outerHTML),
-})"""
-
-
-class Album:
-    """Looks at a visitor's page and keeps its picture in every size."""
-
-    def __init__(self, visitor: Visitor, directory: Path | None) -> None:
-        self.visitor = visitor
-        self.directory = directory
-
-    def add(self, name: str, visitor: Visitor | None = None) -> None:
-        visitor = visitor or self.visitor
-        page = visitor.page
-        before = page.viewport_size
-        for size, viewport in SIZES.items():
-            page.set_viewport_size(viewport)  # type: ignore[arg-type]
-            self._inspect(name, page.evaluate(FRAME), visitor.lang)
-            if self.directory is not None:
-                picture = self.directory / f"{name}.{visitor.lang}.{size}.png"
-                page.screenshot(path=picture, full_page=True)
-        if before is not None:
-            page.set_viewport_size(before)
-
-    def _inspect(self, name: str, frame: dict[str, Any], lang: str) -> None:
-        assert frame["lang"] == lang, name
-        assert frame["title"].strip(), name
-        assert len(frame["headings"]) == 1, (name, frame["headings"])
-        assert frame["mains"] == 1, name
-        assert frame["unlabelled"] == [], name
-        assert frame["unnamed"] == [], name
-        assert frame["undescribed"] == [], name
-        assert len(frame["ids"]) == len(set(frame["ids"])), (name, frame["ids"])
-        assert frame["too_wide"] <= 0, f"{name} scrolls sideways"
-        assert frame["inline"] == [], name
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +27,8 @@ def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(params=["ko", "en"])
-def album(request: pytest.FixtureRequest, new_visitor: NewVisitor) -> Album:
-    wanted = os.environ.get("IDP_TEST_SCREENSHOTS")
-    directory = Path(wanted) if wanted else None
-    if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
-    return Album(new_visitor(request.param), directory)
+def album(request: pytest.FixtureRequest, new_visitor: NewVisitor, axe: str) -> Album:
+    return Album(new_visitor(request.param), axe)
 
 
 def test_pages_of_one_device(album: Album) -> None:

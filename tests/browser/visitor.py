@@ -27,6 +27,7 @@ class Demo:
     issuer: str
     portals: str
     wallet: str
+    console: str
     directory: Path
 
     @property

@@ -23,6 +23,7 @@ from tests.interop.talking import Conversation
 from tests.rig import Portal, Rig
 
 HERE = Path(__file__).parent
+LIBRARIES = HERE / "node_modules"
 LOCK_FILE = HERE / "package-lock.json"
 INSTALL_TIMEOUT_S = 300
 NODE_MAJOR = 20  # what the libraries ask for
@@ -76,7 +77,7 @@ def issuer(peers: Peers) -> Iterator[Conversation]:
 
 def _install() -> None:
     wanted = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()
-    installed = HERE / "node_modules" / ".sinwon-lock"
+    installed = LIBRARIES / ".sinwon-lock"
     if installed.is_file() and installed.read_text("ascii") == wanted:
         return
     try:

@@ -84,6 +84,10 @@ class Stage(host.Stage):
         return self.prepared.directory / "conformance-trust.toml"
 
     @property
+    def organisations_file(self) -> None:
+        """Nobody answers for the suite's clients."""
+
+    @property
     def wallets(self) -> list[dict[str, Any]]:
         return [*super().wallets, *verifier.wallets(self.wishes.suite.rstrip("/") + "/")]
 
@@ -110,6 +114,7 @@ class Stage(host.Stage):
             "registration.scopes": list(SCOPES),
             "registration.per_minute_per_ip": 100_000,
             "languages.default": "en",
+            "console.enabled": False,
         }
 
     @contextmanager
@@ -154,7 +159,7 @@ class Stage(host.Stage):
             "certificate": str(self._path("tls-ca.pem")),
         }
 
-    def welcome(self, seconds: float) -> str:
+    def welcome(self, seconds: float, console: str | None) -> str:
         where = self.addresses()
         lines = [
             "",

@@ -1,7 +1,7 @@
 """Introducing the guests to a provider: keys and certificates made once, and the seed files.
 
-`portals.toml`, `trust.toml` and `more_missions.toml` beside this file are the data; `prepare` fills in URLs,
-certificates and the public halves of the portals' secrets and writes them where `idp portals apply` and
+`portals.toml`, `trust.toml`, `more_missions.toml` and `organisations.toml` beside this file are the data; `prepare`
+fills in URLs, certificates and the public halves of the portals' secrets and writes them where `idp portals apply` and
 `idp trust apply` can read them.
 """
 
@@ -39,6 +39,11 @@ class Prepared:
     def portals_file(self) -> Path:
         """For `idp portals apply`."""
         return self.directory / "portals.toml"
+
+    @property
+    def organisations_file(self) -> Path:
+        """For `idp organisations apply`."""
+        return _HERE / "organisations.toml"
 
     @property
     def trust_file(self) -> Path:

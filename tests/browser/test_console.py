@@ -1,0 +1,144 @@
+"""The console as an administrator's browser shows it: every page in both languages, by keyboard, without a script."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.album import Album
+from tests.browser.conftest import NewVisitor, demonstration
+from tests.browser.visitor import DESK, Demo, Visitor
+
+
+@pytest.fixture(scope="module")
+def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demonstration of its own: its administrators are these tests'."""
+    with demonstration(tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+def idp(demo: Demo, *arguments: str) -> str:
+    """What a command of the running deployment says."""
+    command = [sys.executable, "-m", "idp.cli", *arguments, "-c", str(demo.directory / "settings.toml")]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=kept).stdout.strip()
+
+
+def sign_in(visitor: Visitor, persona: str, address: str | None = None) -> None:
+    """From an invitation, or the console's own page, into the console."""
+    visitor.page.goto(address or f"{visitor.demo.issuer}/console")
+    visitor.press("main .button.main")
+    visitor.open_wallet()
+    visitor.show(persona)
+    visitor.agree_if_asked()
+    visitor.page.locator(".areas").wait_for()
+
+
+@pytest.fixture(params=["ko", "en"])
+def album(request: pytest.FixtureRequest, new_visitor: NewVisitor, demo: Demo, axe: str) -> Album:
+    """An owner of the console, each language another person."""
+    visitor = new_visitor(request.param, DESK)
+    persona = {"ko": "hong", "en": "namgoong"}[request.param]
+    if f"owner-{request.param}" not in idp(demo, "admin", "list"):
+        link = idp(demo, "admin", "invite", "--role", "owner", "--label", f"owner-{request.param}")
+        sign_in(visitor, persona, link)
+    else:
+        sign_in(visitor, persona)
+    return Album(visitor, axe)
+
+
+def test_pages_of_the_people(album: Album, demo: Demo, new_visitor: NewVisitor) -> None:
+    visitor = album.visitor
+    album.add("console-home")
+    visitor.page.goto(f"{demo.issuer}/console/people")
+    album.add("console-people")
+    visitor.page.locator("#f-label").fill("감사 2반")
+    visitor.page.locator("#f-role").select_option("auditor")
+    visitor.press("main form[action$=invite] button")
+    album.add("console-people-invited")
+    link = visitor.page.locator("#invitation-link").inner_text()
+    guest = new_visitor(visitor.lang)
+    guest.page.goto(link)
+    album.add("console-invitation", guest)
+    guest.page.goto(f"{demo.issuer}/console")
+    album.add("console-sign-in", guest)
+    guest.press("main .button.main")
+    guest.open_wallet()
+    guest.show("park")
+    guest.agree_if_asked()
+    assert guest.page.locator(".areas").count() == 0
+    album.add("console-not-invited", guest)
+
+
+def test_pages_of_organisations(album: Album, demo: Demo) -> None:
+    visitor = album.visitor
+    visitor.page.goto(f"{demo.issuer}/console/organisations")
+    album.add("console-organisations")
+    visitor.page.goto(f"{demo.issuer}/console/organisations/oka")
+    album.add("console-organisation")
+    visitor.page.goto(f"{demo.issuer}/console/organisations/new")
+    visitor.page.locator("#f-id").fill("Not An Id")
+    visitor.page.locator("[id='f-name.ko']").fill("새 기관")
+    visitor.page.locator("[id='f-name.en']").fill("New")
+    visitor.press(".card form button.main")
+    album.add("console-organisation-problem")
+    assert visitor.page.locator("[id='f-name.ko']").input_value() == "새 기관"
+    visitor.page.goto(f"{demo.issuer}/console/nothing")
+    album.add("console-nothing")
+
+
+def test_the_console_is_walked_by_keyboard(album: Album, demo: Demo) -> None:
+    """Everything that can be pressed is reached by Tab, in order, and shows that it is."""
+    page = album.visitor.page
+    page.goto(f"{demo.issuer}/console/people")
+    wanted = page.locator(
+        "a:visible, button:visible, input:visible:not([type=hidden]), select:visible"
+    ).count()
+    reached = set()
+    for _ in range(wanted + 5):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+    assert len(reached) >= wanted
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline != "none" or page.evaluate("document.activeElement === document.body")
+
+
+def test_what_was_typed_outlives_the_session(album: Album, demo: Demo) -> None:
+    """The page keeps it when its time is over, and has it again when it comes back."""
+    visitor = album.visitor
+    page = visitor.page
+    page.clock.install()
+    page.goto(f"{demo.issuer}/console/organisations/new")
+    page.locator("[id='f-name.en']").fill("Typed long ago")
+    page.clock.run_for(8 * 60_000 + 10_000)
+    assert page.locator("#ending").evaluate("dialog => dialog.open")
+    with page.expect_navigation():
+        page.clock.run_for(2 * 60_000)
+    assert page.locator("[id='f-name.en']").input_value() == "Typed long ago"
+
+
+def test_staying_signed_in_is_one_key(album: Album, demo: Demo) -> None:
+    page = album.visitor.page
+    page.clock.install()
+    page.goto(f"{demo.issuer}/console")
+    page.clock.run_for(8 * 60_000 + 10_000)
+    with page.expect_response(re.compile("/console/stay$")) as answered:
+        page.keyboard.press("Enter")
+    assert answered.value.status == 204
+    page.clock.run_for(5 * 60_000)
+    assert not page.locator("#ending").evaluate("dialog => dialog.open")
+
+
+def test_the_console_works_without_a_script(new_visitor: NewVisitor, demo: Demo) -> None:
+    visitor = new_visitor("en", DESK, java_script_enabled=False)
+    sign_in(visitor, "choi", idp(demo, "admin", "invite", "--role", "auditor", "--label", "no script"))
+    visitor.page.goto(f"{demo.issuer}/console/people")
+    assert "no script" in visitor.page.locator("table").first.inner_text()
+    visitor.press(".who button")
+    assert visitor.path == "/console/sign-in"
