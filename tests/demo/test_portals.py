@@ -207,7 +207,8 @@ def test_every_page_says_that_it_is_a_demonstration(guests: Guests, path: str, l
     assert f'<html lang="{language}">' in page.text
     assert {"ko": "시험 데이터", "en": "This is a demonstration"}[language] in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert not re.search(r'(?:src|href)="https?://', page.text)
+    elsewhere = re.findall(r'(?:src|href)="(https?://[^"]+)', page.text)
+    assert elsewhere == ([f"{guests.prepared.issuer}/console"] if path == "/" else [])
 
 
 def test_an_unknown_portal_is_not_found(guests: Guests) -> None:
