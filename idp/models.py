@@ -44,6 +44,12 @@ Seconds = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
+def _where_known(name: str, column: str, *more: str) -> Index:
+    """An index over the rows in which the column is not null: the others cost nothing."""
+    known = text(f"{column} IS NOT NULL")
+    return Index(name, column, *more, postgresql_where=known, sqlite_where=known)
+
+
 class Portal(Base):
     """A relying portal. `registration` is the document that `idp.portals.Registration` describes."""
 
@@ -321,20 +327,115 @@ class PortalLogo(Base):
 
 
 class AuditEvent(Base):
-    """One line of the audit, from the catalogue in `idp.events`."""
+    """One line of the audit, from the catalogue in `idp.events`.
+
+    On PostgreSQL the table is partitioned by month (RANGE on `at`), so its primary key there is (id, at); migration
+    0006 says how. A column added later must be nullable: a seal covers the columns that are not null, so earlier
+    rows keep theirs (docs/audit.md). Ids are never used twice, not even on SQLite after a row was deleted: sealing
+    goes by them.
+    """
 
     __tablename__ = "audit_event"
     id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
-    at: Mapped[int] = mapped_column(Seconds, index=True)
+    at: Mapped[int] = mapped_column(Seconds)
     name: Mapped[str] = mapped_column(String(64))
     actor: Mapped[str | None] = mapped_column(String(255))
     client_id: Mapped[str | None] = mapped_column(String(255))
-    subject_id: Mapped[str | None] = mapped_column(String(43), index=True)
-    login_id: Mapped[str | None] = mapped_column(String(43), index=True)
-    correlation_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    subject_id: Mapped[str | None] = mapped_column(String(43))
+    login_id: Mapped[str | None] = mapped_column(String(43))
+    correlation_id: Mapped[str | None] = mapped_column(String(32))
     ip: Mapped[str | None] = mapped_column(String(45))
     reason: Mapped[str | None] = mapped_column(String(64))
     detail: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    __table_args__ = (
+        Index("audit_event_at", "at", "id"),
+        Index("audit_event_name", "name", "at", "id"),
+        _where_known("audit_event_portal", "client_id", "at", "id"),
+        _where_known("audit_event_reason", "reason", "at", "id"),
+        _where_known("audit_event_actor", "actor", "at", "id"),
+        _where_known("audit_event_subject", "subject_id"),
+        _where_known("audit_event_login", "login_id"),
+        _where_known("audit_event_correlation", "correlation_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class AuditSeal(Base):
+    """Where an event stands in the sealed log: leaf number `seq`, from 0. `at` is the event's own."""
+
+    __tablename__ = "audit_seal"
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    at: Mapped[int] = mapped_column(Seconds)
+    leaf: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class AuditCheckpoint(Base):
+    """The root of the log when it had `size` leaves, signed (`signed` is a compact JWS that says all of this).
+
+    `until`: nothing sealed so far happened later, as far as clocks can be believed; it never falls.
+    """
+
+    __tablename__ = "audit_checkpoint"
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    root: Mapped[bytes] = mapped_column(LargeBinary)
+    at: Mapped[int] = mapped_column(Seconds)
+    until: Mapped[int] = mapped_column(Seconds, index=True)
+    signed: Mapped[str]
+
+
+class AuditKey(Base):
+    """The public half of a key that signed a checkpoint: kept when the key is long gone.
+
+    `vouched` is an HMAC under a key made from the key-encryption key: a key planted in the database has none.
+    """
+
+    __tablename__ = "audit_key"
+    kid: Mapped[str] = mapped_column(String(43), primary_key=True)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSON)
+    vouched: Mapped[str] = mapped_column(String(43))
+
+
+class AuditCut(Base):
+    """What retention took: the leaves before `size`, all of events before `before`. `edge` is what the tree needs to
+    grow on without them; it has the root of the checkpoint of this size, which stays."""
+
+    __tablename__ = "audit_cut"
+    size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    before: Mapped[int] = mapped_column(Seconds)
+    at: Mapped[int] = mapped_column(Seconds)
+    edge: Mapped[bytes] = mapped_column(LargeBinary)
+    signed: Mapped[str]
+
+
+class AuditLog(Base):
+    """Where sealing stands: one row. What it may be believed for, `idp.admin.audit.sealing` says."""
+
+    __tablename__ = "audit_log"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(BigInteger)
+    edge: Mapped[bytes] = mapped_column(LargeBinary)
+    settled_id: Mapped[int] = mapped_column(BigInteger)
+    noted_id: Mapped[int] = mapped_column(BigInteger)
+    noted_xid: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AuditCount(Base):
+    """So many events of a month, for its report: by portal, reason or actor (`of`), as `part` says."""
+
+    __tablename__ = "audit_count"
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)
+    part: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    of: Mapped[str] = mapped_column(String(255), primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger)
+
+
+class AuditCountedDay(Base):
+    """A day, by its first second (UTC), that is in `AuditCount`."""
+
+    __tablename__ = "audit_counted_day"
+    day: Mapped[int] = mapped_column(Seconds, primary_key=True, autoincrement=False)
 
 
 class CredentialType(Base):
