@@ -80,6 +80,9 @@ class Event(StrEnum):
     SECRET_RETIRED = "admin.secret_retired"
     KEY_ROTATED = "admin.key_rotated"
     KEY_REMOVED = "admin.key_removed"
+    AUDIT_READ = "admin.audit_read"
+    AUDIT_EXPORTED = "admin.audit_exported"
+    AUDIT_CUT = "audit.cut"
 
 
 @dataclass(frozen=True)

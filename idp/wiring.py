@@ -7,6 +7,7 @@ from functools import partial
 
 from idp import clock as clocks
 from idp import opendid, seal
+from idp.admin.audit import LogSigner
 from idp.admin.seen import SeenChains
 from idp.admin.trust import TrustRegistry
 from idp.admin.wallets import WalletRegistry
@@ -77,6 +78,7 @@ class House:
     trust: TrustRegistry
     status_lists: StatusLists
     seen_chains: SeenChains
+    audit_signer: LogSigner
     signer: Signer
     wallets: WalletRegistry
     subjects: Subjects
@@ -240,6 +242,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         trust=trust,
         status_lists=status_lists,
         seen_chains=SeenChains(clock),
+        audit_signer=LogSigner(keys, kek, settings.issuer),
         signer=signer,
         wallets=wallets,
         subjects=subjects,

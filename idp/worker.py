@@ -1,9 +1,9 @@
 """The worker: what happens without anybody asking.
 
 It sends logout notices, ends sessions that no longer live or whose credential no longer holds, sweeps, says which
-certificates are about to end, and sees to the signing keys. On PostgreSQL it is a process, `idp worker`, of which
-there may be several; on SQLite a thread of the one process that serves (decision D21). A job that only one of them
-should do takes a `models.Lease`; a notice is leased by itself.
+certificates are about to end, sees to the signing keys, and seals, counts and cuts the audit. On PostgreSQL it is a
+process, `idp worker`, of which there may be several; on SQLite a thread of the one process that serves (decision D21).
+A job that only one of them should do takes a `models.Lease`; a notice is leased by itself.
 
 A job that fails is logged, by the error's type, and tried again within a minute. Nothing is lost by stopping: what
 was under way is found again.
@@ -24,7 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from idp import models, seal
-from idp.admin import expiry, seen
+from idp.admin import audit, expiry, seen
 from idp.app import house_of
 from idp.clock import Clock
 from idp.events import Event, Origin, origin, record_alone
@@ -45,6 +45,8 @@ _WARN_S = 30 * _DAY_S
 _SESSIONS_LEASE_S = 120
 _CREDENTIALS_LEASE_S = 300
 _CREDENTIALS_MAX_S = 120
+_SEALING_LEASE_S = 120
+_SEALING_MAX_S = 10
 
 
 @dataclass
@@ -73,6 +75,8 @@ class Worker:
         self._store = house.store
         self._keys = house.keys
         self._rotate_s = house.settings.lifetimes.key_rotate_s
+        self._audit_days = house.settings.lifetimes.audit_days
+        self._sealing = audit.Sealing(house.audit_signer, house.clock)
         self._waiting = waiting or threading.Event()
         self._stopped = threading.Event()
         self._owner = f"{socket.gethostname()[:32]}:{os.getpid()}:{seal.random_token(8)}"
@@ -97,6 +101,8 @@ class Worker:
             Job("keys", 60, self._see_to_keys, lease_s=120),
             Job("sweep", _HOUR_S, self._sweep, lease_s=600),
             Job("endings", _DAY_S, self._warn_of_endings, lease_s=120),
+            Job("audit-seal", audit.SEAL_EVERY_S, self._seal_audit, lease_s=_SEALING_LEASE_S),
+            Job("audit-keep", _DAY_S, self._keep_audit, lease_s=3600),
         ]
         if watch_s := house.settings.lifetimes.credential_watch_s:
             self.jobs.append(
@@ -185,6 +191,19 @@ class Worker:
             backchannel.sweep(database, now)
             session_end.sweep(database, now)
             seen.sweep(database, now)
+
+    def _seal_audit(self) -> None:
+        try:
+            self._sealing.seal(_SEALING_MAX_S)
+        except audit.LogDamaged as error:
+            log.error("the audit is not sealed any more, see `idp audit verify`: %s", error)
+            raise
+
+    def _keep_audit(self) -> None:
+        now = self._clock()
+        audit.make_partitions(now)
+        audit.count_days(now, self._audit_days)
+        audit.cut(self._house.audit_signer, now, self._audit_days)
 
     def _warn_of_endings(self) -> None:
         now = self._clock()

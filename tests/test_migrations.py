@@ -40,7 +40,9 @@ def partitions(connection: Connection) -> set[str]:
     """The parts of the tables that PostgreSQL keeps by month: rows of theirs, not tables of ours."""
     if connection.dialect.name != "postgresql":
         return set()
-    return set(connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")))
+    return set(
+        connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'"))
+    )
 
 
 def tables(url: str) -> set[str]:

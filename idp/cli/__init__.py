@@ -8,7 +8,7 @@ import os
 import click
 
 from idp import __version__
-from idp.cli import administrators, demo, keys, portals, running, sessions, trust, trust_import, wallets
+from idp.cli import administrators, audit, demo, keys, portals, running, sessions, trust, trust_import, wallets
 from idp.events import Origin, origin
 
 
@@ -36,6 +36,7 @@ for command in (
     sessions.logout_notices,
     wallets.wallets,
     keys.keys,
+    audit.audit,
     demo.demo,
 ):
     cli.add_command(command)

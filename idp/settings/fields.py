@@ -109,6 +109,7 @@ class Lifetimes(Section, frozen=True, kw_only=True):
     refresh_token_ttl_s: Seconds = 28800
     offline_refresh_token_ttl_s: Seconds = 30 * 86400
     credential_watch_s: Annotated[int, Meta(ge=0, le=86400)] = 300
+    audit_days: Annotated[int, Meta(ge=31, le=36525)] = 731
 
 
 class Wallet(Section, frozen=True, kw_only=True):

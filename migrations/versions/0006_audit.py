@@ -104,13 +104,15 @@ def _lay_aside() -> None:
     op.execute("ALTER TABLE audit_event RENAME TO audit_event_before")
     connection = op.get_bind()
     for (index,) in connection.execute(
-        sa.text("SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'audit_event_before'::regclass")
+        sa.text(
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'audit_event_before'::regclass"
+        )
     ).all():
         op.execute(f"ALTER INDEX {index} RENAME TO before_{index}")
 
 
 def _copy_back() -> None:
-    op.execute(f"INSERT INTO audit_event ({COLUMNS}) SELECT {COLUMNS} FROM audit_event_before")
+    op.execute(f"INSERT INTO audit_event ({COLUMNS}) SELECT {COLUMNS} FROM audit_event_before")  # noqa: S608
     op.execute("ALTER SEQUENCE audit_event_id_seq OWNED BY audit_event.id")
     op.execute("DROP TABLE audit_event_before")
 
@@ -165,7 +167,7 @@ def _remake_on_sqlite(*, sqlite_autoincrement: bool) -> None:
         sa.Column("detail", sa.JSON()),
         sqlite_autoincrement=sqlite_autoincrement,
     )
-    op.execute(f"INSERT INTO audit_event_new ({COLUMNS}) SELECT {COLUMNS} FROM audit_event")
+    op.execute(f"INSERT INTO audit_event_new ({COLUMNS}) SELECT {COLUMNS} FROM audit_event")  # noqa: S608
     op.drop_table("audit_event")
     op.rename_table("audit_event_new", "audit_event")
 
