@@ -95,17 +95,16 @@ def catalogue() -> list[str]:
 
 
 def search(filter: Filter, after: str | None = None, limit: int = 50, *, now: int) -> Page:
-    """A page of what the filter finds; 1 to 500 events. `admin.audit_read` says so in the audit first.
+    """A page of what the filter finds; 1 to 500 events. Nothing is shown before `admin.audit_read` is written.
 
     Raises BadSearch, also for an `after` that is none.
     """
     limit = max(1, min(limit, MAX_PAGE))
     query = _newest_first(filter, None if after is None else _cursor(after), limit + 1)
+    rows = [] if query is None else db.session.execute(query)
+    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    # After looking, so that a page does not begin with its own reading; before anything of it is shown.
     record_alone(Event.AUDIT_READ, at=now, client_id=_portal(filter), detail={"filter": filter.noted()})
-    found = (
-        [] if query is None else [dict(zip(COLUMNS, row, strict=True)) for row in db.session.execute(query)]
-    )
-    db.session.rollback()  # let go of the snapshot
     if len(found) <= limit:
         return Page(found, None)
     last = found[limit - 1]
@@ -153,9 +152,13 @@ def _newest_first(filter: Filter, after: tuple[int, int] | None, limit: int) -> 
     if len(portals) == 1:
         return _ordered(EVENTS, [*conditions, EVENTS.c.client_id == next(iter(portals))], limit)
     if db.engine.dialect.name == "postgresql":
-        portal = func.unnest(cast(sorted(portals), ARRAY(String))).column_valued("portal")
-        of_one = _ordered(EVENTS, [*conditions, EVENTS.c.client_id == portal], limit).lateral("of_one")
-        found = select(of_one).select_from(portal).join(of_one, true()).subquery()
+        asked = (
+            func.unnest(cast(sorted(portals), ARRAY(String)))
+            .table_valued("client_id", name="asked")
+            .render_derived()
+        )
+        of_one = _ordered(EVENTS, [*conditions, EVENTS.c.client_id == asked.c.client_id], limit).lateral()
+        found = select(of_one).select_from(asked.join(of_one, true())).subquery()
         return _ordered(found, [], limit)
     parts = [
         select(_ordered(EVENTS, [*conditions, EVENTS.c.client_id == portal], limit).subquery())
