@@ -1,5 +1,6 @@
 """Migrations make exactly the tables of idp.models, on SQLite and PostgreSQL, there and back."""
 
+import json
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
@@ -141,6 +142,65 @@ def test_a_credential_type_of_an_earlier_release_gets_its_formats(database: str)
     schema.downgrade(database, "0002")
     with connected(database) as connection:
         assert connection.scalar(select(CredentialType.document)) == earlier
+
+
+def test_the_audit_survives_its_new_table_and_the_way_back(database: str) -> None:
+    schema.upgrade(database)
+    schema.downgrade(database, "0005")
+    columns = "id, at, name, actor, client_id, subject_id, login_id, correlation_id, ip, reason, detail"
+    november = 1_795_435_200  # 2026-11-23T12:00:00Z
+    rows = [
+        (
+            7,
+            november,
+            "login.started",
+            None,
+            "gov24",
+            None,
+            "l",
+            "c",
+            "192.0.2.1",
+            None,
+            '{"b": 1, "a": [2]}',
+        ),
+        (9, november - 400 * 86_400, "login.finished", "a", None, "s", None, None, None, "r", None),
+        (11, 1, "login.started", None, None, None, None, None, None, None, None),
+        (12, november + 90_000 * 86_400, "login.started", None, None, None, None, None, None, None, None),
+    ]
+    insertion = text(f"INSERT INTO audit_event ({columns}) VALUES (:{columns.replace(', ', ', :')})")
+    with connected(database) as connection:
+        connection.execute(insertion, [dict(zip(columns.split(", "), row, strict=True)) for row in rows])
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT setval('audit_event_id_seq', 12)"))
+
+    def kept() -> list[Any]:
+        with connected(database) as connection:
+            found = connection.execute(text(f"SELECT {columns} FROM audit_event ORDER BY id")).all()
+        return [(*row[:-1], json.loads(row[-1]) if isinstance(row[-1], str) else row[-1]) for row in found]
+
+    def next_id() -> int:
+        with connected(database) as connection:
+            added = text("INSERT INTO audit_event (at, name) VALUES (1, 'login.started') RETURNING id")
+            new = int(connection.execute(added).scalar_one())
+            connection.execute(text("DELETE FROM audit_event WHERE id = :id"), {"id": new})
+        return new
+
+    before = kept()
+    assert len(before) == len(rows)
+    for move in (schema.upgrade, lambda url: schema.downgrade(url, "0005"), schema.upgrade):
+        move(database)
+        assert kept() == before
+        assert next_id() > 12
+    assert differences(database) == []
+    with connected(database) as connection:
+        if connection.dialect.name == "postgresql":
+            where = "SELECT id, tableoid::regclass::text FROM audit_event ORDER BY id"
+            assert {row.id: row.tableoid for row in connection.execute(text(where))} == {
+                7: "audit_event_2026_11",
+                9: "audit_event_2025_10",
+                11: "audit_event_other",
+                12: "audit_event_other",
+            }
 
 
 def test_an_engine_is_taken_in_place_of_a_url(database: str) -> None:

@@ -12,11 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, delete, select
+from sqlalchemy import create_engine, delete, func, select, update
 
 from idp.errors import LoginError
+from idp.events import Event, record_alone
 from idp.keys import Listed
-from idp.models import Consumed, Lease, LogoutNotice, SigningKey, db, writing
+from idp.models import (
+    AuditCheckpoint,
+    AuditCountedDay,
+    AuditCut,
+    AuditEvent,
+    AuditLog,
+    Consumed,
+    Lease,
+    LogoutNotice,
+    SigningKey,
+    db,
+    writing,
+)
 from idp.oidc import backchannel
 from idp.oidc.session_end import Reason, SessionEnds
 from idp.worker import Job, Worker, WorkerThread
@@ -364,6 +377,81 @@ def test_a_worker_asked_not_to_rotate_does_not(rig: Rig, ear: Ear) -> None:
     rig.clock.forward(10 * 365 * 86400)
     worker.run_once()
     assert [event.name for event in rig.events(after=last)] == []
+
+
+def test_the_audit_is_sealed_every_half_minute_by_one_worker(rig: Rig, ear: Ear) -> None:
+    def sizes() -> list[int]:
+        with rig.app.app_context():
+            return list(db.session.scalars(select(AuditCheckpoint.size).order_by(AuditCheckpoint.size)))
+
+    def happens() -> None:
+        with rig.app.app_context():
+            record_alone(Event.LOGIN_STARTED, at=rig.clock())
+
+    workers = [Worker(rig.app) for _ in range(2)]
+    for worker in workers:
+        only(worker, "audit-seal")
+    happens()
+    for worker in workers:
+        worker.run_once()
+    before = sizes()
+    assert before[-1] == rig_rows(rig)
+    happens()
+    rig.clock.forward(29)
+    for worker in workers:
+        worker.run_once()
+    assert sizes() == before
+    rig.clock.forward(1)
+    for worker in workers:
+        worker.run_once()
+    assert sizes() == [*before, before[-1] + 1]
+
+
+def rig_rows(rig: Rig) -> int:
+    with rig.app.app_context():
+        return db.session.scalar(select(func.count()).select_from(AuditEvent)) or 0
+
+
+def test_a_broken_log_is_said_to_the_operator_and_not_sealed_on(
+    rig: Rig, ear: Ear, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker(rig.app)
+    only(worker, "audit-seal")
+    worker.run_once()
+    with rig.app.app_context():
+        edge = db.session.scalars(select(AuditLog.edge)).one()
+        db.session.execute(update(AuditLog).values(edge=bytes(len(edge))))
+        db.session.commit()
+    try:
+        rig.clock.forward(31)
+        with caplog.at_level(logging.ERROR, "idp"):
+            worker.run_once()
+    finally:
+        with rig.app.app_context():
+            db.session.execute(update(AuditLog).values(edge=edge))
+            db.session.commit()
+    said = [line.getMessage() for line in caplog.records]
+    assert said[0].startswith("the audit is not sealed any more, see `idp audit verify`")
+    assert said[1] == "worker: audit-seal failed: LogDamaged"
+
+
+def test_the_audit_is_counted_and_cut_once_a_day(rig: Rig, ear: Ear) -> None:
+    worker = Worker(rig.app)
+    sealer = Worker(rig.app)
+    only(sealer, "audit-seal")
+    only(worker, "audit-keep")
+    sealer.run_once()
+    worker.run_once()
+    with rig.app.app_context():
+        first = db.session.scalar(select(func.min(AuditEvent.id)))
+    rig.clock.forward((rig.house.settings.lifetimes.audit_days + 62) * 86_400)
+    worker.run_once()
+    with rig.app.app_context():
+        [cut] = db.session.scalars(select(AuditCut))
+        assert db.session.scalar(select(AuditEvent).where(AuditEvent.id == first)) is None
+        assert db.session.scalar(select(func.count()).select_from(AuditCountedDay))
+    assert [event.name for event in rig.events(after=first or 0)][-1] == "audit.cut"
+    assert cut.size > 0
 
 
 # -- as a process ----------------------------------------------------------------------------------------------

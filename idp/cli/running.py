@@ -30,7 +30,7 @@ def serve(settings: Settings) -> None:
 @click.command("worker")
 @with_settings
 def run_worker(settings: Settings) -> None:
-    """Send logout notices, end idle sessions, sweep, rotate keys. Run one or more beside `idp serve`."""
+    """Send logout notices, end idle sessions, sweep, rotate keys, seal the audit. Run it beside `idp serve`."""
     if settings.uses_sqlite:
         fail("On SQLite the worker is a thread of `idp serve`: there is nothing to start.")
     with migrated(settings).app_context():

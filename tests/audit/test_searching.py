@@ -134,7 +134,7 @@ def test_an_event_has_every_column(log: Kept) -> None:
 # -- an organisation sees its own portals --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_portals", [1, 2, 30, 150])
+@pytest.mark.parametrize("n_portals", [1, 2, 30, 150, 1001])
 def test_an_organisation_sees_the_events_of_its_portals_only(log: Kept, n_portals: int) -> None:
     mine = frozenset({"mine", *(f"mine-{number}" for number in range(n_portals - 1))})
     written = log.write(3, client_id="mine")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, select
 
 from idp.admin.audit.merkle import Edge, entry_of, leaf_hash
-from idp.admin.audit.sealing import COLUMNS, EVENTS
+from idp.admin.audit.sealing import COLUMNS, EVENTS, THE_LOG
 from idp.admin.audit.signing import CHECKPOINT, CUT, BadSignature, LogVerifier
 from idp.clock import iso
 from idp.models import AuditCheckpoint, AuditCut, AuditLog, AuditSeal, db
@@ -219,7 +219,7 @@ class Check:
     # -- where it ends -------------------------------------------------------------------------------------------
 
     def _at_the_end(self, connection: Connection) -> Iterator[Finding]:
-        log = connection.execute(select(AuditLog.__table__)).one_or_none()
+        log = connection.execute(select(AuditLog.__table__).where(AuditLog.id == THE_LOG)).one_or_none()
         if log is None:
             if self.size:
                 yield Finding("audit_log is empty: the next sealing makes it anew")

@@ -26,7 +26,7 @@ from idp.seal import b64
 
 _DAY_S = 86_400
 _MONTHS_AHEAD = 3
-_LOCK_TIMEOUT = "5s"
+_LOCK_TIMEOUT = "2s"
 _PARTITION = re.compile(r"audit_event_(\d{4})_(\d{2})")
 
 

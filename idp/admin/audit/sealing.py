@@ -29,7 +29,7 @@ BATCH = 1000
 SEAL_EVERY_S = 30
 EVENTS = AuditEvent.__table__
 COLUMNS = tuple(column.name for column in EVENTS.columns)
-_LOG = 1
+THE_LOG = 1
 
 
 class LogDamaged(Exception):
@@ -99,7 +99,7 @@ def locked_log(session: Session) -> AuditLog:
     """The row that says where sealing stands, locked; made again from the seals where there is none."""
     found = session.scalar(
         select(AuditLog)
-        .where(AuditLog.id == _LOG)
+        .where(AuditLog.id == THE_LOG)
         .with_for_update()
         .execution_options(populate_existing=True)
     )
@@ -114,7 +114,7 @@ def locked_log(session: Session) -> AuditLog:
         edge.append(leaf)
     last_id = session.scalar(select(func.max(AuditSeal.event_id))) or 0
     log = AuditLog(
-        id=_LOG, size=edge.size, edge=edge.to_bytes(), settled_id=last_id, noted_id=last_id, noted_xid=None
+        id=THE_LOG, size=edge.size, edge=edge.to_bytes(), settled_id=last_id, noted_id=last_id, noted_xid=None
     )
     session.add(log)
     session.flush()
