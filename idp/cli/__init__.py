@@ -8,7 +8,18 @@ import os
 import click
 
 from idp import __version__
-from idp.cli import administrators, audit, demo, keys, portals, running, sessions, trust, trust_import, wallets
+from idp.cli import (
+    administrators,
+    audit,
+    demo,
+    keys,
+    portals,
+    running,
+    sessions,
+    trust,
+    trust_import,
+    wallets,
+)
 from idp.events import Origin, origin
 
 
