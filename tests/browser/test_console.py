@@ -93,6 +93,19 @@ def test_pages_of_organisations(album: Album, demo: Demo) -> None:
     album.add("console-nothing")
 
 
+def test_pages_of_the_audit(album: Album, demo: Demo) -> None:
+    page = album.visitor.page
+    page.goto(f"{demo.issuer}/console/audit")
+    page.locator("tbody summary").first.click()
+    album.add("console-audit")
+    page.goto(f"{demo.issuer}/console/audit?name=code.replayed")
+    album.add("console-audit-nothing")
+    page.goto(f"{demo.issuer}/console/audit?after=never")
+    album.add("console-audit-problem")
+    page.goto(f"{demo.issuer}/console/audit/report")
+    album.add("console-audit-report")
+
+
 def test_the_console_is_walked_by_keyboard(album: Album, demo: Demo) -> None:
     """Everything that can be pressed is reached by Tab, in order, and shows that it is."""
     page = album.visitor.page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint
 
 from idp.admin.console import ConsoleSessions
+from idp.views.console.audit import AuditPages
 from idp.views.console.desk import Desk
 from idp.views.console.home import Home
 from idp.views.console.organisations import OrganisationPages
@@ -19,7 +20,7 @@ class ConsoleDoor:
     def __init__(self, frame: Frame) -> None:
         house = frame.house
         desk = Desk(frame, ConsoleSessions(house.store, house.settings, house.clock))
-        self.areas = (SignIn(desk), Home(desk), OrganisationPages(desk), PeoplePages(desk))
+        self.areas = (SignIn(desk), Home(desk), OrganisationPages(desk), PeoplePages(desk), AuditPages(desk))
 
     def blueprint(self) -> Blueprint:
         door = Blueprint("console", __name__, url_prefix="/console")

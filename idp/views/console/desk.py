@@ -25,7 +25,7 @@ from idp.views.messages import N_
 COOKIE: Final = "console"
 SIGN_IN: Final = "/console/sign-in"
 _CSP = f"{CSP}; form-action 'self'"
-_KST = timezone(timedelta(hours=9))
+KST = timezone(timedelta(hours=9))
 _SAFE = frozenset({"GET", "HEAD"})
 
 P = ParamSpec("P")
@@ -182,7 +182,7 @@ class Desk:
 
 def kst(seconds: int) -> str:
     """A time as an operator in Korea reads it, to the minute (UTC+9; Korea has no summer time)."""
-    return utc(seconds).astimezone(_KST).strftime("%Y-%m-%d %H:%M KST")
+    return utc(seconds).astimezone(KST).strftime("%Y-%m-%d %H:%M KST")
 
 
 def field(name: str, max_chars: int = 255) -> str:
