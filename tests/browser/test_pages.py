@@ -122,6 +122,20 @@ def test_pages_of_the_national_app(album: Album, new_visitor: NewVisitor) -> Non
     album.add("mobileid-refused", phone)
 
 
+def test_pages_of_the_open_did_wallet(album: Album, new_visitor: NewVisitor) -> None:
+    desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+    phone.page.goto(f"{phone.demo.portals}open-did/")
+    album.add("open-did", phone)
+    desk.begin("gov24")
+    desk.choose_app("demo-open-did")
+    album.add("sign-in-open-did")
+    phone.page.locator("#link").fill(desk.qr_code())
+    phone.press("#scan button")
+    album.add("open-did-request", phone)
+    phone.press("#present button[value=refuse]")
+    album.add("open-did-refused", phone)
+
+
 def test_pages_where_something_went_another_way(album: Album, new_visitor: NewVisitor) -> None:
     visitor, other = album.visitor, new_visitor(album.visitor.lang, PHONE)
     visitor.begin("gov24")
