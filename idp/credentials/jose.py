@@ -8,7 +8,6 @@ Specs: RFC 7515, RFC 7517, RFC 7518, RFC 8725.
 
 from __future__ import annotations
 
-from binascii import Error as BinasciiError
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 PublicKey = ecdsa.PublicKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnverifiedJws:
     """A compact JWS whose parts are well formed and whose signature nobody has checked."""
 
@@ -113,7 +112,10 @@ def x5c_chain(header: Mapping[str, Any], refusal: Reason) -> tuple[bytes, ...]:
     chain = header.get("x5c")
     if not isinstance(chain, list) or not 1 <= len(chain) <= MAX_X5C:
         raise CredentialRejected(refusal, f"x5c is not a list of 1 to {MAX_X5C} certificates")
-    return tuple([_certificate_bytes(text, refusal) for text in chain])
+    try:
+        return tuple([_kept_certificate(text) for text in chain])
+    except (ValueError, TypeError):
+        raise CredentialRejected(refusal, "a certificate in x5c is not base64, or is too large") from None
 
 
 def public_key(jwk: Any) -> PublicKey:
@@ -134,13 +136,13 @@ def public_key(jwk: Any) -> PublicKey:
     return CURVES[crv].public_key(unb64(x), unb64(y))
 
 
-def _certificate_bytes(text: Any, refusal: Reason) -> bytes:
+def _certificate_bytes(text: Any) -> bytes:
     if not isinstance(text, str) or len(text) > MAX_CERTIFICATE_BYTES * 4 // 3 + 4:
-        raise CredentialRejected(refusal, "a certificate in x5c is not text, or is too large")
-    try:
-        der = a2b_base64(text, strict_mode=True)
-    except (BinasciiError, ValueError):
-        raise CredentialRejected(refusal, "a certificate in x5c is not base64") from None
+        raise ValueError("not text, or too large")
+    der = a2b_base64(text, strict_mode=True)  # binascii.Error is a ValueError
     if b2a_base64(der, newline=False).decode("ascii") != text:
-        raise CredentialRejected(refusal, "a certificate in x5c is not canonical base64")
+        raise ValueError("not canonical base64")
     return der
+
+
+_kept_certificate = lru_cache(maxsize=_KEPT_HEADERS)(_certificate_bytes)

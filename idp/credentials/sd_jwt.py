@@ -11,7 +11,7 @@ Specs: RFC 9901, sections 4, 7.1 and 7.3.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ _HASHES: Mapping[str, Callable[[bytes], Any]] = {
 }
 _RESERVED = frozenset({"_sd", "..."})
 _DIGEST_TYPES = {str}
+_CONTAINERS = frozenset({dict, list})  # all that JSON has
 _CONFIRMATION_MEMBERS = frozenset({"jwk", "kid"})
 
 
@@ -51,7 +52,7 @@ class KeyBinding:
             raise ValueError("a key binding without audience or nonce binds nothing")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UnverifiedSdJwt:
     """The parts of a presentation, well formed, of which nothing is verified yet.
 
@@ -64,10 +65,8 @@ class UnverifiedSdJwt:
     signed_part: str
 
 
-@dataclass(slots=True)
-class _Disclosure:
-    name: str | None  # None for an array element
-    value: Any
+_Disclosure = tuple[str | None, Any]
+"""Name and value; no name for an array element."""
 
 
 @dataclass(slots=True)
@@ -190,12 +189,10 @@ def _check_key_binding(token: UnverifiedSdJwt, key: jose.PublicKey, expected: Ke
 def _disclosed(token: UnverifiedSdJwt, undisclosable: frozenset[str]) -> dict[str, Any]:
     """RFC 9901, section 7.1, step 3: every digest is looked up once, every disclosure is used once."""
     digest = _hash_of(token.issuer.payload)
-    disclosed: dict[str, _Disclosure] = {}
-    for text in token.disclosures:
-        key = _digest(digest, text)
-        if key in disclosed:
-            raise CredentialRejected(Reason.DISCLOSURE_DUPLICATE, "a disclosure was sent twice")
-        disclosed[key] = _read_disclosure(text)
+    keys = [_digest(digest, text) for text in token.disclosures]
+    disclosed = dict(zip(keys, _read_disclosures(token.disclosures), strict=True))
+    if len(disclosed) != len(keys):
+        raise CredentialRejected(Reason.DISCLOSURE_DUPLICATE, "a disclosure was sent twice")
     walk = _Walk(disclosed, undisclosable)
     signed = {name: value for name, value in token.issuer.payload.items() if name != "_sd_alg"}
     payload = _object(signed, walk, depth=0)
@@ -204,21 +201,25 @@ def _disclosed(token: UnverifiedSdJwt, undisclosable: frozenset[str]) -> dict[st
     return payload
 
 
-def _read_disclosure(text: str) -> _Disclosure:
+def _read_disclosures(texts: Sequence[str]) -> list[_Disclosure]:
     try:
-        contents = strict_json.loads(unb64(text))
+        read = strict_json.loads_each([unb64(text) for text in texts])
     except ValueError:
         raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not JSON in base64url") from None
+    return [_disclosure(contents) for contents in read]
+
+
+def _disclosure(contents: Any) -> _Disclosure:
     if not isinstance(contents, list) or len(contents) not in (2, 3) or not isinstance(contents[0], str):
         raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not an array of salt, name and value")
     if len(contents) == 2:
-        return _Disclosure(None, contents[1])
+        return None, contents[1]
     name = contents[1]
     if not isinstance(name, str):
         raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "a claim's name is not a string")
     if name in _RESERVED or name == "_sd_alg":
         raise CredentialRejected(Reason.DISCLOSURE_FORBIDDEN, "a reserved name")
-    return _Disclosure(name, contents[2])
+    return name, contents[2]
 
 
 def _value(value: Any, walk: _Walk, depth: int) -> Any:
@@ -234,24 +235,24 @@ def _value(value: Any, walk: _Walk, depth: int) -> Any:
 def _object(signed: dict[str, Any], walk: _Walk, depth: int) -> dict[str, Any]:
     if "..." in signed or "_sd_alg" in signed:
         raise CredentialRejected(Reason.MALFORMED, "a reserved name outside its place")
-    result = {
-        name: _member(name, value, walk, depth) if isinstance(value, dict | list) else value
-        for name, value in signed.items()
-        if name != "_sd"
-    }
-    digests = signed.get("_sd", [])
+    result = signed.copy()
+    digests = result.pop("_sd", None)
+    for name, value in result.items():
+        if type(value) in _CONTAINERS:
+            result[name] = _member(name, value, walk, depth)
+    if "_sd" not in signed:
+        return result
     if not isinstance(digests, list):
         raise CredentialRejected(Reason.MALFORMED, "_sd is not an array")
     for digest in _looked_up(digests, walk):
-        disclosure = walk.disclosed[digest]
-        if disclosure.name is None:
+        name, value = walk.disclosed[digest]
+        if name is None:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "an array element stands for a claim")
-        if depth == 0 and disclosure.name in walk.undisclosable:
+        if depth == 0 and name in walk.undisclosable:
             raise CredentialRejected(Reason.DISCLOSURE_FORBIDDEN, "a claim that must not be disclosable")
-        if disclosure.name in result:
+        if name in result:
             raise CredentialRejected(Reason.DISCLOSURE_COLLISION, "a claim of this name stands there already")
-        value = disclosure.value
-        result[disclosure.name] = _value(value, walk, depth + 1) if isinstance(value, dict | list) else value
+        result[name] = _value(value, walk, depth + 1) if type(value) in _CONTAINERS else value
     return result
 
 
@@ -271,18 +272,18 @@ def _member(name: str, value: Any, walk: _Walk, depth: int) -> Any:
 def _array(signed: list[Any], walk: _Walk, depth: int) -> list[Any]:
     result = []
     for element in signed:
-        if not (isinstance(element, dict) and "..." in element):
-            result.append(_value(element, walk, depth + 1))
+        if not (type(element) is dict and "..." in element):
+            result.append(_value(element, walk, depth + 1) if type(element) in _CONTAINERS else element)
             continue
         if len(element) != 1:
             raise CredentialRejected(Reason.MALFORMED, "an array element's digest has company")
         known = _looked_up([element["..."]], walk)
         if not known:
             continue  # not disclosed, or a decoy
-        disclosure = walk.disclosed[known[0]]
-        if disclosure.name is not None:
+        name, value = walk.disclosed[known[0]]
+        if name is not None:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "a claim stands for an array element")
-        result.append(_value(disclosure.value, walk, depth + 1))
+        result.append(_value(value, walk, depth + 1))
     return result
 
 

@@ -142,21 +142,25 @@ class Issuer:
         return self.leaf.key
 
 
+_ChainKey = tuple[str | bytes, ...]
+"""Type, format, and a digest of each certificate."""
+
+
 class _ValidatedChains:
     """Who signs under the chains that this snapshot has validated, the most recently used ones; only accepted ones."""
 
     def __init__(self) -> None:
-        self._issuers: OrderedDict[bytes, Issuer] = OrderedDict()
+        self._issuers: OrderedDict[_ChainKey, Issuer] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: bytes) -> Issuer | None:
+    def get(self, key: _ChainKey) -> Issuer | None:
         with self._lock:
             issuer = self._issuers.get(key)
             if issuer is not None:
                 self._issuers.move_to_end(key)
             return issuer
 
-    def put(self, key: bytes, issuer: Issuer) -> None:
+    def put(self, key: _ChainKey, issuer: Issuer) -> None:
         with self._lock:
             self._issuers[key] = issuer
             while len(self._issuers) > _MAX_CACHED_CHAINS:
@@ -328,11 +332,8 @@ def _active(mission: Mission, now: int) -> Mission:
     return mission
 
 
-def _chain_key(type_id: str, format: str, chain: tuple[bytes, ...]) -> bytes:
-    digest = hashlib.sha256()
-    for part in (type_id.encode("utf-8"), format.encode("utf-8"), *chain):
-        digest.update(len(part).to_bytes(4, "big") + part)
-    return digest.digest()
+def _chain_key(type_id: str, format: str, chain: tuple[bytes, ...]) -> _ChainKey:
+    return type_id, format, *[hashlib.sha256(der).digest() for der in chain]
 
 
 def _fingerprint(certificate: x509.Certificate) -> bytes:
