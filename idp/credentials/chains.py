@@ -75,8 +75,31 @@ class TrustedLeaf:
     region: str | None
 
 
+class Anchors:
+    """Certificates that paths may lead to, found by name. What the library reads of them is read once."""
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        named: dict[x509.Name, list[x509.Certificate]] = {}
+        for certificate in certificates:
+            named.setdefault(certificate.subject, []).append(certificate)
+        self._policies = {
+            name: PolicyBuilder()
+            .store(Store(those))
+            .max_chain_depth(MAX_X5C)
+            .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
+            for name, those in named.items()
+        }
+
+    def policy(self, top: x509.Certificate) -> PolicyBuilder:
+        """How to verify a path whose last certificate is this one. Raises CredentialRejected(ISSUER_UNTRUSTED)."""
+        policy = self._policies.get(top.issuer)
+        if policy is None:
+            raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no anchor of this name")
+        return policy
+
+
 def validate(
-    chain: tuple[bytes, ...], anchors: Iterable[x509.Certificate], accepted_ekus: frozenset[str], now: int
+    chain: tuple[bytes, ...], anchors: Anchors, accepted_ekus: frozenset[str], now: int
 ) -> TrustedLeaf:
     """Validate a chain (DER, leaf first, each signed by the next, the last by an anchor) at `now`.
 
@@ -92,7 +115,7 @@ def validate(
     for certificate in certificates:
         _check_validity(certificate, now)
     _check_leaf(leaf, accepted_ekus)
-    anchor = _path(leaf, intermediates, _candidates(certificates[-1], anchors), now)
+    anchor = _path(leaf, intermediates, anchors, now)
     path = [*certificates, anchor]
     return _trusted(
         leaf,
@@ -157,7 +180,7 @@ def list_signer(
     _check_order(certificates)
     for certificate in certificates:
         _check_validity(certificate, now)
-    _path(leaf, certificates[1:], _candidates(certificates[-1], trusted), now)
+    _path(leaf, certificates[1:], Anchors(trusted), now)
     return leaf, False
 
 
@@ -256,23 +279,11 @@ def _optional(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
         return None
 
 
-def _candidates(top: x509.Certificate, anchors: Iterable[x509.Certificate]) -> list[x509.Certificate]:
-    return [anchor for anchor in anchors if anchor.subject == top.issuer]
-
-
 def _path(
-    leaf: x509.Certificate, intermediates: list[x509.Certificate], anchors: list[x509.Certificate], now: int
+    leaf: x509.Certificate, intermediates: list[x509.Certificate], anchors: Anchors, now: int
 ) -> x509.Certificate:
-    if not anchors:
-        raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no anchor of this name")
-    verifier = (
-        PolicyBuilder()
-        .store(Store(anchors))
-        .time(datetime.fromtimestamp(now, UTC))
-        .max_chain_depth(MAX_X5C)
-        .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
-        .build_client_verifier()
-    )
+    policy = anchors.policy([leaf, *intermediates][-1])
+    verifier = policy.time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
     try:
         path = verifier.verify(leaf, intermediates).chain
     except (VerificationError, ValueError):

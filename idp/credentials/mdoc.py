@@ -222,12 +222,13 @@ def _check_issuer_named(elements: Elements, issuer: Issuer) -> None:
 
 def _in_json(value: Any, rule: schema.Rule) -> Any:
     """A value of CBOR as the same in JSON; what has none is left for the rule to refuse."""
-    if isinstance(value, cbor.Day | cbor.Moment) and isinstance(rule, schema.Day):
+    if isinstance(value, str):
+        # nationality, which is one text in ISO/IEC 23220-2
+        return [value] if isinstance(rule, schema.ListOf) else value
+    if isinstance(value, (cbor.Day, cbor.Moment)) and isinstance(rule, schema.Day):
         return value.text[:10]
     if isinstance(value, bytes) and rule is schema.PICTURE:
         return _data_url(value)
-    if isinstance(value, str) and isinstance(rule, schema.ListOf):
-        return [value]  # nationality, which is one text in ISO/IEC 23220-2
     return value
 
 

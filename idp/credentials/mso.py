@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from idp.credentials import cbor, cose, ecdsa
@@ -24,7 +24,8 @@ MAX_ELEMENTS = 256
 MIN_RANDOM_BYTES = 16
 _MAX_MSO_BYTES = 131_072
 _MAX_DIGEST_ID = (1 << 32) - 1
-_ITEM_MEMBERS = frozenset({"digestID", "random", "elementIdentifier", "elementValue"})
+_ITEM_MEMBERS = ("digestID", "random", "elementIdentifier", "elementValue")
+_members_of_item = itemgetter(*_ITEM_MEMBERS)
 _HASHES: Mapping[str, Callable[[bytes], Any]] = {
     "SHA-256": hashlib.sha256,
     "SHA-384": hashlib.sha384,
@@ -76,10 +77,9 @@ def read(payload: bytes) -> MobileSecurityObject:
     Raises CredentialRejected: MALFORMED, TOO_LARGE, VERSION, ALGORITHM (of the digests), HOLDER_KEY, VALIDITY (its
     times contradict each other).
     """
-    wrapped = cbor.loads(payload, max_bytes=_MAX_MSO_BYTES)
-    if not isinstance(wrapped, Embedded):
-        raise CredentialRejected(Reason.MALFORMED, "the MSO is not embedded CBOR")
-    members = cbor.loads(wrapped.content, max_bytes=_MAX_MSO_BYTES, integer_keys=True)
+    if len(payload) > _MAX_MSO_BYTES:
+        raise CredentialRejected(Reason.TOO_LARGE, "an MSO is too long")
+    members = cbor.loads(cbor.embedded_content(payload), integer_keys=True)
     if member(members, "version", str) != VERSION:
         raise CredentialRejected(Reason.VERSION, "of the MSO")
     algorithm = member(members, "digestAlgorithm", str)
@@ -113,14 +113,14 @@ def elements(message: bytes, name_spaces: Mapping[Any, Any], mso: MobileSecurity
             raise CredentialRejected(Reason.MALFORMED, "a namespace is not text, or has no list of items")
         if not all(isinstance(item, Embedded) for item in items):
             raise CredentialRejected(Reason.MALFORMED, "an item is not embedded CBOR")
-    shown = [item for items in name_spaces.values() for item in items]
+    shown = [item.content for items in name_spaces.values() for item in items]
     if len(shown) > MAX_ELEMENTS:
         raise CredentialRejected(Reason.TOO_LARGE, "too many elements")
-    pairs = zip(
-        cbor.loads_all([item.content for item in shown]), cbor.as_received(message, shown), strict=True
-    )
+    read = iter(cbor.loads_all(shown))
     return {
-        name_space: _elements_of(islice(pairs, len(items)), mso.value_digests.get(name_space, {}), mso.digest)
+        name_space: _elements_of(
+            zip(cbor.as_received(message, items), read), mso.value_digests.get(name_space, {}), mso.digest
+        )
         for name_space, items in name_spaces.items()
     }
 
@@ -134,15 +134,18 @@ def member(members: Any, name: str, kind: type[_Kind]) -> _Kind:
 
 
 def _elements_of(
-    items: Iterable[tuple[Any, bytes]], digests: Mapping[Any, Any], digest: Callable[[bytes], Any]
+    items: Iterable[tuple[bytes, Any]], digests: Mapping[Any, Any], digest: Callable[[bytes], Any]
 ) -> dict[str, Any]:
-    """The elements of one namespace, from each item and its bytes."""
+    """The elements of one namespace, from each item's bytes and what they say."""
     found: dict[str, Any] = {}
     seen: set[int] = set()
-    for members, encoded in items:
-        if not isinstance(members, dict) or members.keys() != _ITEM_MEMBERS:
-            raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not the members of an IssuerSignedItem")
-        digest_id, name, random = members["digestID"], members["elementIdentifier"], members["random"]
+    for encoded, members in items:
+        try:
+            digest_id, random, name, value = _members_of_item(members)
+        except (KeyError, TypeError):
+            raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "lacks a member of IssuerSignedItem") from None
+        if len(members) != len(_ITEM_MEMBERS):
+            raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "more than the members of IssuerSignedItem")
         if type(digest_id) is not int or not 0 <= digest_id <= _MAX_DIGEST_ID:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "digestID is not a number of a digest")
         if not isinstance(name, str):
@@ -157,7 +160,7 @@ def _elements_of(
         if digest(encoded).digest() != digests[digest_id]:
             raise CredentialRejected(Reason.DIGEST, "an element is not the one that was signed")
         seen.add(digest_id)
-        found[name] = members["elementValue"]
+        found[name] = value
     return found
 
 

@@ -250,10 +250,10 @@ def authentication(shown: Mapping[str, Any], path: Path | None, today: date) -> 
 
 
 def _at(shown: Any, path: Path) -> Any:
-    for depth, step in enumerate(path):
+    for step in path:
         if type(shown) is not dict and not isinstance(shown, Mapping):
-            raise CredentialRejected(Reason.CLAIM_INVALID, ".".join(path[:depth]))
-        shown = shown.get(step, _MISSING)
-        if shown is _MISSING:
-            break
+            raise CredentialRejected(Reason.CLAIM_INVALID, ".".join(path[: path.index(step)]))
+        if step not in shown:
+            return _MISSING
+        shown = shown[step]
     return shown

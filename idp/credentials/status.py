@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from idp.credentials import cbor, cose, jose
 from idp.credentials.ecdsa import PublicKey
@@ -279,8 +279,7 @@ class _Held:
     usable_until: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """Which list is asked for, as which type of token, and under whose anchors it must be signed."""
 
     uri: str
@@ -296,6 +295,15 @@ class _Slot:
         self.held: _Held | None = None
         self.failure: Exception | None = None
         self.retry_at = 0
+
+
+def _refusal(value: int) -> CredentialRejected:
+    """Why an entry with another value than VALID is refused."""
+    if value == StatusValue.REVOKED:
+        return CredentialRejected(Reason.STATUS_REVOKED)
+    if value == StatusValue.SUSPENDED:
+        return CredentialRejected(Reason.STATUS_SUSPENDED)
+    return CredentialRejected(Reason.STATUS_INVALID, "a value we do not know")
 
 
 class StatusLists:
@@ -353,12 +361,8 @@ class StatusLists:
         """
         held = self._current(_Asked(uri, token_type, mission), now, fail_closed)
         value = held.listed.value(idx)
-        if value == StatusValue.REVOKED:
-            raise CredentialRejected(Reason.STATUS_REVOKED)
-        if value == StatusValue.SUSPENDED:
-            raise CredentialRejected(Reason.STATUS_SUSPENDED)
         if value != StatusValue.VALID:
-            raise CredentialRejected(Reason.STATUS_INVALID, "a value we do not know")
+            raise _refusal(value)
         fresh = now < held.fresh_until
         return StatusEvidence(mission, uri, idx, token_type.value, held.fetched_at, fresh)
 

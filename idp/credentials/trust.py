@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from idp.credentials import chains, ecdsa, schema
-from idp.credentials.chains import TrustedLeaf
+from idp.credentials.chains import Anchors, TrustedLeaf
 from idp.credentials.schema import Path
 from idp.credentials.verdict import CredentialRejected, Reason
 from idp.seal import b64
@@ -265,11 +265,15 @@ class TrustSnapshot:
     def _issuer(self, type_id: str, format: str, chain: tuple[bytes, ...], now: int) -> Issuer:
         if len(chain) == 1 and (mission := self._pinned_signers.get((type_id, chain[0]))) is not None:
             return Issuer(mission, chains.pinned(chain[0], now))
-        missions = self._missions_by_anchor.get(type_id, {})
-        anchors = [anchor for mission in missions.values() for anchor in mission.issuer_anchors]
-        ekus = self.types[type_id].formats[format].issuer_ekus if missions else frozenset()
+        if (anchors := self._anchors.get(type_id)) is None:
+            raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "not a type that anybody issues")
+        ekus = self.types[type_id].formats[format].issuer_ekus
         leaf = chains.validate(chain, anchors, ekus, now)
-        return Issuer(missions[_fingerprint(leaf.anchor)], leaf)
+        return Issuer(self._missions_by_anchor[type_id][leaf.anchor], leaf)
+
+    @cached_property
+    def _anchors(self) -> Mapping[str, Anchors]:
+        return {type_id: Anchors(missions) for type_id, missions in self._missions_by_anchor.items()}
 
     @cached_property
     def _types_by_name(self) -> Mapping[tuple[str, str], CredentialTypeTrust]:
@@ -299,13 +303,13 @@ class TrustSnapshot:
         }
 
     @cached_property
-    def _missions_by_anchor(self) -> Mapping[str, Mapping[bytes, Mission]]:
-        """By type, then by an anchor's fingerprint. An anchor of two missions would be no evidence of either."""
-        found: dict[str, dict[bytes, Mission]] = {type_id: {} for type_id in self.types}
+    def _missions_by_anchor(self) -> Mapping[str, Mapping[x509.Certificate, Mission]]:
+        """By type, then by anchor. An anchor of two missions would be no evidence of either."""
+        found: dict[str, dict[x509.Certificate, Mission]] = {type_id: {} for type_id in self.types}
         for mission in self.missions.values():
             for type_id in mission.credential_types & found.keys():
                 for anchor in mission.issuer_anchors:
-                    other = found[type_id].setdefault(_fingerprint(anchor), mission)
+                    other = found[type_id].setdefault(anchor, mission)
                     if other is not mission:
                         raise TrustDocumentError(
                             [f"{other.code} and {mission.code} share an issuer certificate"]
@@ -318,7 +322,7 @@ def status_signer(mission: Mission, chain: tuple[bytes, ...], now: int) -> Trust
 
     Spec: HAIP 1.0, section 6.1 (the list's signer is under the same authority as the credential's).
     """
-    return chains.validate(chain, mission.believed_for_status, mission.status_ekus, now)
+    return chains.validate(chain, Anchors(mission.believed_for_status), mission.status_ekus, now)
 
 
 def seoul_day(now: int) -> date:
