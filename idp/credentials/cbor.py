@@ -144,11 +144,11 @@ def as_received(message: bytes, items: Sequence[Embedded]) -> list[bytes]:
     found = []
     at = 0
     for item, encoded in zip(items, shortest, strict=True):
-        start = message.find(encoded, at)
+        start, received = message.find(encoded, at), encoded
         if start < 0:
-            start, encoded = _under_longer_head(message, item.content, at)
-        at = start + len(encoded)
-        found.append(encoded)
+            start, received = _under_longer_head(message, item.content, at)
+        at = start + len(received)
+        found.append(received)
     return found
 
 

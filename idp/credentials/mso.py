@@ -117,12 +117,11 @@ def elements(message: bytes, name_spaces: Mapping[Any, Any], mso: MobileSecurity
     if len(shown) > MAX_ELEMENTS:
         raise CredentialRejected(Reason.TOO_LARGE, "too many elements")
     read = iter(cbor.loads_all(shown))
-    return {
-        name_space: _elements_of(
-            zip(cbor.as_received(message, items), read), mso.value_digests.get(name_space, {}), mso.digest
-        )
-        for name_space, items in name_spaces.items()
-    }
+    found = {}
+    for name_space, items in name_spaces.items():
+        pairs = zip(cbor.as_received(message, items), read, strict=False)  # the rest is of the other namespaces
+        found[name_space] = _elements_of(pairs, mso.value_digests.get(name_space, {}), mso.digest)
+    return found
 
 
 def member(members: Any, name: str, kind: type[_Kind]) -> _Kind:

@@ -41,9 +41,9 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string of 1 to `max_chars` characters: without controls, or where there is a pattern, one that it matches whole.
+    """A string of 1 to `max_chars` characters without controls.
 
-    A pattern lets no control through itself.
+    pattern: must match all of it, and lets no control through itself.
     """
 
     max_chars: int
