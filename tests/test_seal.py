@@ -69,6 +69,31 @@ def test_base64url_has_one_spelling(data: bytes) -> None:
             seal.unb64(other)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "QUI=",
+        "QQ==",
+        "QR",
+        "QUJDR",
+        "QU+/",
+        'QUJD"',
+        '"',
+        "QUI\\",
+        "\\u0041",
+        "QU\nJD",
+        "QUJD\0",
+        "QUÉ",
+        "가",
+        " ",
+        "====",
+    ],
+)
+def test_what_is_no_base64url_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        seal.unb64(text)
+
+
 @given(st.lists(st.text(max_size=4), max_size=4), st.lists(st.text(max_size=4), max_size=4))
 def test_two_lists_of_parts_never_share_a_mac(one: list[str], other: list[str]) -> None:
     assert (seal.mac(b"key", *one) == seal.mac(b"key", *other)) == (one == other)

@@ -21,6 +21,71 @@ def test_honest_json_reads_as_python_reads_it(value: object) -> None:
     assert strict_json.loads(json.dumps(value, ensure_ascii=False)) == value
 
 
+@given(VALUES, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_white_space_and_escapes_change_nothing(value: object, indent: object, ascii_only: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)  # type: ignore[arg-type]
+    assert strict_json.loads(f" {text}\n") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("-0", 0),
+        ("1E5", 100_000.0),
+        ("1.10", 1.1),
+        ("18446744073709551615", 2**64 - 1),
+        ("18446744073709551616", 2**64),
+        ("99999999999999999999", 10**20 - 1),
+        ("-9223372036854775808", -(2**63)),
+        ('"\\/\\u0041\\ud83d\\ude00"', "/A\U0001f600"),
+    ],
+)
+def test_a_value_that_can_be_written_otherwise_is_read(text: str, value: object) -> None:
+    read = strict_json.loads(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@given(st.lists(VALUES, max_size=5))
+def test_many_texts_read_in_one_go_are_what_each_is(values: list[object]) -> None:
+    texts = [json.dumps(value, ensure_ascii=False).encode() for value in values]
+    assert strict_json.loads_each(texts) == values
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [b"1,2"],
+        [b""],
+        [b"1", b""],
+        [b"[1", b"2]"],
+        [b"[1", b"2]", b"3,4"],
+        [b'["a', b'b"]', b'"c","d"'],
+        [b'{"a": 1, "a": 1}', b"1"],
+        [b"1] ", b"[2"],
+        [b"1" * 21, b"1"],
+        [b"[" * 33 + b"]" * 33],
+        [b"\xff"],
+    ],
+)
+def test_a_text_that_ends_early_or_late_spoils_them_all(texts: list[bytes]) -> None:
+    with pytest.raises(ValueError):
+        strict_json.loads_each(texts)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=6) | st.sampled_from([b"1", b"[", b"]", b'"', b",", b"[1", b"2]"]), max_size=5
+    )
+)
+def test_many_texts_are_read_only_where_each_is(texts: list[bytes]) -> None:
+    try:
+        read = strict_json.loads_each(texts)
+    except ValueError:
+        return
+    assert read == [strict_json.loads(text) for text in texts]
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_nothing_but_a_value_error_comes_of_anything(text: str | bytes) -> None:
     try:
@@ -42,6 +107,16 @@ def test_nothing_but_a_value_error_comes_of_anything(text: str | bytes) -> None:
         "[" * 40 + "]" * 40,
         '{"a":' * 40 + "1" + "}" * 40,
         "1" * 5000,
+        "1" * 21,
+        '{"a": [1, {"b": -111111111111111111111}]}',
+        '{ "a":1,"a" :2}',
+        '{"a":1,"\\u0061":1}',
+        '"\x00"',
+        '"\n"',
+        "01",
+        "1.",
+        "'a'",
+        "[1]\0",
         "1." + "0" * 100,
         '["\\ud800"]',
         '{"\\udfff": 1}',

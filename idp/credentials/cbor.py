@@ -45,6 +45,11 @@ _TELLING_BYTES = 64
 _TDATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,12})?Z")
 _FULL_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KEYS = {str, int}
+_STRINGS = (2, 3)  # major types with content of their own
+# The length of an item by its initial byte, where that says it; 0 where it does not.
+_SHORT_ITEMS = [
+    0 if initial & 31 >= 24 else 1 + (initial & 31) * (initial >> 5 in _STRINGS) for initial in range(256)
+]
 _SEPARATED = secrets.token_bytes(16)
 _SEPARATOR = b"\x50" + _SEPARATED  # a byte string
 
@@ -128,10 +133,10 @@ def loads_all(messages: Sequence[bytes]) -> list[Any]:
     return read[0::2]
 
 
-def as_received(message: bytes, items: Sequence[Embedded]) -> list[bytes]:
+def as_received(message: bytes, items: Sequence[Embedded], *, at_the_end: bool = False) -> list[bytes]:
     """The bytes of embedded items, tag and length included, as they stand in the message that they were read from.
 
-    items: in the order in which they stand there; some may be left out.
+    items: in the order in which they stand there; some may be left out. at_the_end: where to look first.
 
     Raises CredentialRejected(MALFORMED): a tag that is not in its shortest form.
     """
@@ -139,7 +144,8 @@ def as_received(message: bytes, items: Sequence[Embedded]) -> list[bytes]:
     # the other; where the same bytes stand there earlier by chance, it does not matter which are found.
     shortest = [embedded(item.content) for item in items]
     together = b"".join(shortest)
-    if message.startswith(together, message.find(together[:_TELLING_BYTES])):
+    telling = together[:_TELLING_BYTES]
+    if message.startswith(together, message.rfind(telling) if at_the_end else message.find(telling)):
         return shortest
     found = []
     at = 0
@@ -213,17 +219,18 @@ def _count_items(data: bytes) -> None:
     for _ in range(MAX_ITEMS):
         if at >= end:
             return
-        major, argument = data[at] >> 5, data[at] & 31
-        at += 1
-        if argument >= 24:
-            size = _FOLLOWING.get(argument)
-            if size is None:
-                raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
-            argument = int.from_bytes(data[at : at + size], "big")
-            at += size
-        if major in (2, 3):
-            at += argument
+        length = _SHORT_ITEMS[data[at]]
+        at += length or _long_item(data, at)
     raise CredentialRejected(Reason.TOO_LARGE, "too many items of CBOR")
+
+
+def _long_item(data: bytes, at: int) -> int:
+    """The length of an item whose argument does not stand in its initial byte, without the items inside it."""
+    size = _FOLLOWING.get(data[at] & 31)
+    if size is None:
+        raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
+    content = int.from_bytes(data[at + 1 : at + 1 + size], "big") if data[at] >> 5 in _STRINGS else 0
+    return 1 + size + content
 
 
 def _checked_keys(members: Any, _immutable: bool) -> Any:

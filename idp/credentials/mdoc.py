@@ -150,7 +150,7 @@ def verify_device_signed(
     """
     if not session_transcript:
         raise CredentialRejected(Reason.DEVICE_SIGNATURE, "no session transcript was made: nothing fits")
-    [name_spaces] = cbor.as_received(document.response, [document.device_name_spaces])
+    [name_spaces] = cbor.as_received(document.response, [document.device_name_spaces], at_the_end=True)
     doc_type = cbor.text_string(document.doc_type)
     authentication = b"\x84\x74DeviceAuthentication" + session_transcript + doc_type + name_spaces
     cose.check_signature(

@@ -217,7 +217,10 @@ def disclosed(
     claims: dict[str, Any] = {}
     for element, path in paths.items():
         # Most of what could be shown is not: asked first, since it is asked often.
-        if path[0] not in shown or (value := _at(shown, path)) is _MISSING:
+        outer = shown.get(path[0], _MISSING)
+        if outer is _MISSING or (type(outer) is dict and len(path) > 1 and path[1] not in outer):
+            continue
+        if (value := _at(shown, path)) is _MISSING:
             continue
         rule, name = _RULES[element], element[0]
         try:

@@ -654,7 +654,15 @@ def test_a_hash_we_do_not_accept_is_refused(world: World, name: Any) -> None:
         ),
         *(
             ("picture", bad)
-            for bad in ("data:image/png;base64,AA\nAA", "data:image/png;base64," + "A" * 400_000)
+            for bad in (
+                *(
+                    f"data:image/png;base64,{data}"
+                    for data in ("", "==", "AA\nAA", "AA===", "A=A=", "A-_A", "AAA가", "A" * 400_000)
+                ),
+                "data:image/png;base64",
+                "data:image/gif;base64,AAAA",
+                "data:image/png,AAAA",
+            )
         ),
         *(("kr_ci", bad) for bad in ("A" * 87, "A" * 89, "A" * 87 + "!", 88)),
     ],
