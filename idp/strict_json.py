@@ -53,7 +53,7 @@ def loads_each(texts: Sequence[bytes]) -> list[Any]:
     # Between them stands what nobody outside can know. A text that ends early or late makes it one value more or one
     # separator fewer, and then something else is found where a separator must be.
     joined = b"".join([b"[", *(b"%b,%b," % (_SEPARATOR, text) for text in texts), _SEPARATOR, b"]"])
-    read = loads(joined, max_bytes=len(joined), max_depth=MAX_DEPTH + 1)
+    read: list[Any] = loads(joined, max_bytes=len(joined), max_depth=MAX_DEPTH + 1)
     if read[0::2] != [_SEPARATED] * (len(texts) + 1):
         raise ValueError("more than one value, or less")
     return read[1::2]

@@ -54,7 +54,7 @@ _SEPARATED = secrets.token_bytes(16)
 _SEPARATOR = b"\x50" + _SEPARATED  # a byte string
 
 
-class _Tagged(msgspec.Struct):
+class _Tagged(msgspec.Struct, frozen=True):
     """What is made of a tag. There is one for each element, and a Struct is made several times faster than a class
     of Python's own. Holds values of holders, so it prints none."""
 
@@ -75,7 +75,7 @@ class Day(_Tagged, frozen=True):
     text: str
 
 
-class Embedded(_Tagged):
+class Embedded(_Tagged, frozen=True):
     """CBOR inside a byte string. `content`: those bytes, unread; without tag and length."""
 
     content: bytes

@@ -245,14 +245,14 @@ def _object(signed: dict[str, Any], walk: _Walk, depth: int) -> dict[str, Any]:
     if not isinstance(digests, list):
         raise CredentialRejected(Reason.MALFORMED, "_sd is not an array")
     for digest in _looked_up(digests, walk):
-        name, value = walk.disclosed[digest]
-        if name is None:
+        claim, value = walk.disclosed[digest]
+        if claim is None:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "an array element stands for a claim")
-        if depth == 0 and name in walk.undisclosable:
+        if depth == 0 and claim in walk.undisclosable:
             raise CredentialRejected(Reason.DISCLOSURE_FORBIDDEN, "a claim that must not be disclosable")
-        if name in result:
+        if claim in result:
             raise CredentialRejected(Reason.DISCLOSURE_COLLISION, "a claim of this name stands there already")
-        result[name] = _value(value, walk, depth + 1) if type(value) in _CONTAINERS else value
+        result[claim] = _value(value, walk, depth + 1) if type(value) in _CONTAINERS else value
     return result
 
 

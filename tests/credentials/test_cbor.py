@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idp.credentials import CredentialRejected, Reason, cbor
-from idp.credentials.cbor import Day, Embedded, Moment, Sign1, as_received, loads, loads_all
+from idp.credentials.cbor import (
+    Day,
+    Embedded,
+    Moment,
+    Sign1,
+    as_received,
+    embedded_content,
+    loads,
+    loads_all,
+)
 
 MIB = 1024 * 1024
 
@@ -273,6 +282,22 @@ def test_embedded_items_are_found_as_they_were_received() -> None:
     read = loads(message)
     assert b"".join(as_received(message, read)) == message[1:]
     assert as_received(message, read[3:5]) == [cbor2.dumps(CBORTag(24, item)) for item in items[3:5]]
+
+
+def test_what_stands_at_the_end_is_found_from_there() -> None:
+    message = cbor2.dumps([CBORTag(24, b"\xa0"), "between", CBORTag(24, b"\xa0")])
+    assert as_received(message, [loads(message)[2]], at_the_end=True) == [b"\xd8\x18\x41\xa0"]
+
+
+@pytest.mark.parametrize("length", [0, 1, 23, 24, 255, 256, 1473, 65_535, 65_536])
+def test_embedded_content_is_that_of_one_item_and_no_more(length: int) -> None:
+    content = b"\xff" * length
+    item = cbor2.dumps(CBORTag(24, content))
+    assert embedded_content(item) == content
+    for wrong in (item + b"\0", item[:-1], b"\xd8\x18", content, cbor2.dumps(CBORTag(24, "text"))):
+        assert refused(wrong, read=embedded_content) is Reason.MALFORMED
+    longer = b"\xd8\x18\x5a" + length.to_bytes(4, "big") + content
+    assert embedded_content(longer) == content
 
 
 @pytest.mark.parametrize(

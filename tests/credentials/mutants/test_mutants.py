@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
+from idp import strict_json
 from idp.credentials import chains, cose, ecdsa, jose, mdoc, mso, sd_jwt, sd_jwt_vc
 from tests.credentials.mutants.mdoc import Mdocs
 from tests.credentials.mutants.running import Species, run
@@ -67,6 +69,7 @@ HOLES = [
     Hole("mso_mdoc", "certificates", chains, "_check_leaf", nothing),
     Hole("mso_mdoc", "issuer_header", cose, "CRIT", 99),
     Hole("dc+sd-jwt", "issuer_signature", ecdsa.Algorithm, "verifies", lambda *_: True),
+    Hole("dc+sd-jwt", "issuer_payload_form", strict_json, "_read_back", msgspec.json.decode),
     Hole("dc+sd-jwt", "key_binding", sd_jwt, "_check_key_binding", nothing),
     Hole("dc+sd-jwt", "times", sd_jwt, "check_times", nothing),
     Hole("dc+sd-jwt", "issuer_header", sd_jwt, "check_header_type", nothing),
