@@ -189,7 +189,10 @@ def _check_key_binding(token: UnverifiedSdJwt, key: jose.PublicKey, expected: Ke
 def _disclosed(token: UnverifiedSdJwt, undisclosable: frozenset[str]) -> dict[str, Any]:
     """RFC 9901, section 7.1, step 3: every digest is looked up once, every disclosure is used once."""
     digest = _hash_of(token.issuer.payload)
-    keys = [_digest(digest, text) for text in token.disclosures]
+    try:
+        keys = [b64(digest(text.encode("ascii")).digest()) for text in token.disclosures]
+    except UnicodeEncodeError:
+        raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not ASCII") from None
     disclosed = dict(zip(keys, _read_disclosures(token.disclosures), strict=True))
     if len(disclosed) != len(keys):
         raise CredentialRejected(Reason.DISCLOSURE_DUPLICATE, "a disclosure was sent twice")

@@ -42,7 +42,7 @@ def document(
 ) -> str:
     """The whole document."""
     parts = (
-        _head(day, machine, load),
+        _head(day, machine, load, " --peers DIRECTORY" if others else ""),
         _start(start),
         _presentation(presentation),
         verifying.section(costs, others),
@@ -54,14 +54,14 @@ def document(
     return "\n\n".join(part.strip("\n") for part in parts)
 
 
-def _head(day: date, machine: str, load: float) -> str:
+def _head(day: date, machine: str, load: float, options: str) -> str:
     return f"""
 # Performance
 
 Measured on {day} by one command, whose output this page is:
 
 ```sh
-python -m tests.bench > docs/performance.md
+python -m tests.bench{options} > docs/performance.md
 ```
 
 Machine: {machine}. Load of the machine before the run: {load:.1f}.
