@@ -20,9 +20,8 @@ _MAX_INTEGER_DIGITS = 20
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
 _WHITE_SPACE = " \t\n\r"  # the empty text is in it too
 _FAST, _AGAIN = msgspec.json.Decoder(), msgspec.json.Encoder()
-_NO_LONG_INTEGERS = (
-    msgspec.msgpack.Encoder()
-)  # MessagePack has those of 64 bits, and raises OverflowError for others
+# MessagePack has integers of 64 bits; its encoder raises OverflowError for longer ones.
+_NO_LONG_INTEGERS = msgspec.msgpack.Encoder()
 _DOUBTED = object()
 _SEPARATED = secrets.token_hex(16)
 _SEPARATOR = b'"%b"' % _SEPARATED.encode("ascii")
@@ -93,10 +92,10 @@ def _brackets_exceed(text: bytes, number: int) -> bool:
 
 
 def _read_back(text: bytes) -> Any:
-    """The value, where it is written again as the same text but for white space: then the text says nothing else.
+    """The value, where msgspec writes it as the same text again but for white space: then the text says nothing else.
 
-    Of most texts this is true, and three times msgspec is faster than Python's parser with the checks below once.
-    A member that stands twice comes back once, and so it is not; `_DOUBTED` leaves it to them.
+    It does of most texts, and all this is faster than Python's parser with the checks below. A member that stands
+    twice comes back once, so its text is not the same; `_DOUBTED` leaves that, and whatever else, to them.
     """
     try:
         value = _FAST.decode(text)

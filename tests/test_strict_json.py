@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from idp import strict_json
@@ -44,6 +44,39 @@ def test_a_value_that_can_be_written_otherwise_is_read(text: str, value: object)
     read = strict_json.loads(text)
     assert read == value
     assert type(read) is type(value)
+
+
+PIECES = [
+    "[",
+    "]",
+    "{",
+    "}",
+    '"',
+    '"a"',
+    '"b"',
+    ":",
+    ",",
+    "1",
+    "-0",
+    "1.0",
+    "e5",
+    "0" * 21,
+    "null",
+    " ",
+    "\\",
+    "\\u0061",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@example('{"a":1,"a":1}')
+@example('{"a" :1,"b":":","a":1}')
+@example("1" * 21)
+def test_what_is_read_fast_is_what_the_careful_reader_reads(text: str) -> None:
+    fast = strict_json._read_back(text.encode())
+    if fast is not strict_json._DOUBTED:
+        careful = strict_json._decoded(text)
+        assert (fast, repr(fast)) == (careful, repr(careful))
 
 
 @given(st.lists(VALUES, max_size=5))
