@@ -120,9 +120,8 @@ def elements(message: bytes, name_spaces: Mapping[Any, Any], mso: MobileSecurity
     read = iter(cbor.loads_all(shown))
     found = {}
     for name_space, items in name_spaces.items():
-        pairs = zip(
-            cbor.as_received(message, items), read, strict=False
-        )  # the rest is of the other namespaces
+        # What is left of `read` is of the other namespaces.
+        pairs = zip(cbor.as_received(message, items), read, strict=False)
         found[name_space] = _elements_of(pairs, mso.value_digests.get(name_space, {}), mso.digest)
     return found
 
@@ -142,14 +141,12 @@ def _elements_of(
     found: dict[str, Any] = {}
     seen: set[int] = set()
     for encoded, members in items:
+        if type(members) is not dict or len(members) != len(_ITEM_MEMBERS):
+            raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not the members of an IssuerSignedItem")
         try:
             digest_id, random, name, value = _members_of_item(members)
-        except (KeyError, TypeError):
-            raise CredentialRejected(
-                Reason.DISCLOSURE_MALFORMED, "lacks a member of IssuerSignedItem"
-            ) from None
-        if len(members) != len(_ITEM_MEMBERS):
-            raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "more than the members of IssuerSignedItem")
+        except KeyError:
+            raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "another member in an item") from None
         if type(digest_id) is not int or not 0 <= digest_id <= _MAX_DIGEST_ID:
             raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "digestID is not a number of a digest")
         if not isinstance(name, str):
