@@ -217,10 +217,12 @@ def disclosed(
     claims: dict[str, Any] = {}
     for element, path in paths.items():
         # Most of what could be shown is not: asked first, since it is asked often.
-        outer = shown.get(path[0], _MISSING)
-        if outer is _MISSING or (type(outer) is dict and len(path) > 1 and path[1] not in outer):
-            continue
-        if (value := _at(shown, path)) is _MISSING:
+        value = shown.get(path[0], _MISSING)
+        if len(path) == 2 and type(value) is dict:
+            value = value.get(path[1], _MISSING)
+        elif len(path) > 1 and value is not _MISSING:
+            value = _at(shown, path)
+        if value is _MISSING:
             continue
         rule, name = _RULES[element], element[0]
         try:

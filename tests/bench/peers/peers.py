@@ -2,7 +2,6 @@
 
 import json
 import logging
-import statistics
 import sys
 import time
 from base64 import urlsafe_b64decode
@@ -30,7 +29,7 @@ def bare(checks):
 
 
 def measured(verify, check):
-    """Medians of each, in microseconds, of rounds in which they take turns."""
+    """The fastest of each, in microseconds, of rounds in which they take turns."""
     verified, checked = [], []
     for _ in range(given["rounds"]):
         for work, times in ((check, checked), (verify, verified)):
@@ -38,7 +37,7 @@ def measured(verify, check):
             for _ in range(given["each"]):
                 work()
             times.append((time.thread_time() - began) / given["each"])
-    return {"verify_us": 1e6 * statistics.median(verified), "bare_us": 1e6 * statistics.median(checked)}
+    return {"verify_us": 1e6 * min(verified), "bare_us": 1e6 * min(checked)}
 
 
 sd_jwt = given["sd_jwt"]
