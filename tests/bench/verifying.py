@@ -4,8 +4,8 @@
 
 A verification cannot be faster than its signatures; how much slower it is says what everything else costs, on any
 machine. Both are measured in turns within one run and by processor time, and of each the fastest round counts:
-whatever else the machine has to do only adds (it empties caches, of which interpreted code needs more). No presentation
-is verified twice in a round: every one has a holder's key of its own.
+whatever else the machine has to do only adds (it empties caches, of which interpreted code needs more). No
+presentation is verified twice in a round: every one has a holder's key of its own.
 """
 
 from __future__ import annotations
