@@ -325,9 +325,8 @@ def _against_the_goal(costs: Sequence[Cost]) -> str:
     for one in costs:
         where = never if one.least > GOAL else reached if one.ratio <= GOAL else missed
         where.append(f"`{one.format}` {one.shown}, chain {one.chain} ({one.ratio:.2f})")
-    said = [
-        f"The goal is a ratio of at most {GOAL:.0f} in every row, before rounding. Reached: {'; '.join(reached) or 'in none'}."
-    ]
+    goal = f"The goal is a ratio of at most {GOAL:.0f} in every row, before rounding."
+    said = [f"{goal} Reached: {'; '.join(reached) or 'in none'}."]
     if missed:
         said.append(f"Not reached: {'; '.join(missed)}.")
     if never:
