@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from idp import schema
 from idp.admin import audit
 from idp.app import bare_app
-from idp.events import Event, record_alone
+from idp.events import Event, Origin, origin, record_alone
 from idp.keys import Keys
 from idp.models import AuditEvent, db
 from idp.settings import load
@@ -117,6 +117,7 @@ def kept(url: str) -> Iterator[Kept]:
     clock = Clock()
     keys = Keys(KEK, clock, publish_s=60, retire_s=60, algs=("ES256",))
     signer = audit.LogSigner(keys, KEK, ISSUER)
+    before = origin.set(Origin())
     with app.app_context():
         keys.ensure()
         try:
@@ -124,3 +125,4 @@ def kept(url: str) -> Iterator[Kept]:
         finally:
             db.session.remove()
             db.engine.dispose()
+            origin.reset(before)
