@@ -44,10 +44,10 @@ Seconds = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _where_known(name: str, column: str, *more: str) -> Index:
-    """An index over the rows in which the column is not null: the others cost nothing."""
-    known = text(f"{column} IS NOT NULL")
-    return Index(name, column, *more, postgresql_where=known, sqlite_where=known)
+def _where_known(name: str, *columns: str, known: str = "") -> Index:
+    """An index over the rows in which a column, the first one or `known`, is not null: the others cost nothing."""
+    where = text(f"{known or columns[0]} IS NOT NULL")
+    return Index(name, *columns, postgresql_where=where, sqlite_where=where)
 
 
 class Portal(Base):
@@ -352,6 +352,7 @@ class AuditEvent(Base):
         Index("audit_event_name", "name", "at", "id"),
         _where_known("audit_event_portal", "client_id", "at", "id"),
         _where_known("audit_event_reason", "reason", "at", "id"),
+        _where_known("audit_event_portal_reason", "client_id", "reason", "at", "id", known="reason"),
         _where_known("audit_event_actor", "actor", "at", "id"),
         _where_known("audit_event_subject", "subject_id"),
         _where_known("audit_event_login", "login_id"),

@@ -29,9 +29,11 @@ INDEXES = {
     "audit_event_at": ("at", "id"),
     "audit_event_name": ("name", "at", "id"),
 }
+# Only of rows in which the first column is known, or the reason where it is among them.
 PARTIAL_INDEXES = {
     "audit_event_portal": ("client_id", "at", "id"),
     "audit_event_reason": ("reason", "at", "id"),
+    "audit_event_portal_reason": ("client_id", "reason", "at", "id"),
     "audit_event_actor": ("actor", "at", "id"),
     "audit_event_subject": ("subject_id",),
     "audit_event_login": ("login_id",),
@@ -52,7 +54,7 @@ def upgrade() -> None:
     for name, columns in INDEXES.items():
         op.create_index(name, "audit_event", list(columns))
     for name, columns in PARTIAL_INDEXES.items():
-        known = sa.text(f"{columns[0]} IS NOT NULL")
+        known = sa.text(f"{'reason' if 'reason' in columns else columns[0]} IS NOT NULL")
         op.create_index(name, "audit_event", list(columns), postgresql_where=known, sqlite_where=known)
     _make_log()
 

@@ -45,6 +45,7 @@ REFUSALS = (
     Event.TOKEN_REPLAYED,
     Event.TOKEN_REFUSED,
     Event.REGISTRATION_REFUSED,
+    Event.ADMIN_REFUSED,
 )
 ADMIN_ACTS = tuple(
     event for event in Event if event.startswith(("admin.", "portal.")) or event == Event.AUDIT_CUT
