@@ -12,14 +12,74 @@ The token endpoint and UserInfo speak in Authlib's `OAuth2Error`s, settings in `
 that does not verify in `credentials.CredentialRejected`. No message carries input, a claim value or a token.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
+from urllib.parse import parse_qsl, quote, urlsplit
+
+MAX_SAID = 256
+_MAX_VALUES = 8
+_PLAIN = frozenset({chr(code) for code in range(0x20, 0x7F)} - set("<>\"'`") | set("…±–"))
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Both sides of what did not fit, for the portal's engineer; it goes into the audit and to nobody else.
+
+    `check` names it in the catalogue of reasons (`views/reasons.py`). `expected` and `received` are values of the
+    protocol: addresses (`said_uri`), scopes, algorithms, key ids. Never a state, nonce, code, token, secret or hint.
+    `client_id` is set where the error itself does not say whose request it was.
+    """
+
+    check: str
+    expected: Sequence[str] = ()
+    received: Sequence[str] = ()
+    client_id: str | None = None
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """As the audit keeps it: bounded, and printable whatever came."""
+        sides = {"expected": self.expected, "received": self.received}
+        return {"check": self.check, **{name: _said(values) for name, values in sides.items() if values}}
+
+
+def said_uri(uri: str, registered: Sequence[str] = ()) -> str:
+    """An address as it may be kept: no user, no fragment, and of its query only what a registered one has too.
+
+    What a portal puts into a query by mistake may be about a person.
+    """
+    known = {pair for one in registered for pair in parse_qsl(_query(one), keep_blank_values=True)}
+    head, question, _ = uri.partition("#")[0].partition("?")
+    scheme, slashes, rest = head.partition("://")
+    authority, slash, path = rest.partition("/")
+    head = f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
+    pairs = parse_qsl(_query(uri), keep_blank_values=True)
+    said = [
+        f"{quote(name)}={quote(value, safe='') if (name, value) in known else '…'}" for name, value in pairs
+    ]
+    return head + (question and f"?{'&'.join(said)}") + ("#…" if "#" in uri else "")
+
+
+def _query(uri: str) -> str:
+    try:
+        return urlsplit(uri).query
+    except ValueError:
+        return ""
+
+
+def _said(values: Sequence[str]) -> list[str]:
+    """Each value cut, and nothing in it that a page or a log could take for more than text."""
+    return [
+        "".join(char if char in _PLAIN else quote(char, errors="replace") for char in value[:MAX_SAID])
+        for value in values[:_MAX_VALUES]
+    ]
 
 
 class SinwonError(Exception):
     """`reason` names what happened (a key of the message catalogue); `detail` is for the operator's log."""
 
     status = 400
+    mismatch: Mismatch | None = None
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -37,9 +97,17 @@ class RequestError(PageError):
     `client_id` is set where the portal is known all the same: its own address may then be offered.
     """
 
-    def __init__(self, reason: str, detail: str = "", *, client_id: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        client_id: str | None = None,
+        mismatch: Mismatch | None = None,
+    ) -> None:
         super().__init__(reason, detail)
         self.client_id = client_id
+        self.mismatch = mismatch
 
 
 class LoginError(PageError):
@@ -72,8 +140,18 @@ class AuthorizationError(SinwonError):
     portal's own.
     """
 
-    def __init__(self, error: str, description: str, detail: str = "") -> None:
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        detail: str = "",
+        *,
+        check: str = "",
+        expected: Sequence[str] = (),
+        received: Sequence[str] = (),
+    ) -> None:
         super().__init__(error, detail or description)
+        self.mismatch = Mismatch(check, expected, received) if check else None
         self.error = error
         self.description = description
         self.reply_to: ReplyTo | None = None

@@ -270,6 +270,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
             client_authentication=authentication,
             bindings=bindings,
             key_fetches=key_fetches,
+            clock=clock,
         ),
         userinfo=UserInfo(
             access_tokens=access_tokens,

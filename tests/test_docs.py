@@ -19,6 +19,7 @@ from idp.oidc.expected_values import ExpectedValues
 from idp.oidc.single_sign_on import ACR_LEVELS
 from idp.settings import SettingsError, load
 from idp.views.messages import _PRESENTATION, MESSAGES, problem_for
+from idp.views.reasons import REASONS, RULES
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -115,6 +116,17 @@ def test_what_a_holder_hears_of_a_reason_is_what_the_page_says() -> None:
     }
     assert heard.keys() >= {reason.value for reason in Reason}
     assert heard == {reason: MESSAGES[problem_for(reason)].code.removeprefix("SINWON-") for reason in heard}
+
+
+def test_the_tables_of_reasons_and_rules_are_the_catalogue() -> None:
+    documented = {
+        name: tuple(row[1:])
+        for row in rows("docs/errors.md")
+        if len(row) == 4 and row[0].startswith("`")
+        for name in re.findall(r"`(\w+)`", row[0])
+    }
+    known = {**REASONS, **RULES}
+    assert documented == {name: (entry.title, entry.fix, entry.reference) for name, entry in known.items()}
 
 
 def test_the_readme_has_the_two_commands() -> None:

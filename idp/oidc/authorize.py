@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from idp.clock import Clock
-from idp.errors import AuthorizationError, RequestError
+from idp.errors import AuthorizationError, Mismatch, RequestError
 from idp.login import AuthorizationRequest
 from idp.oidc.checks import (
     BEFORE_REDIRECT,
@@ -22,6 +22,7 @@ from idp.oidc.checks import (
     Parameters,
     Reading,
     client,
+    redirect_mismatch,
     redirect_uri,
 )
 from idp.oidc.expected_values import ExpectedValues
@@ -61,7 +62,13 @@ class AuthorizationRequests:
         request_uri = reading.one("request_uri")
         if request_uri is not None and request_uri.startswith(PREFIX):
             if len(parameters["request_uri"]) > 1:
-                raise RequestError("bad_request", "request_uri repeated")
+                raise RequestError(
+                    "bad_request",
+                    "request_uri repeated",
+                    mismatch=Mismatch(
+                        "parameter_repeated", received=("request_uri",), client_id=reading.client.client_id
+                    ),
+                )
             return reading.client, self._opened(reading.client, request_uri)
         if reading.one("request") is not None or request_uri is not None:
             reading.parameters = self._unwrapped(reading)
@@ -78,14 +85,26 @@ class AuthorizationRequests:
         reading.portal = portal
         reading.made["client_id"] = portal.client_id
         if reading.one("request_uri") is not None:
-            raise AuthorizationError("invalid_request", "request_uri cannot be pushed")
+            raise AuthorizationError(
+                "invalid_request",
+                "request_uri cannot be pushed",
+                check="not_offered",
+                received=("request_uri",),
+            )
         if (request := reading.one("request")) is not None:
             if len(parameters["request"]) > 1:
-                raise AuthorizationError("invalid_request", "request is there more than once")
+                raise AuthorizationError(
+                    "invalid_request",
+                    "request is there more than once",
+                    check="parameter_repeated",
+                    received=("request",),
+                )
             inside = self._request_objects.read(request, portal, client_id=portal.client_id)
             reading.parameters = merge(parameters, inside, portal, pushed=True)
         elif portal.require_signed_request_object:
-            raise AuthorizationError("invalid_request", "this client signs its requests: request is missing")
+            raise AuthorizationError(
+                "invalid_request", "this client signs its requests: request is missing", check="must_sign"
+            )
         return self._checked(reading, (redirect_uri,), (*HOW_TO_ANSWER, *MAY_ASK, *CHECKS))
 
     def _reading(self, parameters: Parameters) -> Reading:
@@ -107,7 +126,11 @@ class AuthorizationRequests:
         """Of what stands beside a `request_uri` of ours only `client_id` counts (RFC 9126, section 4)."""
         request = self._pushed.open(request_uri, portal.client_id)
         if not portal.has_redirect_uri(request.redirect_uri):
-            raise RequestError("bad_request", "redirect_uri no longer registered")
+            raise RequestError(
+                "bad_request",
+                "redirect_uri no longer registered",
+                mismatch=redirect_mismatch(request.redirect_uri, portal),
+            )
         return request
 
     def _unwrapped(self, reading: Reading) -> dict[str, list[str]]:
@@ -116,10 +139,20 @@ class AuthorizationRequests:
         try:
             for name in ("request", "request_uri"):
                 if len(outside.get(name, ())) > 1:
-                    raise AuthorizationError("invalid_request", f"{name} is there more than once")
+                    raise AuthorizationError(
+                        "invalid_request",
+                        f"{name} is there more than once",
+                        check="parameter_repeated",
+                        received=(name,),
+                    )
             by_value, by_reference = reading.one("request"), reading.one("request_uri")
             if by_value is not None and by_reference is not None:
-                raise AuthorizationError("invalid_request", "request and request_uri exclude each other")
+                raise AuthorizationError(
+                    "invalid_request",
+                    "request and request_uri exclude each other",
+                    check="parameter_repeated",
+                    received=("request", "request_uri"),
+                )
             request = by_value or self._request_objects.fetch(by_reference or "", reading.client)
             inside = self._request_objects.read(
                 request, reading.client, client_id=reading.client.client_id, referred=by_value is None

@@ -12,6 +12,7 @@ from typing import Protocol
 from authlib.oauth2.rfc6749.errors import InvalidRequestError
 
 from idp.clock import Clock
+from idp.errors import Mismatch
 from idp.events import Event, record_alone
 from idp.oidc.dpop import DpopRefused, Proofs
 from idp.oidc.mtls import CertificateRefused, ClientCertificates
@@ -70,14 +71,20 @@ class Bindings:
             return self._confirmation(portal, headers, path=path)
         except DpopRefused as error:
             if error.error != "use_dpop_nonce":
-                self._report(portal, f"dpop_{error.reason or 'missing'}")
+                self._report(portal, f"dpop_{error.reason or 'missing'}", error.mismatch)
             raise
         except InvalidRequestError:
-            self._report(portal, "client_certificate")
+            self._report(portal, "client_certificate", Mismatch("client_certificate"))
             raise
 
-    def _report(self, portal: Registration, reason: str) -> None:
-        record_alone(Event.TOKEN_REFUSED, at=self._clock(), client_id=portal.client_id, reason=reason)
+    def _report(self, portal: Registration, reason: str, mismatch: Mismatch) -> None:
+        record_alone(
+            Event.TOKEN_REFUSED,
+            at=self._clock(),
+            client_id=portal.client_id,
+            reason=reason,
+            detail=mismatch.detail,
+        )
 
     def _confirmation(self, portal: Registration, headers: Headers, *, path: str) -> Confirmation | None:
         if portal.tls_client_certificate_bound_access_tokens:

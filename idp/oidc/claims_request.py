@@ -37,7 +37,9 @@ def read(text: str, expected: ExpectedValues) -> dict[str, Any]:
     try:
         document = strict_json.loads_object(text, max_bytes=MAX_BYTES)
     except ValueError as error:
-        raise AuthorizationError("invalid_request", "claims is not a JSON object", str(error)) from error
+        raise AuthorizationError(
+            "invalid_request", "claims is not a JSON object", str(error), check="claims_json"
+        ) from error
     kept: dict[str, Any] = {}
     for place in PLACES:
         if place in document:

@@ -14,7 +14,7 @@ section 5.3.2.1.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote_plus
@@ -25,6 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from idp import portals, seal, strict_json
 from idp.clock import Clock
+from idp.errors import Mismatch, said_uri
 from idp.events import Event, record_alone
 from idp.models import Consumed, writing
 from idp.oidc.mtls import CertificateRefused, ClientCertificates, Headers
@@ -67,11 +68,22 @@ def query_client(client_id: str) -> Client | None:
     return Client(registration) if registration else None
 
 
-def refused(detail: str, client_id: str | None, now: int) -> InvalidClientError:
-    """The one error a portal sees; the audit hears the detail."""
+def refused(
+    reason: str, client_id: str | None, now: int, mismatch: Mismatch | None = None
+) -> InvalidClientError:
+    """The one error a portal sees; the audit hears the reason and, where there are two sides, both."""
     known = client_id if client_id and portals.find(client_id) else None
-    record_alone(Event.CLIENT_REFUSED, at=now, client_id=known, reason=detail)
+    detail = (mismatch or Mismatch(reason)).detail if known is not None else None
+    record_alone(Event.CLIENT_REFUSED, at=now, client_id=known, reason=reason, detail=detail)
     return ClientRefused("Client authentication failed.")
+
+
+class _Wrong(ValueError):
+    """An assertion that does not hold, with both sides of what did not fit."""
+
+    def __init__(self, check: str, expected: Sequence[str] = (), received: Sequence[str] = ()) -> None:
+        super().__init__(check)
+        self.mismatch = Mismatch(f"assertion_{check}", expected, received)
 
 
 class ClientRefused(InvalidClientError):  # type: ignore[misc]
@@ -166,7 +178,9 @@ class ClientAuthentication:
         if client is None:
             raise refused("unknown", client_id, self._clock())
         if client.registration.token_endpoint_auth_method != method:
-            raise refused("method_not_registered", client_id, self._clock())
+            registered = client.registration.token_endpoint_auth_method
+            mismatch = Mismatch("method_not_registered", (registered,), (method,))
+            raise refused("method_not_registered", client_id, self._clock(), mismatch)
         return client
 
     # -- no secret -------------------------------------------------------------------------------------------
@@ -178,7 +192,9 @@ class ClientAuthentication:
             return None
         client = query_client(client_id)
         if client is None or client.registration.token_endpoint_auth_method != "none":
-            raise refused("no_credentials", client_id, self._clock())
+            registered = client.registration.token_endpoint_auth_method if client is not None else ""
+            mismatch = Mismatch("no_credentials", (registered,), ("none",))
+            raise refused("no_credentials", client_id, self._clock(), mismatch)
         return client
 
     # -- a certificate ---------------------------------------------------------------------------------------
@@ -220,7 +236,8 @@ class ClientAuthentication:
             claims = self._verified_claims(assertion, client.registration)
             jti, expires_at = self._checked(claims, client.registration)
         except (ValueError, TypeError) as error:
-            raise refused("assertion_refused", claimed, self._clock()) from error
+            mismatch = error.mismatch if isinstance(error, _Wrong) else Mismatch("assertion_malformed")
+            raise refused("assertion_refused", claimed, self._clock(), mismatch) from error
         self._consume(claimed, jti, expires_at)
         return client
 
@@ -232,30 +249,36 @@ class ClientAuthentication:
         header = strict_json.loads_object(seal.unb64(parts[0]))
         alg, kid = header.get("alg"), header.get("kid")
         if not isinstance(alg, str) or alg not in _algorithms(registration):
-            raise ValueError("alg")
+            raise _Wrong("alg", _algorithms(registration), (str(alg),))
         if "crit" in header or "b64" in header:
-            raise ValueError("header")
+            raise _Wrong("header")
         keys = self._portal_keys.verifying(registration, alg=alg, kid=kid)
-        return strict_json.loads_object(signed_payload(assertion, keys, alg=alg))
+        try:
+            payload = signed_payload(assertion, keys, alg=alg)
+        except ValueError as error:
+            known = [name for key in self._portal_keys.known(registration) if (name := key.kid)]
+            check = "signature" if keys else "key"
+            raise _Wrong(check, [f"kid {name}" for name in known], [f"alg {alg}", f"kid {kid}"]) from error
+        return strict_json.loads_object(payload)
 
     def _checked(self, claims: Mapping[str, Any], registration: Registration) -> tuple[str, int]:
         """jti and expiry of an assertion whose claims hold. Raises ValueError."""
         now = self._clock()
         client_id = registration.client_id
         if claims.get("iss") != client_id or claims.get("sub") != client_id:
-            raise ValueError("iss and sub must be the client_id")
+            raise _Wrong("parties", (client_id,), _texts(claims, "iss", "sub"))
         self._check_audience(claims.get("aud"), registration)
         expires_at = _numeric_date(claims, "exp")
         latest = now + _MAX_LIFETIME_S[registration.profile] + _LEEWAY_S
         if expires_at is None or not now - _LEEWAY_S < expires_at <= latest:
-            raise ValueError("exp")
+            raise _Wrong("exp", (f"{now} … {latest}",), (str(expires_at),))
         for name in ("nbf", "iat"):
             moment = _numeric_date(claims, name)
             if moment is not None and moment > now + _LEEWAY_S:
-                raise ValueError(name)
+                raise _Wrong("early", (f"{name} <= {now + _LEEWAY_S}",), (str(moment),))
         jti = claims.get("jti")
         if not isinstance(jti, str) or not 0 < len(jti) <= 256:
-            raise ValueError("jti")
+            raise _Wrong("jti")
         return jti, expires_at + _LEEWAY_S
 
     def _check_audience(self, audience: Any, registration: Registration) -> None:
@@ -263,11 +286,12 @@ class ClientAuthentication:
             # Neither an array nor an endpoint: an assertion that somebody else's server might take too could be
             # passed on by it (FAPI 2.0 Security Profile, section 5.3.2.1).
             if audience != self._issuer:
-                raise ValueError("aud")
+                raise _Wrong("aud", (self._issuer,), _texts({"aud": audience}, "aud"))
             return
         audiences = audience if isinstance(audience, list) else [audience]
         if not audiences or any(named not in self._audiences for named in audiences):
-            raise ValueError("aud")  # an audience that is not us means that it was made for somebody else
+            # An audience that is not us means that it was made for somebody else.
+            raise _Wrong("aud", self._audiences, _texts({"aud": audience}, "aud"))
 
     def _consume(self, client_id: str, jti: str, expires_at: int) -> None:
         digest = seal.digest(f"{len(client_id)}:{client_id}{jti}")
@@ -283,6 +307,13 @@ def _algorithms(registration: Registration) -> tuple[str, ...]:
     allowed = STRONG_ALGORITHMS if registration.is_fapi2 else ASSERTION_ALGORITHMS
     registered = registration.token_endpoint_auth_signing_alg
     return allowed if registered is None else tuple(alg for alg in allowed if alg == registered)
+
+
+def _texts(claims: Mapping[str, Any], *names: str) -> list[str]:
+    """What of these claims can be said: addresses and ids, as strings."""
+    found = [claims.get(name) for name in names]
+    flat = [part for value in found for part in (value if isinstance(value, list) else [value])]
+    return [said_uri(value[:2048]) for value in flat if isinstance(value, str)]
 
 
 def _unverified_client_id(assertion: str) -> str:

@@ -18,6 +18,7 @@ import msgspec
 
 from idp import seal
 from idp.clock import Clock
+from idp.errors import Mismatch, said_uri
 from idp.events import Event, record_alone
 from idp.oidc import grants
 from idp.oidc.conclusion import Conclusions, FinishedLogin
@@ -120,7 +121,11 @@ class Codes:
         if document is None:
             if not self._redemptions.revoke_replayed(portal, digest):
                 record_alone(
-                    Event.CODE_REFUSED, at=self._clock(), client_id=portal.client_id, reason="unknown"
+                    Event.CODE_REFUSED,
+                    at=self._clock(),
+                    client_id=portal.client_id,
+                    reason="unknown",
+                    detail=Mismatch("code_unknown").detail,
                 )
             raise refused()
         try:
@@ -140,7 +145,9 @@ class Codes:
         self, portal: Registration, stored: Code, redirect_uri: str | None, code_verifier: str | None
     ) -> None:
         if redirect_uri != stored.redirect_uri:
-            self._report(Event.CODE_REFUSED, portal, stored, "redirect_uri")
+            sent = () if redirect_uri is None else (said_uri(redirect_uri[:2048], portal.redirect_uris),)
+            mismatch = Mismatch("code_redirect_uri", (stored.redirect_uri,), sent)
+            self._report(Event.CODE_REFUSED, portal, stored, "redirect_uri", mismatch)
             raise refused()
         challenge = stored.code_challenge
         if challenge is None:
@@ -149,16 +156,27 @@ class Codes:
                 raise refused()
             return
         if code_verifier is None or not _verifies(code_verifier, challenge):
-            self._report(Event.CODE_REFUSED, portal, stored, "code_verifier")
+            mismatch = Mismatch("code_code_verifier", ("code_verifier",), (_said_of(code_verifier),))
+            self._report(Event.CODE_REFUSED, portal, stored, "code_verifier", mismatch)
             raise refused()
 
     def _check_key(self, portal: Registration, stored: Code, order: Order) -> None:
         """A code asked for with `dpop_jkt` is redeemed with that key alone (RFC 9449, section 10)."""
         if stored.dpop_jkt is not None and (order.cnf or {}).get("jkt") != stored.dpop_jkt:
-            self._report(Event.CODE_REFUSED, portal, stored, "dpop_jkt")
+            proven = [f"jkt {jkt}" for jkt in [(order.cnf or {}).get("jkt")] if jkt]
+            mismatch = Mismatch("code_dpop_jkt", (f"jkt {stored.dpop_jkt}",), proven)
+            self._report(Event.CODE_REFUSED, portal, stored, "dpop_jkt", mismatch)
             raise refused()
 
-    def _report(self, event: Event, portal: Registration, stored: Code, reason: str | None) -> None:
+    def _report(
+        self,
+        event: Event,
+        portal: Registration,
+        stored: Code,
+        reason: str | None,
+        mismatch: Mismatch | None = None,
+    ) -> None:
+        sides = mismatch or Mismatch(f"code_{reason or 'wrong_client'}")
         record_alone(
             event,
             at=self._clock(),
@@ -166,7 +184,13 @@ class Codes:
             subject_id=stored.authorization.subject_id,
             login_id=stored.authorization.login_id,
             reason=reason,
+            detail=sides.detail,
         )
+
+
+def _said_of(verifier: str | None) -> str:
+    """What may be said of a verifier that does not fit: whether there was one, and how long it was."""
+    return "–" if verifier is None else f"code_verifier ({len(verifier)})"
 
 
 def _code_key(digest: str) -> str:

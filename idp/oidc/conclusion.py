@@ -120,9 +120,9 @@ class Conclusions:
         expected = finished.request.expected_sub
         # Plain comparison: neither is a secret, and what a portal expects may be any text.
         if expected is not None and self._subjects.pairwise(subject_id, finished.portal.sector) != expected:
-            raise AuthorizationError("login_required", "another person is signed in").to(
-                finished.request.reply_to
-            )
+            raise AuthorizationError(
+                "login_required", "another person is signed in", check="other_person"
+            ).to(finished.request.reply_to)
 
 
 def _agreed(

@@ -29,7 +29,11 @@ class DeviceRequests:
         """The checked request of a portal that has proven itself. Raises AuthorizationError, told as JSON."""
         if DEVICE_CODE not in portal.grant_types:
             raise AuthorizationError(
-                "unauthorized_client", "the device flow is not registered for this client"
+                "unauthorized_client",
+                "the device flow is not registered for this client",
+                check="grant_type",
+                expected=portal.grant_types,
+                received=(DEVICE_CODE,),
             )
         reading = Reading(parameters, self._id_tokens, self._expected_values, portal)
         reading.made["client_id"] = portal.client_id
@@ -37,8 +41,18 @@ class DeviceRequests:
             if check not in OF_A_REDIRECT:
                 check(reading)
         if reading.one("request") is not None or reading.one("request_uri") is not None:
-            raise AuthorizationError("invalid_request", "a request object has no place in the device flow")
+            raise AuthorizationError(
+                "invalid_request",
+                "a request object has no place in the device flow",
+                check="not_offered",
+                received=("request",),
+            )
         asked = AuthorizationRequest(**reading.made, asked_at=self._clock())
         if "none" in asked.prompt:
-            raise AuthorizationError("invalid_request", "prompt=none has no place in the device flow")
+            raise AuthorizationError(
+                "invalid_request",
+                "prompt=none has no place in the device flow",
+                check="prompt",
+                received=("none",),
+            )
         return msgspec.structs.replace(asked, ui_locales=())

@@ -25,6 +25,7 @@ from authlib.oauth2 import OAuth2Error
 
 from idp import seal, strict_json
 from idp.clock import Clock
+from idp.errors import Mismatch, said_uri
 from idp.oidc.portal_keys import Key, keys_of, signed_payload
 from idp.store import Store, StoreUnavailable
 
@@ -55,9 +56,19 @@ class DpopRefused(OAuth2Error):  # type: ignore[misc]
 
     status_code = 400
 
-    def __init__(self, error: str, description: str, *, reason: str = "", nonce: str | None = None) -> None:
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        *,
+        reason: str = "",
+        nonce: str | None = None,
+        expected: Sequence[str] = (),
+        received: Sequence[str] = (),
+    ) -> None:
         super().__init__(description, error=error)
         self.reason = reason
+        self.mismatch = Mismatch(f"dpop_{reason or 'missing'}", expected, received)
         self.nonce = nonce
 
     def get_headers(self) -> list[tuple[str, str]]:
@@ -114,20 +125,22 @@ class Proofs:
 
     def _check_request(self, claims: Mapping[str, Any], method: str, urls: Collection[str]) -> None:
         if claims.get("htm") != method:
-            raise _invalid("htm", "The proof is for another HTTP method.")
+            raise _invalid(
+                "htm", "The proof is for another HTTP method.", (method,), (str(claims.get("htm"))[:16],)
+            )
         htu = claims.get("htu")
         try:
             address = _address(htu)
         except ValueError:
             raise _invalid("htu", "htu is not a URL.") from None
         if address not in {_address(url) for url in urls}:
-            raise _invalid("htu", "The proof is for another URL.")
+            raise _invalid("htu", "The proof is for another URL.", sorted(urls), (said_uri(str(htu)),))
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self._clock()
         iat, nbf, exp = (_numeric_date(claims, name) for name in ("iat", "nbf", "exp"))
         if iat is None or not now - _WINDOW_S <= iat <= now + _WINDOW_S:
-            raise _invalid("iat", "The proof was not made just now.")
+            raise _invalid("iat", "The proof was not made just now.", (f"{now} ± {_WINDOW_S}",), (str(iat),))
         # The two have no meaning in a proof, but a library that sets them means them.
         if (nbf is not None and nbf > now + _WINDOW_S) or (exp is not None and exp <= now - _WINDOW_S):
             raise _invalid("nbf_exp", "The proof is not valid now.")
@@ -211,10 +224,10 @@ def _verified(proof: str) -> tuple[dict[str, Any], str]:
     except ValueError:
         raise _invalid("malformed", "The proof is not a compact JWT.") from None
     if header.get("typ") != "dpop+jwt":
-        raise _invalid("typ", "typ must be dpop+jwt.")
+        raise _invalid("typ", "typ must be dpop+jwt.", ("dpop+jwt",), (str(header.get("typ")),))
     alg = header.get("alg")
     if not isinstance(alg, str) or alg not in DPOP_ALGORITHMS:
-        raise _invalid("alg", "alg is not one of ours.")
+        raise _invalid("alg", "alg is not one of ours.", DPOP_ALGORITHMS, (str(alg),))
     if "crit" in header or "b64" in header:
         raise _invalid("crit", "The proof needs an extension that we do not know.")
     key = _key(header.get("jwk"), alg)
@@ -281,5 +294,7 @@ def _one_spelling(escaped: re.Match[str]) -> str:
     return character if character in _UNRESERVED else escaped[0].upper()
 
 
-def _invalid(reason: str, description: str) -> DpopRefused:
-    return DpopRefused("invalid_dpop_proof", description, reason=reason)
+def _invalid(
+    reason: str, description: str, expected: Sequence[str] = (), received: Sequence[str] = ()
+) -> DpopRefused:
+    return DpopRefused("invalid_dpop_proof", description, reason=reason, expected=expected, received=received)

@@ -82,7 +82,7 @@ class ExpectedValues:
 
 def malformed(where: str, rule: str) -> AuthorizationError:
     """The error for a part of the `claims` parameter. Neither argument may hold anything from outside."""
-    return AuthorizationError("invalid_request", f"{where} {rule}")
+    return AuthorizationError("invalid_request", f"{where} {rule}", check="claims_shape", received=(where,))
 
 
 def _check_members(asked: Mapping[str, Any], where: str) -> None:

@@ -50,7 +50,11 @@ def check_client(portal: Registration, wanted: str) -> None:
     """That this portal registered the response type. Raises AuthorizationError `unauthorized_client`."""
     if portal.is_fapi2 or IMPLICIT not in portal.grant_types or wanted not in portal.response_types:
         raise AuthorizationError(
-            "unauthorized_client", "this response_type is not registered for this client"
+            "unauthorized_client",
+            "this response_type is not registered for this client",
+            check="grant_type",
+            expected=portal.response_types,
+            received=(wanted,),
         )
 
 
@@ -60,12 +64,21 @@ def check(made: Mapping[str, Any]) -> None:
     Raises AuthorizationError.
     """
     if made["nonce"] is None:  # Core 3.2.2.1: it is what ties the ID token to this browser
-        raise AuthorizationError("invalid_request", "nonce is required with this response_type")
+        raise AuthorizationError(
+            "invalid_request", "nonce is required with this response_type", check="nonce_missing"
+        )
     if made["resources"]:
-        raise AuthorizationError("invalid_target", "this response_type brings no token for a resource")
+        raise AuthorizationError(
+            "invalid_target", "this response_type brings no token for a resource", check="resource"
+        )
     if made["response_type"] == _ID_TOKEN_ALONE and "userinfo" in made.get("claims", {}):
         # Core 5.5: there will be no access token to fetch them with.
-        raise AuthorizationError("invalid_request", "claims.userinfo needs an access token")
+        raise AuthorizationError(
+            "invalid_request",
+            "claims.userinfo needs an access token",
+            check="claims_shape",
+            received=("claims.userinfo",),
+        )
 
 
 class FrontChannel:
@@ -95,9 +108,9 @@ class FrontChannel:
         """
         portal, request = finished.portal, finished.request
         if not self._is_on:
-            raise AuthorizationError("unsupported_response_type", "only response_type=code is supported").to(
-                request.reply_to
-            )
+            raise AuthorizationError(
+                "unsupported_response_type", "only response_type=code is supported", check="response_type"
+            ).to(request.reply_to)
         try:
             check_client(portal, request.response_type)
         except AuthorizationError as error:

@@ -135,6 +135,10 @@ class PortalKeys:
         ]
         return found[:MAX_TRIED]
 
+    def known(self, registration: Registration) -> Sequence[PortalKey]:
+        """The portal's keys as they are known now, without fetching them again for one that is missing."""
+        return self._set(registration, None)
+
     def encrypting(self, registration: Registration, *, alg: str) -> Key:
         """The key to encrypt to with this `alg`: the first for encryption alone, else the first that may be.
 

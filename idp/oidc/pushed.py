@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session as Database
 
 from idp import seal
 from idp.clock import Clock
-from idp.errors import AuthorizationError, RequestError
+from idp.errors import AuthorizationError, Mismatch, RequestError
 from idp.events import Event, record_alone
 from idp.login import AuthorizationRequest
 from idp.models import Consumed, db
@@ -57,9 +57,13 @@ class PushedRequests:
             request = None
         if request is None or request.client_id != client_id:
             detail = "request_uri unknown, expired or another client's"
-            raise RequestError("request_expired", detail, client_id=client_id)
+            raise RequestError(
+                "request_expired", detail, client_id=client_id, mismatch=Mismatch("request_expired")
+            )
         if db.session.get(Consumed, (_KIND, digest)) is not None:
-            raise RequestError("request_used", "request_uri was used", client_id=client_id)
+            raise RequestError(
+                "request_used", "request_uri was used", client_id=client_id, mismatch=Mismatch("request_used")
+            )
         return request
 
 
@@ -75,9 +79,9 @@ def take_pushed(database: Database, request: AuthorizationRequest, *, now: int) 
     try:
         database.flush()
     except IntegrityError as error:
-        raise AuthorizationError("invalid_request_uri", "the pushed request was used already").to(
-            request.reply_to
-        ) from error
+        raise AuthorizationError(
+            "invalid_request_uri", "the pushed request was used already", check="request_used"
+        ).to(request.reply_to) from error
 
 
 def _key(digest: str) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session as Database
 
 from idp import seal
 from idp.clock import Clock
+from idp.errors import Mismatch
 from idp.events import Event, record, record_alone
 from idp.models import RefreshToken, db, writing
 from idp.oidc import grants
@@ -144,7 +145,13 @@ class RefreshTokens:
         return refused()
 
     def _refuse(self, portal: Registration, reason: str) -> InvalidGrantError:
-        record_alone(Event.TOKEN_REFUSED, at=self._clock(), client_id=portal.client_id, reason=reason)
+        record_alone(
+            Event.TOKEN_REFUSED,
+            at=self._clock(),
+            client_id=portal.client_id,
+            reason=reason,
+            detail=Mismatch(f"refresh_{reason}").detail,
+        )
         return refused()
 
 

@@ -16,6 +16,9 @@ from flask import Request, Response
 from flask import request as http
 
 from idp.addresses import neighbourhood
+from idp.clock import Clock
+from idp.errors import Mismatch
+from idp.events import Event, record_alone
 from idp.oidc.binding import Bindings
 from idp.oidc.client_auth import Client, ClientAuthentication, query_client
 from idp.oidc.code import Codes
@@ -45,6 +48,13 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         client: Client = self.server.authenticate(self.request)
         self.request.client = client
         if not client.check_grant_type(self.GRANT_TYPE):
+            record_alone(
+                Event.TOKEN_REFUSED,
+                at=self.server.clock(),
+                client_id=client.client_id,
+                reason="grant_type",
+                detail=Mismatch("grant_type", client.registration.grant_types, (self.GRANT_TYPE,)).detail,
+            )
             raise UnauthorizedClientError("This grant type is not registered for this client.")
         if self.request.form.get("authorization_details"):
             raise InvalidAuthorizationDetailsError("No type of authorization_details is known here.")
@@ -116,8 +126,10 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         client_authentication: ClientAuthentication,
         bindings: Bindings,
         key_fetches: KeyFetches,
+        clock: Clock,
     ) -> None:
         super().__init__(query_client=query_client)
+        self.clock = clock
         self.codes = codes
         self.refresh_tokens = refresh_tokens
         self.devices = devices

@@ -149,7 +149,15 @@ class BackChannelDoor:
     def _report(self, portal: Registration, error: OAuth2Error) -> None:
         """A portal that proved itself and is refused all the same finds the event by the correlation id."""
         reason = f"dpop_{error.reason}" if isinstance(error, DpopRefused) and error.reason else error.error
-        record_alone(Event.REQUEST_REFUSED, at=self.house.clock(), client_id=portal.client_id, reason=reason)
+        # What could not be pushed was refused for a cause that knows both sides.
+        mismatch = getattr(error, "mismatch", None) or getattr(error.__cause__, "mismatch", None)
+        record_alone(
+            Event.REQUEST_REFUSED,
+            at=self.house.clock(),
+            client_id=portal.client_id,
+            reason=reason,
+            detail=mismatch.detail if mismatch is not None else None,
+        )
 
     @staticmethod
     def _explain(response: Response) -> Response:

@@ -277,7 +277,16 @@ class Frame:
 
     def _page_error(self, error: PageError) -> Response:
         if not isinstance(error, LoginError):
-            record_alone(Event.REQUEST_REFUSED, at=self.house.clock(), reason=error.reason)
+            mismatch = error.mismatch
+            named = (mismatch and mismatch.client_id) or getattr(error, "client_id", None)
+            known = portals.find(named or "") is not None
+            record_alone(
+                Event.REQUEST_REFUSED,
+                at=self.house.clock(),
+                client_id=named if known else None,
+                reason=error.reason,
+                detail=mismatch.detail if mismatch is not None else None,
+            )
         log.info("%s %s: %s", g.correlation_id, type(error).__name__, error)
         if request.endpoint in {"wallet.request", "wallet.response"}:  # the login went while it was answered
             return self._presentation_error(PresentationError(error.reason))
@@ -335,6 +344,7 @@ class Frame:
             at=self.house.clock(),
             client_id=reply_to.client_id if reply_to else None,
             reason=error.error,
+            detail=error.mismatch.detail if error.mismatch is not None else None,
         )
         log.info("%s %s", g.correlation_id, error)
         if not _is_registered(reply_to):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError, PageError, RequestError
 from idp.login import AuthorizationRequest, Login, LoginEnded, State, StillBeingMade
 from idp.oidc import metadata
+from idp.oidc.checks import redirect_mismatch
 from idp.oidc.code import Issued
 from idp.oidc.conclusion import FinishedLogin
 from idp.oidc.dpop import DpopRefused
@@ -80,12 +82,18 @@ class PortalDoor:
         if session is not None and (answered := self._from_session(portal, asked, session, cookie or "")):
             return answered
         if "none" in asked.prompt:
-            raise self._refused(asked, "login_required", "no session of this browser answers the request")
+            raise self._refused(
+                asked, "login_required", "no session of this browser answers the request", check="no_session"
+            )
         try:
             self.house.question(portal, asked)
         except NoCredentialType as error:
             raise self._refused(
-                asked, "server_error", "no credential type of this client is available"
+                asked,
+                "server_error",
+                "no credential type of this client is available",
+                check="no_credential_type",
+                expected=portal.credential_types,
             ) from error
         login, secret = self.house.logins.start(asked)
         begin_login(self.frame, login, secret)
@@ -107,7 +115,9 @@ class PortalDoor:
             return None
         due = consent.agreement(portal, asked, session.subject_id).limited_to(proof.claims).due
         if due and "none" in asked.prompt:
-            raise self._refused(asked, "consent_required", "the holder has not agreed to this yet")
+            raise self._refused(
+                asked, "consent_required", "the holder has not agreed to this yet", check="consent_required"
+            )
         if due:
             login, secret = self.house.logins.start_presented(asked, session.answer(), proof)
             begin_login(self.frame, login, secret)
@@ -126,8 +136,10 @@ class PortalDoor:
         return self.frame.send(issued.outgoing)
 
     @staticmethod
-    def _refused(asked: AuthorizationRequest, error: str, description: str) -> AuthorizationError:
-        return AuthorizationError(error, description).to(asked.reply_to)
+    def _refused(
+        asked: AuthorizationRequest, error: str, description: str, *, check: str, expected: Sequence[str] = ()
+    ) -> AuthorizationError:
+        return AuthorizationError(error, description, check=check, expected=expected).to(asked.reply_to)
 
     def _throttle(self) -> None:
         limit = self.frame.settings.holder.logins_per_minute_per_ip
@@ -161,7 +173,11 @@ class PortalDoor:
         reply_to = login.request.reply_to
         # Taken out of the registration meanwhile.
         if reply_to.device is None and not portal.has_redirect_uri(reply_to.redirect_uri):
-            raise RequestError("bad_request", "redirect_uri no longer registered")
+            raise RequestError(
+                "bad_request",
+                "redirect_uri no longer registered",
+                mismatch=redirect_mismatch(reply_to.redirect_uri, portal),
+            )
         proof = self.house.logins.open(login, cookie)
         subject_id = self.house.subjects.find(proof.person_keys)
         if login.consented is None:
@@ -174,7 +190,9 @@ class PortalDoor:
             session = self.house.sessions.find(session_cookie)
             # Signed out meanwhile in another tab, or somebody else signed in there.
             if session is None or session.subject_id != subject_id:
-                raise self._refused(login.request, "login_required", "the session has ended")
+                raise self._refused(
+                    login.request, "login_required", "the session has ended", check="no_session"
+                )
         finished = self.house.logins.finish(login, cookie)
         if finished is None:  # a twin of this request was quicker: what it made is a moment away
             return self._again(login, portal)
@@ -224,7 +242,9 @@ class PortalDoor:
         """A login that ended without an answer: what the holder chose goes straight back, the rest is explained."""
         reason = login.problem.reason if login.problem else "wallet_refused"
         if reason == "wallet_refused":
-            refused = self._refused(login.request, "access_denied", "the holder refused")
+            refused = self._refused(
+                login.request, "access_denied", "the holder refused", check="holder_refused"
+            )
             raise refused
         return self.frame.ended(login, problem_for(reason), status=403)
 

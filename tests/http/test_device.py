@@ -94,7 +94,7 @@ def test_a_request_is_checked_as_an_authorization_request_is(
 
 def test_a_portal_that_did_not_register_the_grant_gets_no_code(rig: Rig) -> None:
     plain = Counter(rig, "plain", grant_types=["authorization_code"])
-    with harmless(rig, ("request.refused", "unauthorized_client")):
+    with harmless(rig, ("request.refused", "unauthorized_client"), ("token.refused", "grant_type")):
         as_json(plain.ask(), 400, "unauthorized_client")
         as_json(plain.poll({"device_code": "x" * 43}), 400, "unauthorized_client")
 

@@ -82,7 +82,8 @@ def test_without_a_nonce_the_id_token_has_none(gov24: Portal) -> None:
 def test_a_form_that_asks_for_something_else_is_refused(
     rig: Rig, gov24: Portal, changes: dict[str, Any], error: str
 ) -> None:
-    with harmless(rig):
+    known = [("token.refused", "grant_type")] if error == "unauthorized_client" else []
+    with harmless(rig, *known):
         as_json(gov24.token("a" * 43, "v" * 43, **changes), 400, error)
 
 

@@ -7,6 +7,7 @@ from flask import Blueprint
 from idp.admin.console import ConsoleSessions
 from idp.views.console.audit import AuditPages
 from idp.views.console.desk import Desk
+from idp.views.console.engineer import EngineerPages
 from idp.views.console.home import Home
 from idp.views.console.organisations import OrganisationPages
 from idp.views.console.people import PeoplePages
@@ -20,7 +21,14 @@ class ConsoleDoor:
     def __init__(self, frame: Frame) -> None:
         house = frame.house
         desk = Desk(frame, ConsoleSessions(house.store, house.settings, house.clock))
-        self.areas = (SignIn(desk), Home(desk), OrganisationPages(desk), PeoplePages(desk), AuditPages(desk))
+        self.areas = (
+            SignIn(desk),
+            Home(desk),
+            OrganisationPages(desk),
+            PeoplePages(desk),
+            AuditPages(desk),
+            EngineerPages(desk),
+        )
 
     def blueprint(self) -> Blueprint:
         door = Blueprint("console", __name__, url_prefix="/console")
