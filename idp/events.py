@@ -76,6 +76,7 @@ class Event(StrEnum):
     PORTAL_PROPOSED = "admin.portal_proposed"
     PORTAL_DECIDED = "admin.portal_decided"
     PORTAL_TRANSFERRED = "admin.portal_transferred"
+    PORTAL_TRIED = "admin.portal_tried"
     SECRET_ADDED = "admin.secret_added"
     SECRET_RETIRED = "admin.secret_retired"
     KEY_ROTATED = "admin.key_rotated"

@@ -24,7 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from idp import models, seal
-from idp.admin import audit, expiry, seen
+from idp.admin import audit, expiry, seen, trials
 from idp.app import house_of
 from idp.clock import Clock
 from idp.events import Event, Origin, origin, record_alone
@@ -191,6 +191,7 @@ class Worker:
             backchannel.sweep(database, now)
             session_end.sweep(database, now)
             seen.sweep(database, now)
+            trials.sweep(database, now)
 
     def _seal_audit(self) -> None:
         try:

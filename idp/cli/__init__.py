@@ -42,6 +42,7 @@ for command in (
     administrators.admin,
     administrators.organisations,
     portals.portals,
+    portals.try_sign_in,
     trust.trust,
     sessions.sessions,
     sessions.logout_notices,

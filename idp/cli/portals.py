@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import click
 
 from idp import clock
 from idp.admin import portals as portal_admin
+from idp.admin import trials
 from idp.cli.deployment import document_of, ensure_keys, fail, migrated, with_settings
 from idp.oidc import registration
 from idp.portals import RegistrationError
@@ -71,6 +73,19 @@ def portals_remove(settings: Settings, client_id: str) -> None:
         except registration.UnknownPortal:
             fail(f"There is no portal {client_id}.")
     click.echo(f"Removed {client_id}")
+
+
+@click.command("try")
+@click.argument("client_id")
+@with_settings
+def try_sign_in(settings: Settings, client_id: str) -> None:
+    """Print where an administrator tries a sign-in at a portal, and sees the tokens and every check."""
+    if not settings.console.enabled:
+        fail("console.enabled is false: there is no console to try it in.")
+    with migrated(settings).app_context():
+        if trials.registered(client_id) is None:
+            fail(f"There is no portal {client_id}.")
+    click.echo(f"{settings.issuer}/console/portals/{quote(client_id, safe='')}/try")
 
 
 def _switch(settings: Settings, client_id: str, *, enabled: bool) -> None:

@@ -12,6 +12,7 @@ from idp.views.console.home import Home
 from idp.views.console.organisations import OrganisationPages
 from idp.views.console.people import PeoplePages
 from idp.views.console.sign_in import SignIn
+from idp.views.console.trying import TryPages
 from idp.views.frame import Frame
 
 
@@ -28,6 +29,7 @@ class ConsoleDoor:
             PeoplePages(desk),
             AuditPages(desk),
             EngineerPages(desk),
+            TryPages(desk),
         )
 
     def blueprint(self) -> Blueprint:

@@ -5,18 +5,14 @@ Whoever may not know of a portal finds nothing at any of these addresses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-import msgspec
 from flask import Blueprint, Response, request
 
-from idp.admin import conformance, people, portal_events
+from idp.admin import conformance, people, portal_events, trials
 from idp.admin.people import Act, Administrator
 from idp.admin.portal_events import Seen
-from idp.models import Portal as PortalRow
-from idp.models import db
 from idp.portals import Registration
 from idp.views import reasons
 from idp.views.console.desk import Desk, NotFound
@@ -32,24 +28,13 @@ LEVELS = {
 _SHOWN = {"problems": N_("What failed"), "all": N_("Everything")}
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A registered portal, switched on or not, as a page about it needs it."""
-
-    registration: Registration
-    enabled: bool
-    organisation: str | None
-
-
-def known(admin: Administrator, client_id: str) -> Shown:
+def known(admin: Administrator, client_id: str) -> Registration:
     """The portal, if this administrator may know of it. Raises NotFound."""
     visible = people.portals_of(admin)
-    if "\0" in client_id or (visible is not None and client_id not in visible):
+    found = trials.registered(client_id)
+    if found is None or (visible is not None and client_id not in visible):
         raise NotFound
-    row = db.session.get(PortalRow, client_id, populate_existing=True)
-    if row is None:
-        raise NotFound
-    return Shown(msgspec.convert(row.registration, Registration), row.enabled, row.organisation_id)
+    return found
 
 
 class EngineerPages:
@@ -79,7 +64,7 @@ class EngineerPages:
         rows = found[: portal_events.PAGE]
         return self.desk.page(
             "portal_events.html",
-            portal=portal.registration,
+            portal=portal,
             rows=[self._row(seen) for seen in rows],
             next_place=rows[-1].place if len(found) > len(rows) else None,
             reference=reference,
@@ -112,14 +97,14 @@ class EngineerPages:
             limit=_LATELY_ROWS,
         )
         case = conformance.Case(
-            portal.registration,
+            portal,
             production=self.desk.frame.settings.mode == "production",
             now=now,
             lately=lately,
         )
         return self.desk.page(
             "portal_report.html",
-            portal=portal.registration,
+            portal=portal,
             findings=[
                 (finding, reasons.RULES[finding.rule], LEVELS[finding.level])
                 for finding in conformance.findings(case)
