@@ -38,6 +38,7 @@ from idp.oidc.introspection import Introspection
 from idp.oidc.key_use import KeyFetches
 from idp.oidc.mtls import ClientCertificates
 from idp.oidc.portal_keys import PortalKeys
+from idp.oidc.preview import Previews
 from idp.oidc.pushed import PushedRequests
 from idp.oidc.redemption import Redemptions
 from idp.oidc.refresh import RefreshTokens
@@ -101,6 +102,7 @@ class House:
     devices: Devices
     tokens: TokenServer
     userinfo: UserInfo
+    previews: Previews
     introspection: Introspection
     revocation: Revocation
     registrations: Registrations
@@ -231,6 +233,14 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         redemptions=redemptions,
     )
     access_tokens = AccessTokens(store, clock)
+    userinfo = UserInfo(
+        access_tokens=access_tokens,
+        bindings=bindings,
+        expected_values=expected_values,
+        wrapping=wrapping,
+        issuer=settings.issuer,
+        clock=clock,
+    )
     return House(
         settings=settings,
         clock=clock,
@@ -272,14 +282,8 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
             key_fetches=key_fetches,
             clock=clock,
         ),
-        userinfo=UserInfo(
-            access_tokens=access_tokens,
-            bindings=bindings,
-            expected_values=expected_values,
-            wrapping=wrapping,
-            issuer=settings.issuer,
-            clock=clock,
-        ),
+        userinfo=userinfo,
+        previews=Previews(tokens, userinfo, clock),
         introspection=Introspection(
             access_tokens=access_tokens,
             subjects=subjects,

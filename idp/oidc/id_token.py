@@ -57,6 +57,22 @@ class IdTokens:
     ) -> str:
         """An ID token as this portal registered it: signed, and encrypted where it asked for that.
 
+        It says what `claims` does; raises ValueError like it.
+        """
+        return self._wrapping.jwt(
+            self.claims(protocol, holder_claims, access_token),
+            typ=_TYP,
+            registration=portal,
+            alg=portal.id_token_signed_response_alg,
+            encryption_alg=portal.id_token_encrypted_response_alg,
+            encryption_enc=portal.id_token_encrypted_response_enc,
+        )
+
+    def claims(
+        self, protocol: Mapping[str, Any], holder_claims: Mapping[str, Any], access_token: str | None
+    ) -> dict[str, Any]:
+        """What an ID token made now says.
+
         `protocol` holds sub, aud, auth_time, acr, amr, sid, nonce. `access_token` None: none comes along.
 
         Raises ValueError when a holder's claim has a reserved name.
@@ -73,14 +89,7 @@ class IdTokens:
         }
         if access_token is not None:
             claims["at_hash"] = at_hash(access_token)
-        return self._wrapping.jwt(
-            claims,
-            typ=_TYP,
-            registration=portal,
-            alg=portal.id_token_signed_response_alg,
-            encryption_alg=portal.id_token_encrypted_response_alg,
-            encryption_enc=portal.id_token_encrypted_response_enc,
-        )
+        return claims
 
     def sign_access_token(self, token: Token, *, jti: str, fapi2: bool) -> str:
         """The JWT form of an access token for a resource server (RFC 9068, section 2.2).

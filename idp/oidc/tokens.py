@@ -139,7 +139,12 @@ class Tokens:
 
     def _for_userinfo(self, bought: Bought) -> str:
         access_token = seal.random_token()
-        token = self._token(
+        self._keep(access_token, self.for_userinfo(bought, access_token))
+        return access_token
+
+    def for_userinfo(self, bought: Bought, access_token: str) -> Token:
+        """The record of this access token for UserInfo, not kept yet."""
+        return self._token(
             bought,
             self._subjects.pairwise(bought.granted.subject_id, bought.portal.sector),
             claims=bought.granted.claims,
@@ -147,8 +152,6 @@ class Tokens:
             asked_at=bought.granted.asked_at,
             sealed=seal.under(access_token, msgspec.json.encode(bought.released), TOKEN_PURPOSE),
         )
-        self._keep(access_token, token)
-        return access_token
 
     def _for_resource(self, bought: Bought, resource: str) -> str:
         server = portals.serving(resource)
@@ -166,6 +169,15 @@ class Tokens:
 
     def id_token(self, bought: Bought, access_token: str | None, nonce: str | None) -> str:
         """The ID token alone, for the access token that comes along, if one does (`at_hash`)."""
+        protocol, holder_claims = self._said(bought, nonce)
+        return self._id_tokens.mint(protocol, holder_claims, portal=bought.portal, access_token=access_token)
+
+    def id_token_claims(self, bought: Bought, access_token: str, nonce: str | None) -> dict[str, Any]:
+        """What the ID token says, without making one."""
+        return self._id_tokens.claims(*self._said(bought, nonce), access_token)
+
+    def _said(self, bought: Bought, nonce: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Claims of the protocol, and those of the holder."""
         portal, granted = bought.portal, bought.granted
         protocol = {
             "sub": self._subjects.pairwise(granted.subject_id, portal.sector),
@@ -186,7 +198,7 @@ class Tokens:
             expected=self._expected_values,
             now=granted.asked_at,
         )
-        return self._id_tokens.mint(protocol, holder_claims, portal=portal, access_token=access_token)
+        return protocol, holder_claims
 
 
 def may_refresh(portal: Registration) -> bool:

@@ -102,7 +102,10 @@ class UserInfo:
 
     def _claims(self, token: Token, access_token: str) -> dict[str, Any]:
         opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)
-        released = msgspec.json.decode(opened, type=Released)
+        return self.claims(token, msgspec.json.decode(opened, type=Released))
+
+    def claims(self, token: Token, released: Released) -> dict[str, Any]:
+        """What is said for a token of what was released."""
         said = claims_request.answer(
             "userinfo",
             token.claims,

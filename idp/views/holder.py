@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -299,23 +300,15 @@ class HolderDoor:
         proof = self.house.logins.open(login, cookie)
         portal = self._portal(login)
         agreed = self._agreement(login, portal, proof)
-        lang = self.frame.lang()
-        return self.frame.page(
-            "consent.html",
-            status=400 if error else 200,
-            portal=self.frame.portal(portal),
-            items=[_item(claim, proof, agreed, portal, lang) for claim in agreed.asked],
-            recipient=f"{portal.operator[lang]} ({portal.name[lang]})",
-            recipient_retention=portal.retention[lang],
-            offline_days=self._offline_days if agreed.offline else 0,
+        return consent_page(
+            self.frame,
+            portal,
+            agreed,
+            proof.claims,
             form_url=f"/login/{login.id}/consent",
             csrf=logins.csrf_token(cookie, login.id),
             error=error,
         )
-
-    @property
-    def _offline_days(self) -> int:
-        return max(self.frame.settings.lifetimes.offline_refresh_token_ttl_s // 86_400, 1)
 
     def consent_given(self, login_id: str) -> Response:
         """What the form says counts only as far as the portal's own registration and request go."""
@@ -364,6 +357,33 @@ class HolderDoor:
         return portal
 
 
+def consent_page(
+    frame: Frame,
+    portal: Registration,
+    agreed: consent.Agreement,
+    shown: Mapping[str, Any],
+    *,
+    form_url: str,
+    csrf: str,
+    error: bool = False,
+) -> Response:
+    """The page on which a holder agrees; `shown` are the claims of the credential. The console previews it too."""
+    lang = frame.lang()
+    offline_days = max(frame.settings.lifetimes.offline_refresh_token_ttl_s // 86_400, 1)
+    return frame.page(
+        "consent.html",
+        status=400 if error else 200,
+        portal=frame.portal(portal),
+        items=[_item(claim, shown, agreed, portal, lang) for claim in agreed.asked],
+        recipient=f"{portal.operator[lang]} ({portal.name[lang]})",
+        recipient_retention=portal.retention[lang],
+        offline_days=offline_days if agreed.offline else 0,
+        form_url=form_url,
+        csrf=csrf,
+        error=error,
+    )
+
+
 def phase_of(login: Login) -> str:
     """What the sign-in page shows: waiting, fetched, confirm, elsewhere; resume when it has nothing more to show."""
     if login.state is State.WAITING:
@@ -403,10 +423,14 @@ def _shown_code(login: Login) -> Ask | None:
 
 
 def _item(
-    claim: RequestedClaim, proof: Proof, agreed: consent.Agreement, portal: Registration, lang: str
+    claim: RequestedClaim,
+    shown: Mapping[str, Any],
+    agreed: consent.Agreement,
+    portal: Registration,
+    lang: str,
 ) -> dict[str, Any]:
     row = claims.CLAIMS[claim.name]
-    value = row.value(proof.claims)
+    value = row.value(shown)
     return {
         "name": claim.name,
         "label": row.label[lang],

@@ -11,6 +11,7 @@ from idp.views.console.engineer import EngineerPages
 from idp.views.console.home import Home
 from idp.views.console.organisations import OrganisationPages
 from idp.views.console.people import PeoplePages
+from idp.views.console.previewing import PreviewPages
 from idp.views.console.sign_in import SignIn
 from idp.views.console.trying import TryPages
 from idp.views.frame import Frame
@@ -30,6 +31,7 @@ class ConsoleDoor:
             AuditPages(desk),
             EngineerPages(desk),
             TryPages(desk),
+            PreviewPages(desk),
         )
 
     def blueprint(self) -> Blueprint:

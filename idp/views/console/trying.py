@@ -299,9 +299,9 @@ class TryPages:
         checks += client_checks.of_userinfo(read.unverified_claims, userinfo)
         return {
             "checks": checks,
-            "tokens": _pretty({name: _told(name, value) for name, value in tokens.items()}),
-            "id_token": (_pretty(read.header), _pretty(read.unverified_claims)),
-            "userinfo": _pretty(userinfo),
+            "tokens": pretty({name: _told(name, value) for name, value in tokens.items()}),
+            "id_token": (pretty(read.header), pretty(read.unverified_claims)),
+            "userinfo": pretty(userinfo),
             "trouble": None,
         }
 
@@ -338,7 +338,7 @@ def _told(name: str, value: Any) -> Any:
     return f"… ({len(str(value))})" if name in {"code", "access_token", "id_token", "response"} else value
 
 
-def _pretty(value: Any) -> str:
+def pretty(value: Any) -> str:
     """JSON to read; what is too long to read is cut."""
     return json.dumps(_short(value), ensure_ascii=False, indent=2)
 
