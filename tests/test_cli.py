@@ -294,6 +294,16 @@ def test_a_portal_that_is_not_there_is_said_so(migrated: Deployment, command: st
     assert "nobody" in done.stderr
 
 
+def test_where_a_sign_in_is_tried_is_printed(migrated: Deployment) -> None:
+    migrated.idp("portals", "apply", str(migrated.prepared.portals_file))
+    done = migrated.idp("try", "gov24")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("/console/portals/gov24/try")
+    refused = migrated.idp("try", "nobody")
+    assert refused.returncode == 1
+    assert "nobody" in refused.stderr
+
+
 # -- sessions, logout notices, keys that portals know --------------------------------------------------------------
 
 

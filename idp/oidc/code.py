@@ -156,7 +156,9 @@ class Codes:
                 raise refused()
             return
         if code_verifier is None or not _verifies(code_verifier, challenge):
-            mismatch = Mismatch("code_code_verifier", ("code_verifier",), (_said_of(code_verifier),))
+            mismatch = Mismatch(
+                "code_code_verifier", ("S256(code_verifier) = code_challenge",), _said_of(code_verifier)
+            )
             self._report(Event.CODE_REFUSED, portal, stored, "code_verifier", mismatch)
             raise refused()
 
@@ -188,9 +190,9 @@ class Codes:
         )
 
 
-def _said_of(verifier: str | None) -> str:
+def _said_of(verifier: str | None) -> tuple[str, ...]:
     """What may be said of a verifier that does not fit: whether there was one, and how long it was."""
-    return "–" if verifier is None else f"code_verifier ({len(verifier)})"
+    return () if verifier is None else (f"code_verifier ({len(verifier)})",)
 
 
 def _code_key(digest: str) -> str:

@@ -20,6 +20,7 @@ from idp.views.messages import N_
 
 LATELY_S = 7 * 86_400
 _LATELY_ROWS = 5_000
+_ALIKE = 0.5
 LEVELS = {
     "must": N_("must be mended"),
     "should": N_("should be mended"),
@@ -83,7 +84,7 @@ class EngineerPages:
             "words": words,
             "expected": expected,
             "received": received,
-            "parts": differing(expected[0], received[0]) if len(expected) == len(received) == 1 else None,
+            "parts": differing(expected[0], received[0]) if _alike(expected, received) else None,
         }
 
     def report(self, admin: Administrator, client_id: str) -> Response:
@@ -124,6 +125,13 @@ def _counted(lately: list[Seen]) -> list[dict[str, Any]]:
         kind = kinds.setdefault(key, {"key": key, "words": reasons.REASONS[key], "n": 0, "seen": seen})
         kind["n"] += 1
     return sorted(kinds.values(), key=lambda kind: -kind["n"])
+
+
+def _alike(expected: list[str], received: list[str]) -> bool:
+    """Whether both sides are one text each, so near to one another that the difference is what matters."""
+    if len(expected) != 1 or len(received) != 1:
+        return False
+    return SequenceMatcher(None, expected[0], received[0], autojunk=False).ratio() > _ALIKE
 
 
 def _texts(side: Any) -> list[str]:
