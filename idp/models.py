@@ -236,6 +236,9 @@ class Consumed(Base):
     expires_at: Mapped[int] = mapped_column(Seconds, index=True)
 
 
+_NOT_ENDED = text("ended_at IS NULL")
+
+
 class SignedIn(Base):
     """A browser's session, so that its end can be told to the portals in it. Whether it lives, the Store knows."""
 
@@ -250,6 +253,9 @@ class SignedIn(Base):
     sealed_standing: Mapped[str | None]
     """Where it can be asked whether the credential behind it still holds (`login.Standing`): under a key of ours,
     since the worker has no holder's secret, and all of one size but for a step."""
+    __table_args__ = (
+        Index("signed_in_live", "started_at", postgresql_where=_NOT_ENDED, sqlite_where=_NOT_ENDED),
+    )
 
 
 class SessionPortal(Base):
@@ -261,8 +267,12 @@ class SessionPortal(Base):
     __tablename__ = "session_portal"
     session_id: Mapped[str] = mapped_column(ForeignKey("signed_in.id", ondelete="CASCADE"), primary_key=True)
     client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    sid: Mapped[str] = mapped_column(String(64))
+    sid: Mapped[str] = mapped_column(String(64), index=True)
     since: Mapped[int] = mapped_column(Seconds)
+    __table_args__ = (Index("session_portal_of_portal", "client_id", "session_id"),)
+
+
+_GIVEN_UP = text("due_at IS NULL AND delivered_at IS NULL")
 
 
 class LogoutNotice(Base):
@@ -281,6 +291,10 @@ class LogoutNotice(Base):
     leased_until: Mapped[int | None] = mapped_column(Seconds)
     delivered_at: Mapped[int | None] = mapped_column(Seconds)
     last_problem: Mapped[str | None] = mapped_column(String(64))
+    __table_args__ = (
+        # What arrived is most of the ledger; what was given up is looked for at each visit of the console.
+        Index("logout_notice_given_up", "client_id", postgresql_where=_GIVEN_UP, sqlite_where=_GIVEN_UP),
+    )
 
 
 class Lease(Base):
@@ -439,6 +453,39 @@ class AuditCountedDay(Base):
     day: Mapped[int] = mapped_column(Seconds, primary_key=True, autoincrement=False)
 
 
+class SignInFigures(Base):
+    """So many events of one hour, counted from the audit (`idp.admin.figures`).
+
+    client_id: "" counts every portal, and what belongs to none. outcome: the event's name. within_s: of a sign-in that
+    finished, the bound of `figures.BOUNDS_S` that it took at most; 0 where it took no time of the holder's.
+    """
+
+    __tablename__ = "sign_in_figures"
+    client_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    hour: Mapped[int] = mapped_column(Seconds, primary_key=True, index=True)
+    outcome: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(64), primary_key=True)
+    within_s: Mapped[int] = mapped_column(Integer, primary_key=True)
+    n: Mapped[int] = mapped_column(Integer)
+
+
+class SignInFiguresMark(Base):
+    """How far the audit is counted: one row.
+
+    counted_id: up to there, for good, which is all that happened before counted_at. seen_id: the newest id at the last
+    look, at seen_at, and `writers` were then still writing (PostgreSQL): what is below it is all there once they are
+    done.
+    """
+
+    __tablename__ = "sign_in_figures_mark"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    counted_id: Mapped[int] = mapped_column(BigInteger)
+    seen_id: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[int] = mapped_column(Seconds)
+    writers: Mapped[list[str]] = mapped_column(JSON)
+    counted_at: Mapped[int] = mapped_column(Seconds)
+
+
 class CredentialType(Base):
     """A kind of credential that is accepted; `document` is what `idp.admin.trust` describes."""
 
@@ -497,6 +544,8 @@ class WalletProfile(Base):
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
     enabled: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[int] = mapped_column(Seconds)
+    tested_at: Mapped[int | None] = mapped_column(Seconds)
+    """When this very document was tried and worked (`idp wallets test`)."""
 
 
 # A writer who finds SQLite busy sleeps up to 100 ms at a time, and newcomers overtake it. The one process that serves

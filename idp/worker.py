@@ -1,9 +1,10 @@
 """The worker: what happens without anybody asking.
 
 It sends logout notices, ends sessions that no longer live or whose credential no longer holds, sweeps, says which
-certificates are about to end, sees to the signing keys, and seals, counts and cuts the audit. On PostgreSQL it is a
-process, `idp worker`, of which there may be several; on SQLite a thread of the one process that serves (decision D21).
-A job that only one of them should do takes a `models.Lease`; a notice is leased by itself.
+certificates are about to end, sees to the signing keys, counts sign-ins for the console, and seals, counts and cuts
+the audit. On PostgreSQL it is a process, `idp worker`, of which there may be several; on SQLite a thread of the one
+process that serves (decision D21). A job that only one of them should do takes a `models.Lease`; a notice is leased by
+itself.
 
 A job that fails is logged, by the error's type, and tried again within a minute. Nothing is lost by stopping: what
 was under way is found again.
@@ -24,7 +25,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from idp import models, seal
-from idp.admin import audit, expiry, seen, trials
+from idp.admin import audit, expiry, figures, seen, trials
 from idp.app import house_of
 from idp.clock import Clock
 from idp.events import Event, Origin, origin, record_alone
@@ -47,6 +48,8 @@ _CREDENTIALS_LEASE_S = 300
 _CREDENTIALS_MAX_S = 120
 _SEALING_LEASE_S = 120
 _SEALING_MAX_S = 10
+_FIGURES_LEASE_S = 120
+_FIGURES_MAX_S = 20
 
 
 @dataclass
@@ -87,6 +90,7 @@ class Worker:
             outside=house.outside,
             clock=house.clock,
         )
+        self._figures = figures.Counting(house.clock)
         self._ends = SessionEnds(house.sessions, house.clock)
         self._watch = CredentialWatch(
             sessions=house.sessions,
@@ -100,6 +104,7 @@ class Worker:
             Job("sessions", 10, self._end_dead_sessions, lease_s=_SESSIONS_LEASE_S),
             Job("keys", 60, self._see_to_keys, lease_s=120),
             Job("sweep", _HOUR_S, self._sweep, lease_s=600),
+            Job("figures", figures.COUNT_EVERY_S, self._count_sign_ins, lease_s=_FIGURES_LEASE_S),
             Job("endings", _DAY_S, self._warn_of_endings, lease_s=120),
             Job("audit-seal", audit.SEAL_EVERY_S, self._seal_audit, lease_s=_SEALING_LEASE_S),
             Job("audit-keep", _DAY_S, self._keep_audit, lease_s=3600),
@@ -178,6 +183,9 @@ class Worker:
         if self._watch.round(_CREDENTIALS_MAX_S).n_withdrawn:
             self.wake()  # their portals are to be told
 
+    def _count_sign_ins(self) -> None:
+        self._figures.count(_FIGURES_MAX_S)
+
     def _see_to_keys(self) -> None:
         self._keys.ensure(key_use.algorithms_in_use())
         if self._rotate_s:
@@ -192,6 +200,7 @@ class Worker:
             session_end.sweep(database, now)
             seen.sweep(database, now)
             trials.sweep(database, now)
+            figures.sweep(database, now)
 
     def _seal_audit(self) -> None:
         try:

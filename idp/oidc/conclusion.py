@@ -35,6 +35,7 @@ class FinishedLogin:
 
     `consented` is what the holder ticked now, None where no page was due. `session` is given when the login rests on
     it. `before` is the session that this browser had, out of the Store, when a new presentation takes its place.
+    `began_at`: when the holder was first asked; None where nobody was.
     """
 
     portal: Registration
@@ -45,6 +46,7 @@ class FinishedLogin:
     consented: Collection[str] | None
     session: Session | None = None
     before: Session | None = None
+    began_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,10 @@ def _agreed(
     # Never more than was on the page: the registration may have grown since the holder agreed.
     names = frozenset(agreed.within(consented) if consented is not None else agreed.standing())
     answer = finished.answer
-    record(
-        database,
-        Event.LOGIN_FINISHED,
-        **known,
-        detail={"via": answer.via, "acr": answer.acr, "claims": sorted(names)},
-    )
+    detail: dict[str, Any] = {"via": answer.via, "acr": answer.acr, "claims": sorted(names)}
+    if finished.began_at is not None:
+        detail["took_s"] = max(0, now - finished.began_at)
+    record(database, Event.LOGIN_FINISHED, **known, detail=detail)
     return names, agreed.lasts(consented)
 
 

@@ -204,6 +204,7 @@ class PortalDoor:
             proof=finished.proof,
             consented=login.consented,
             session=session,
+            began_at=login.created_at,
         )
         if reply_to.device is not None:
             return self._approve(login, over)
