@@ -343,6 +343,37 @@ def test_a_replay_names_what_it_is_of(migrated: Deployment) -> None:
     assert "--portal" in refused.stderr
 
 
+SIGNED_IN = """INSERT INTO signed_in (id, subject_id, started_at, ends_at, checked_at, ended_at)
+    VALUES (?, ?, 1, 2, 1, ?)"""
+
+
+def test_sessions_are_counted_found_by_ids_and_ended_one_by_one(migrated: Deployment) -> None:
+    with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database, database:
+        database.executemany(SIGNED_IN, [("one", "kim", None), ("two", "kim", 5), ("three", "lee", None)])
+        database.execute("INSERT INTO session_portal VALUES ('one', 'gov24', 'the-sid', 1)")
+        database.execute(
+            "INSERT INTO audit_event (at, name, subject_id, login_id, correlation_id)"
+            " VALUES (1, 'login.finished', 'kim', 'the-login', 'the-reference')"
+        )
+    assert migrated.idp("sessions", "list").stdout == "2 sessions live.\n"
+    assert [
+        line.split()[0] for line in migrated.idp("sessions", "list", "--sid", "the-sid").stdout.splitlines()
+    ] == ["one"]
+    for option, value in (("--login", "the-login"), ("--correlation", "the-reference"), ("--subject", "kim")):
+        found = migrated.idp("sessions", "list", option, value).stdout.splitlines()
+        assert [line.split()[0] for line in found] == ["one", "two"]
+        assert "gov24" in found[0]
+    assert migrated.idp("sessions", "list", "--sid", "a", "--login", "b").returncode == 1
+    assert (
+        migrated.idp("sessions", "end", "--session", "one", "--reason", "lost").stdout
+        == "Ended 1 sessions.\n"
+    )
+    assert migrated.idp("sessions", "end", "--session", "one").stdout == "Ended 0 sessions.\n"
+    assert migrated.idp("sessions", "end", "--portal", "gov24").stdout == "Ended 0 sessions.\n"
+    for wrong in ((), ("--subject", "kim", "--portal", "gov24")):
+        assert migrated.idp("sessions", "end", *wrong).returncode == 1
+
+
 def test_a_persons_sessions_are_ended(migrated: Deployment) -> None:
     with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database, database:
         rows = [("one", "kim", None), ("two", "kim", 5), ("three", "lee", None)]
@@ -357,9 +388,11 @@ def test_a_persons_sessions_are_ended(migrated: Deployment) -> None:
         ended = database.execute("SELECT id FROM signed_in WHERE reason = 'admin'").fetchall()
         events = database.execute("SELECT name, actor, reason FROM audit_event").fetchall()
     assert ended == [("one",)]
-    [(name, actor, reason)] = events
-    assert (name, reason) == ("session.ended", "admin")
-    assert actor.startswith("command line")
+    assert [(name, reason) for name, _, reason in events] == [
+        ("session.ended", "admin"),
+        ("admin.sessions_ended", None),
+    ]
+    assert all(actor.startswith("command line") for _, actor, _ in events)
 
 
 def test_the_next_keys_line_says_which_portals_know_it(migrated: Deployment) -> None:

@@ -158,9 +158,9 @@ def test_a_profile_is_off_until_it_is_switched_on_and_again_once_it_changes(app:
     wallets.switch("haip", enabled=False, now=6)
     assert events() == [
         ("admin.wallet_applied", {"wallet": "haip"}),
-        ("admin.wallet_enabled", {"wallet": "haip"}),
+        ("admin.wallet_enabled", {"wallet": "haip", "untested": True}),
         ("admin.wallet_applied", {"wallet": "haip"}),
-        ("admin.wallet_enabled", {"wallet": "haip"}),
+        ("admin.wallet_enabled", {"wallet": "haip", "untested": True}),
         ("admin.wallet_disabled", {"wallet": "haip"}),
     ]
 

@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -14,15 +15,22 @@ from idp.credentials import Mission, TrustSnapshot
 from idp.credentials.trust import seoul_day
 from idp.models import SeenChain
 
+Role = Literal["issuer", "status", "pinned", "signer", "own"]
+
 
 @dataclass(frozen=True, order=True)
 class Ending:
-    """A certificate and when it ends, seconds since the epoch. `what` says whose it is, in words of the registry."""
+    """A certificate and when it ends, seconds since the epoch. `what` says whose it is, in words of the registry.
+
+    role: what it is for, and `of` which mission; that is "" for our own.
+    """
 
     at: int
     what: str
     subject: str
     sha256: str
+    role: Role = "own"
+    of: str = ""
 
 
 def endings(
@@ -41,7 +49,7 @@ def endings(
     found = {
         *_anchors(trust, now),
         *(one for one in _signers(chains) if one.at > now),
-        *(_ending("our certificate for wallets", certificate) for certificate in own),
+        *(_ending("our certificate for wallets", certificate, "own") for certificate in own),
     }
     return sorted(one for one in found if one.at <= now + within_s)
 
@@ -51,16 +59,18 @@ def _anchors(trust: TrustSnapshot, now: int) -> Iterator[Ending]:
     for mission in trust.missions.values():
         if mission.active_until is not None and mission.active_until < today:
             continue
-        for role, certificates in _roles(mission):
+        for role, certificates in roles(mission):
             for certificate in certificates:
-                yield _ending(f"{role} certificate of {mission.code}", certificate)
+                what = "pinned signer's" if role == "pinned" else role
+                yield _ending(f"{what} certificate of {mission.code}", certificate, role, mission.code)
 
 
-def _roles(mission: Mission) -> tuple[tuple[str, tuple[x509.Certificate, ...]], ...]:
+def roles(mission: Mission) -> tuple[tuple[Role, tuple[x509.Certificate, ...]], ...]:
+    """The certificates of a mission, by what they are for."""
     return (
         ("issuer", mission.issuer_anchors),
         ("status", mission.status_anchors),
-        ("pinned signer's", mission.pinned_signers),
+        ("pinned", mission.pinned_signers),
     )
 
 
@@ -68,15 +78,17 @@ def _signers(chains: Iterable[SeenChain]) -> Iterator[Ending]:
     for seen in chains:
         for der in seen.chain:
             what = f"signer of {seen.mission} for {seen.credential_type} ({seen.format})"
-            yield _ending(what, x509.load_der_x509_certificate(b64decode(der)))
+            yield _ending(what, x509.load_der_x509_certificate(b64decode(der)), "signer", seen.mission)
 
 
-def _ending(what: str, certificate: x509.Certificate) -> Ending:
+def _ending(what: str, certificate: x509.Certificate, role: Role, of: str = "") -> Ending:
     return Ending(
         at=int(certificate.not_valid_after_utc.timestamp()),
         what=what,
         subject=certificate.subject.rfc4514_string(),
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        role=role,
+        of=of,
     )
 
 

@@ -45,6 +45,10 @@ class Entry(NamedTuple):
     id: str
 
 
+class Outdated(Exception):
+    """The registry has changed since it was looked at: what was tried then may mean something else now."""
+
+
 class UnknownEntry(LookupError):
     """There is no such entry, or there are two: `kinds` says in which tables."""
 
@@ -75,11 +79,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Preview:
-    """What an `apply` would do: to the registry, and to the chains that were accepted within the last day."""
+    """What an `apply` would do: to the registry, and to the chains that were accepted within the last day.
+
+    basis: on which state of the registry; `apply` can be told to do it on no other.
+    """
 
     changes: tuple[Change, ...]
     failing: tuple[Failing, ...]
     n_tried: int
+    basis: int
 
 
 class _Registry:
@@ -113,7 +121,11 @@ class _Registry:
             problems.append(f"unknown tables: {', '.join(sorted(unknown))}")
         given: dict[Entry, Document | None] = {}
         for kind, label in _LABELS.items():
-            for one in document.get(kind, ()):
+            tables = document.get(kind, ())
+            if not isinstance(tables, Sequence) or isinstance(tables, str):
+                problems.append(f"{kind}: not a list of tables ([[{kind}]])")
+                continue
+            for one in tables:
                 entry = Entry(kind, str(one.get(label, "")) if isinstance(one, Mapping) else "")
                 if entry in given:
                     problems.append(f"{kind}: a {label} stands twice: {entry.id}")
@@ -138,15 +150,23 @@ class _Registry:
 
 
 def apply(
-    document: Document, *, now: int, removing: Collection[Entry] = (), reason: str | None = None
+    document: Document,
+    *,
+    now: int,
+    removing: Collection[Entry] = (),
+    reason: str | None = None,
+    basis: int | None = None,
 ) -> list[str]:
     """Create or replace the entries of a `trust.toml`, and remove others; the ids that changed.
 
     The whole registry, with what is already there, must make sense afterwards: otherwise TrustDocumentError with
     every problem, and nothing is written. `reason`: why, for whoever reads the history; MAX_REASON_CHARS at most.
+    With a `basis` (`Preview`) Outdated is raised where somebody else changed something meanwhile.
     """
     with writing() as database:
         _queue(database)
+        if basis is not None and basis != _state(database):
+            raise Outdated
         registry = _Registry(database)
         changes = registry.change(document, removing)
         registry.snapshot()
@@ -157,12 +177,18 @@ def apply(
 
 def preview(document: Document, *, now: int, removing: Collection[Entry] = ()) -> Preview:
     """What `apply` would do, without doing it. Raises TrustDocumentError as `apply` does."""
+    basis = _state(db.session())
     registry = _Registry(db.session())
     before = registry.snapshot()
     changes = registry.change(document, removing)
     chains = seen.lately(now)
     failing = seen.failing(chains, before=before, after=registry.snapshot(), now=now)
-    return Preview(tuple(changes), tuple(failing), len(chains))
+    return Preview(tuple(changes), tuple(failing), len(chains), basis)
+
+
+def current() -> TrustSnapshot:
+    """The registry as it is in the database now, for whoever looks after it. Raises TrustDocumentError."""
+    return _Registry(db.session()).snapshot()
 
 
 def find(entry_id: str, kind: Kind | None = None) -> Entry:
@@ -199,6 +225,11 @@ def _write(database: Database, change: Change, *, now: int, reason: str | None) 
     )
     event = Event.TRUST_REMOVED if change.after is None else Event.TRUST_APPLIED
     record(database, event, at=now, detail={"entry": entry_id, "version": version})
+
+
+def _state(database: Database) -> int:
+    """A number that grows with every change."""
+    return database.scalar(select(func.max(TrustChange.id))) or 0
 
 
 def _queue(database: Database) -> None:

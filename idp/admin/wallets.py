@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -52,7 +53,7 @@ def apply(wallets: Mapping[str, Any], *, now: int) -> list[str]:
             made = document(profile)
             if known.get(profile_id) == made:
                 continue
-            session.merge(Row(id=profile_id, document=made, enabled=False, updated_at=now))
+            session.merge(Row(id=profile_id, document=made, enabled=False, updated_at=now, tested_at=None))
             record(session, Event.WALLET_APPLIED, at=now, detail={"wallet": profile_id})
             changed.append(profile_id)
     return changed
@@ -66,21 +67,60 @@ def find(profile_id: str) -> WalletProfile:
     return parse(row.document)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A profile as it is stored. `tested_at`: when it was tried, as it is now, and worked; None: it was not."""
+
+    profile: WalletProfile
+    enabled: bool
+    updated_at: int
+    tested_at: int | None
+
+
+def kept() -> list[Kept]:
+    """Every profile, in the order of their ids."""
+    rows = db.session.scalars(select(Row).order_by(Row.id), execution_options={"populate_existing": True})
+    return [Kept(parse(row.document), row.enabled, row.updated_at, row.tested_at) for row in rows]
+
+
 def listed() -> list[tuple[WalletProfile, bool]]:
     """Every profile, and whether it is switched on, in the order of their ids."""
     rows = db.session.scalars(select(Row).order_by(Row.id))
     return [(parse(row.document), row.enabled) for row in rows]
 
 
-def switch(profile_id: str, *, enabled: bool, now: int) -> None:
-    """Switch a profile on or off. Raises UnknownWallet."""
+def switch(
+    profile_id: str, *, enabled: bool, now: int, untested: bool = True, reason: str | None = None
+) -> None:
+    """Switch a profile on or off. Raises UnknownWallet, and Untested for one to be switched on that was never tried
+    as it is now, unless that is wanted (`untested`)."""
     with writing() as session:
-        row = session.get(Row, profile_id)
+        row = session.get(Row, profile_id, populate_existing=True)
         if row is None:
             raise UnknownWallet(profile_id)
+        if enabled and row.tested_at is None and not untested:
+            raise Untested(profile_id)
         row.enabled, row.updated_at = enabled, now
         event = Event.WALLET_ENABLED if enabled else Event.WALLET_DISABLED
-        record(session, event, at=now, detail={"wallet": profile_id})
+        detail: dict[str, Any] = {"wallet": profile_id}
+        if enabled and row.tested_at is None:
+            detail["untested"] = True
+        if reason is not None:
+            detail["why"] = reason
+        record(session, event, at=now, detail=detail)
+
+
+def tested(profile: WalletProfile, *, now: int) -> None:
+    """This profile was tried, and works. One that is another by now counts as not tried."""
+    with writing() as session:
+        row = session.get(Row, profile.id, populate_existing=True)
+        if row is not None and row.document == document(profile):
+            row.tested_at = now
+            record(session, Event.WALLET_TESTED, at=now, detail={"wallet": profile.id})
+
+
+class Untested(Exception):
+    """The profile was not tried as it is now."""
 
 
 class WalletRegistry:

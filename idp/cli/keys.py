@@ -11,6 +11,8 @@ from idp.keys import SIGNING_ALGORITHMS, RotationPending, UnknownKey, WrongKeyEn
 from idp.oidc import key_use
 from idp.settings import Settings
 
+_reason = click.option("--reason", help="Why, for the audit.")
+
 
 @click.group()
 def keys() -> None:
@@ -38,8 +40,9 @@ def keys_list(settings: Settings, *, by_name: bool) -> None:
 @keys.command("rotate")
 @click.argument("alg", type=click.Choice(SIGNING_ALGORITHMS))
 @click.option("--at-once", is_flag=True, help="Sign with the new key now: portals may not know it yet.")
+@_reason
 @with_settings
-def keys_rotate(settings: Settings, alg: str, *, at_once: bool) -> None:
+def keys_rotate(settings: Settings, alg: str, reason: str | None, *, at_once: bool) -> None:
     """Publish a new key, which becomes active after `key_publish_s`; the old one retires then."""
     with migrated(settings).app_context():
         try:
@@ -47,19 +50,22 @@ def keys_rotate(settings: Settings, alg: str, *, at_once: bool) -> None:
             kid = keys_of(settings).rotate(alg, at_once=at_once)
         except (RotationPending, WrongKeyEncryptionKey) as error:
             fail(str(error))
-        record_alone(Event.KEY_ROTATED, at=clock.now(), detail={"alg": alg, "kid": kid})
+        detail = {"alg": alg, "kid": kid, **({"why": reason} if reason else {})}
+        record_alone(Event.KEY_ROTATED, at=clock.now(), detail=detail)
     click.echo(f"New {alg} key {kid}")
 
 
 @keys.command("remove")
 @click.argument("kid")
+@_reason
 @with_settings
-def keys_remove(settings: Settings, kid: str) -> None:
+def keys_remove(settings: Settings, kid: str, reason: str | None) -> None:
     """Take away at once a key that others may have copied; where it was active, a new one signs."""
     with migrated(settings).app_context():
         try:
             keys_of(settings).remove(kid)
         except UnknownKey:
             fail(f"There is no key {kid}.")
-        record_alone(Event.KEY_REMOVED, at=clock.now(), detail={"kid": kid})
+        detail = {"kid": kid, **({"why": reason} if reason else {})}
+        record_alone(Event.KEY_REMOVED, at=clock.now(), detail=detail)
     click.echo(f"Removed {kid}")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import click
 
 from idp import clock
+from idp.admin import live
 from idp.app import close, create_app, house_of
 from idp.cli.deployment import fail, migrated, with_settings
 from idp.oidc import backchannel, session_end
 from idp.settings import Settings
+
+_END_MAX_S = 3600
 
 
 @click.group()
@@ -16,22 +19,60 @@ def sessions() -> None:
     """Signed-in browsers."""
 
 
-@sessions.command("end")
-@click.option("--subject", required=True, help="The person's id, as the audit has it.")
+@sessions.command("list")
+@click.option("--sid", help="The session that a portal knows by this `sid`.")
+@click.option("--login", help="The sessions of whoever signed in with this login id.")
+@click.option("--correlation", help="The same, by the reference that a page showed.")
+@click.option("--subject", help="The sessions of this person's id, as the audit has it.")
 @with_settings
-def sessions_end(settings: Settings, subject: str) -> None:
-    """End every session of a person and revoke every token they gave a portal, offline ones too."""
+def sessions_list(settings: Settings, **by: str | None) -> None:
+    """How many sessions live; with an option the sessions: id, person, since when, at which portals, state."""
+    given: list[tuple[live.By, str]] = [(way, by[way] or "") for way in live.WAYS if by.get(way)]
+    if len(given) > 1:
+        fail("One of --sid, --login, --correlation and --subject.")
+    with migrated(settings).app_context():
+        if not given:
+            click.echo(f"{live.count()} sessions live.")
+            return
+        for one in live.find(given[0][1], given[0][0]):
+            state = "live" if one.ended_at is None else f"ended {clock.iso(one.ended_at)} ({one.reason})"
+            shown = (one.id, one.subject_id, clock.iso(one.started_at), ", ".join(one.portals) or "-", state)
+            click.echo("  ".join(shown))
+
+
+@sessions.command("end")
+@click.option("--subject", help="Every session of this person's id, as the audit has it.")
+@click.option("--session", "session_id", help="This session, by its id (see `list`).")
+@click.option("--portal", help="Every session that this client_id was used in.")
+@click.option("--reason", help="Why, for the audit.")
+@with_settings
+def sessions_end(
+    settings: Settings, subject: str | None, session_id: str | None, portal: str | None, reason: str | None
+) -> None:
+    """End sessions: a person's, with every token they gave a portal, offline ones too; one; or those at a portal."""
+    if sum(one is not None for one in (subject, session_id, portal)) != 1:
+        fail("One of --subject, --session and --portal.")
     migrated(settings)
     app = create_app(settings)
+    n_left = 0
     try:
         with app.app_context():
             house = house_of(app)
             ends = session_end.SessionEnds(house.sessions, house.clock)
-            n_ended = ends.everything(subject, session_end.Reason.ADMIN)
+            if subject is not None:
+                n_ended = ends.everything(subject, session_end.Reason.ADMIN, why=reason)
+            elif session_id is not None:
+                n_ended = int(ends.one(session_id, session_end.Reason.ADMIN, why=reason))
+            else:
+                n_ended, n_left = ends.at_portal(
+                    portal or "", session_end.Reason.ADMIN, why=reason, max_s=_END_MAX_S
+                )
             house.store.publish(backchannel.WAKE)
     finally:
         close(app)
     click.echo(f"Ended {n_ended} sessions.")
+    if n_left:
+        fail(f"{n_left} sessions are left: run it again.")
 
 
 @click.group("logout-notices")
@@ -63,11 +104,14 @@ def logout_notices_list(settings: Settings, portal: str | None, *, failed: bool)
 @logout_notices.command("replay")
 @click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
 @click.option("--portal", help="Every notice to this client_id that did not arrive.")
+@click.option("--reason", help="Why, for the audit.")
 @with_settings
-def logout_notices_replay(settings: Settings, ids: tuple[int, ...], portal: str | None) -> None:
+def logout_notices_replay(
+    settings: Settings, ids: tuple[int, ...], portal: str | None, reason: str | None
+) -> None:
     """Send notices once more: these, delivered or not, or a portal's that did not arrive."""
     if not ids and portal is None:
         fail("Name one or more notices, or a portal with --portal.")
     with migrated(settings).app_context():
-        n_notices = backchannel.replay(ids, client_id=portal, now=clock.now())
+        n_notices = backchannel.replay(ids, client_id=portal, now=clock.now(), reason=reason)
     click.echo(f"{n_notices} notices will be sent again.")

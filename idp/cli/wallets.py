@@ -64,7 +64,7 @@ def _find(wallet_id: str) -> WalletProfile:
 
 
 def _tried(settings: Settings, profile: WalletProfile) -> None:
-    """Say what holds; ends with 1 when something does not."""
+    """Say what holds, and write down that it does; ends with 1 when something does not."""
     from idp.cli import wallet_trial  # noqa: PLC0415 - the demonstration's wallet comes with it
 
     try:
@@ -72,16 +72,20 @@ def _tried(settings: Settings, profile: WalletProfile) -> None:
             click.echo(f"ok  {line}")
     except wallet_trial.TrialFailed as failure:
         fail(f"no  {failure}", f"{profile.id} does not work with these settings.")
+    wallet_admin.tested(profile, now=clock.now())
 
 
 @wallets.command("test")
 @click.argument("wallet_id", metavar="ID")
 @with_settings
 def wallets_test(settings: Settings, wallet_id: str) -> None:
-    """Try a profile: the built-in wallet, bent to it, answers a request made with these settings. Sends nothing."""
+    """Try a profile: the built-in wallet, bent to it, answers a request made with these settings. Sends nothing.
+
+    That it works is written down, and the console then offers to switch it on.
+    """
     with migrated(settings).app_context():
         profile = _find(wallet_id)
-    _tried(settings, profile)
+        _tried(settings, profile)
 
 
 @wallets.command("enable")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session as Database
 
 from idp import portals, seal
 from idp.clock import Clock
+from idp.events import Event, record
 from idp.fetch import FetchError, FetchRefused, GuardedClient
 from idp.keys import NoSigningKey
 from idp.models import LogoutNotice, db, writing
@@ -49,6 +50,7 @@ _BATCH = 16
 _THREADS = 8
 _AT_ONCE_PER_PORTAL = 2  # one that does not answer holds up two of eight threads
 _KEPT_S = 90 * 86400
+_IDS_NOTED = 50
 
 Post = Callable[[str, bytes, str], int]
 State = Literal["waiting", "delivered", "given up"]
@@ -269,16 +271,53 @@ def _entry(row: LogoutNotice) -> Entry:
     )
 
 
-def replay(ids: Iterable[int] = (), *, client_id: str | None = None, now: int) -> int:
-    """Send these notices once more, delivered or not, or all of a portal's that did not arrive; how many."""
+def replay(
+    ids: Iterable[int] = (), *, client_id: str | None = None, now: int, reason: str | None = None
+) -> int:
+    """Send these notices once more, delivered or not, or all of a portal's that did not arrive; how many.
+
+    `reason`: why, for the audit.
+    """
+    wanted = list(ids)
     missed = (LogoutNotice.client_id == client_id) & LogoutNotice.delivered_at.is_(None)
     with writing() as database:
         done = database.execute(
             update(LogoutNotice)
-            .where(or_(LogoutNotice.id.in_(list(ids)), missed))
+            .where(or_(LogoutNotice.id.in_(wanted), missed))
             .values(due_at=now, attempts=0, leased_until=None, delivered_at=None)
         )
-    return cast("CursorResult[Any]", done).rowcount
+        n_notices = cast("CursorResult[Any]", done).rowcount
+        detail = {"n": n_notices, "ids": wanted[:_IDS_NOTED], **({"why": reason} if reason else {})}
+        record(database, Event.NOTICES_REPLAYED, at=now, client_id=client_id, detail=detail)
+    return n_notices
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """How the outbox of one portal, or of all, stands: waiting for the first time, being retried, given up."""
+
+    n_waiting: int
+    n_retried: int
+    n_given_up: int
+
+
+def deliveries(client_ids: Collection[str] | None = None) -> dict[str, Deliveries]:
+    """What did not arrive yet, by portal, of these or of all; those that everything reached are left out."""
+    of_portal = LogoutNotice.client_id
+    open_ = select(of_portal, LogoutNotice.last_problem.is_not(None).label("retried"), func.count())
+    open_ = open_.where(LogoutNotice.due_at.is_not(None)).group_by(of_portal, "retried")
+    lost = select(of_portal, func.count()).where(
+        LogoutNotice.due_at.is_(None), LogoutNotice.delivered_at.is_(None)
+    )
+    lost = lost.group_by(of_portal)
+    if client_ids is not None:
+        open_, lost = open_.where(of_portal.in_(client_ids)), lost.where(of_portal.in_(client_ids))
+    counts: dict[str, list[int]] = {}
+    for client_id, retried, n in db.session.execute(open_):
+        counts.setdefault(client_id, [0, 0, 0])[1 if retried else 0] += n
+    for client_id, n in db.session.execute(lost):
+        counts.setdefault(client_id, [0, 0, 0])[2] += n
+    return {client_id: Deliveries(*three) for client_id, three in sorted(counts.items())}
 
 
 def sweep(database: Database, now: int) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.orm import Session as Database
 
 from idp import portals
@@ -43,11 +43,13 @@ class Reason(StrEnum):
     """The credential behind it was revoked or suspended, or its issuer is no longer trusted."""
 
 
-def end(database: Database, session_id: str, *, subject_id: str, reason: Reason, now: int) -> bool:
+def end(
+    database: Database, session_id: str, *, subject_id: str, reason: Reason, now: int, why: str | None = None
+) -> bool:
     """End a session in the caller's transaction; False when it had ended before, and everybody was told.
 
     Its tokens die with it. A portal is told that has a `backchannel_logout_uri` now and was introduced to the
-    session; the worker sends it.
+    session; the worker sends it. `why`: an administrator's own words.
     """
     # The row first: two who end the same session queue here, and the second one finds it done.
     locked = select(SignedIn).where(SignedIn.id == session_id).with_for_update()
@@ -59,13 +61,14 @@ def end(database: Database, session_id: str, *, subject_id: str, reason: Reason,
     if row is not None:  # None: it began before sessions had rows
         row.ended_at, row.reason = now, reason.value
         told = _announce(database, row, now)
+    detail: dict[str, Any] = {**({"told": told} if told else {}), **({"why": why} if why else {})}
     record(
         database,
         Event.LOGOUT,
         at=now,
         subject_id=subject_id,
         reason=None if reason is Reason.LOGOUT else reason.value,
-        detail={"told": told} if told else None,
+        detail=detail or None,
     )
     return True
 
@@ -113,7 +116,7 @@ class SessionEnds:
         with writing() as database:
             return end(database, session.id, subject_id=session.subject_id, reason=reason, now=self._clock())
 
-    def everything(self, subject_id: str, reason: Reason) -> int:
+    def everything(self, subject_id: str, reason: Reason, *, why: str | None = None) -> int:
         """End every session of a person, and all they were granted, offline too; how many sessions that were."""
         ids = db.session.scalars(
             select(SignedIn.id).where(SignedIn.subject_id == subject_id, SignedIn.ended_at.is_(None))
@@ -122,15 +125,52 @@ class SessionEnds:
             self._sessions.end_by_id(session_id)
         now = self._clock()
         with writing() as database:
-            ended = [
-                end(database, session_id, subject_id=subject_id, reason=reason, now=now) for session_id in ids
-            ]
-            database.execute(
+            n_ended = sum(
+                end(database, session_id, subject_id=subject_id, reason=reason, now=now, why=why)
+                for session_id in ids
+            )
+            revoked = database.execute(
                 update(Grant)
                 .where(Grant.subject_id == subject_id, Grant.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
-        return sum(ended)
+            if reason is Reason.ADMIN:
+                n_grants = cast("CursorResult[Any]", revoked).rowcount
+                detail = {"n": n_ended, "grants": n_grants, **({"why": why} if why else {})}
+                record(database, Event.SESSIONS_ENDED, at=now, subject_id=subject_id, detail=detail)
+        return n_ended
+
+    def one(self, session_id: str, reason: Reason, *, why: str | None = None) -> bool:
+        """End one session by its id; False where there is none, or it had ended."""
+        subject_id = db.session.scalar(select(SignedIn.subject_id).where(SignedIn.id == session_id))
+        if subject_id is None:
+            return False
+        self._sessions.end_by_id(session_id)
+        with writing() as database:
+            return end(database, session_id, subject_id=subject_id, reason=reason, now=self._clock(), why=why)
+
+    def at_portal(self, client_id: str, reason: Reason, *, why: str | None, max_s: int) -> tuple[int, int]:
+        """End the sessions that this portal was used in, for so many seconds at most; how many, and how many remain.
+
+        The other portals of those sessions are told too: a session is one browser's, not one portal's.
+        """
+        began, n_ended = self._clock(), 0
+        live = (
+            select(SignedIn.id)
+            .join(SessionPortal, SessionPortal.session_id == SignedIn.id)
+            .where(SessionPortal.client_id == client_id, SignedIn.ended_at.is_(None))
+        )
+        while 0 <= self._clock() - began < max_s:
+            ids = db.session.scalars(live.limit(_BATCH)).all()
+            n_ended += sum(self.one(session_id, reason, why=why) for session_id in ids)
+            if len(ids) < _BATCH:
+                break
+        db.session.rollback()
+        n_left = db.session.scalar(select(func.count()).select_from(live.subquery())) or 0
+        with writing() as database:
+            detail = {"n": n_ended, "left": n_left, **({"why": why} if why else {})}
+            record(database, Event.SESSIONS_ENDED, at=self._clock(), client_id=client_id, detail=detail)
+        return n_ended, n_left
 
     def dead(self, max_s: int = CHECK_EVERY_S) -> int:
         """End the rows of sessions that no longer live: idle, too old, or the Store was emptied; how many.

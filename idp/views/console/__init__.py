@@ -9,11 +9,15 @@ from idp.views.console.audit import AuditPages
 from idp.views.console.desk import Desk
 from idp.views.console.engineer import EngineerPages
 from idp.views.console.home import Home
+from idp.views.console.keys import KeyPages
 from idp.views.console.organisations import OrganisationPages
 from idp.views.console.people import PeoplePages
 from idp.views.console.previewing import PreviewPages
+from idp.views.console.sessions import SessionPages
 from idp.views.console.sign_in import SignIn
+from idp.views.console.trust import TrustPages
 from idp.views.console.trying import TryPages
+from idp.views.console.wallets import WalletPages
 from idp.views.frame import Frame
 
 
@@ -32,6 +36,10 @@ class ConsoleDoor:
             EngineerPages(desk),
             TryPages(desk),
             PreviewPages(desk),
+            TrustPages(desk),
+            KeyPages(desk),
+            WalletPages(desk),
+            SessionPages(desk),
         )
 
     def blueprint(self) -> Blueprint:

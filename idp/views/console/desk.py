@@ -25,6 +25,8 @@ from idp.views.messages import N_
 COOKIE: Final = "console"
 SIGN_IN: Final = "/console/sign-in"
 _CSP = f"{CSP}; form-action 'self'"
+MIN_REASON_CHARS, MAX_REASON_CHARS = 3, 255
+SAY_WHY: Final = N_("Say why, in 3 to 255 characters: it stands in the audit.")
 KST = timezone(timedelta(hours=9))
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -67,10 +69,13 @@ class Desk:
         self.clock = frame.house.clock
         self.sessions = sessions
 
-    def guarded(self, act: Act | None, view: View[P]) -> Callable[P, Response]:
+    def guarded(
+        self, act: Act | None, view: View[P], *, max_bytes: int | None = None
+    ) -> Callable[P, Response]:
         """The view, for administrators who may do `act` (None: for any). It gets the administrator first.
 
         A form without this session's token changes nothing. What is done here is recorded as this person's.
+        max_bytes: how large a form may be, where it may be larger than a holder's.
         """
 
         @wraps(view)
@@ -79,6 +84,8 @@ class Desk:
             if admin is None:
                 return self._sign_in_first()
             people.acting(admin)
+            if max_bytes is not None:
+                request.max_content_length = request.max_form_memory_size = max_bytes
             try:
                 self._check_form()
                 if act is not None and not admin.may(act):
@@ -185,6 +192,12 @@ def kst(seconds: int) -> str:
     return utc(seconds).astimezone(KST).strftime("%Y-%m-%d %H:%M KST")
 
 
+def reason(name: str = "reason") -> str | None:
+    """Why, as the form says it: 3 to 255 printable characters; None where it says nothing that can be kept."""
+    said = field(name)
+    return said if MIN_REASON_CHARS <= len(said) <= MAX_REASON_CHARS and said.isprintable() else None
+
+
 def field(name: str, max_chars: int = 255) -> str:
     """A form's field without the spaces around it; "" where it is missing. Longer ones are cut by one beyond."""
     return request.form.get(name, "").strip()[: max_chars + 1]
@@ -202,5 +215,16 @@ NOTICES: Final[Mapping[str, str]] = {
     "disabled": N_("The administrator was shut out."),
     "saved": N_("Saved."),
     "transferred": N_("The portal was transferred."),
+    "trust": N_("The trust registry was changed. It is in force within ten seconds."),
+    "trust_same": N_("Nothing would change."),
+    "key_published": N_("The next key is published."),
+    "key_signs": N_("The new key signs from now on."),
+    "key_removed": N_("The key was removed."),
+    "wallet_on": N_("The wallet is offered from now on."),
+    "wallet_off": N_("The wallet is not offered any more."),
+    "session_ended": N_("The session was ended."),
+    "sessions_ended": N_("The sessions were ended. Their portals are being told."),
+    "sessions_left": N_("Sessions were ended, and some are left: do it once more."),
+    "replayed": N_("The notices are being sent again."),
 }
 """What a page says was done before it came."""
