@@ -106,6 +106,49 @@ def test_pages_of_the_audit(album: Album, demo: Demo) -> None:
     album.add("console-audit-report")
 
 
+def test_pages_of_the_system(album: Album, demo: Demo) -> None:
+    """Trust, keys, wallets and sessions: what is read, what is asked before something happens, what is refused."""
+    visitor = album.visitor
+    page = visitor.page
+    for path in (
+        "trust",
+        "trust/history",
+        "trust/missions/LAX",
+        "trust/types/kr-overseas-national",
+        "trust/change?entry=missions/LAX",
+        "keys",
+        "keys/rotate?alg=ES256",
+        "wallets",
+        "wallets/demo",
+        "wallets/demo/disable",
+        "sessions?find=nobody",
+        "sessions/end?portal=gov24",
+    ):
+        page.goto(f"{demo.issuer}/console/{path}")
+        album.add(f"console-{path.partition('?')[0].replace('/', '-')}")
+    page.goto(f"{demo.issuer}/console/trust/missions/LAX")
+    visitor.press("form[action$=remove] button")
+    album.add("console-trust-try")
+    page.goto(f"{demo.issuer}/console/trust/change")
+    page.locator("#f-toml").fill("[[mission]]")
+    visitor.press("form[action$=try] .button.main")
+    album.add("console-trust-problem")
+
+
+def test_an_act_is_confirmed_and_its_reason_asked_for(album: Album, demo: Demo) -> None:
+    visitor = album.visitor
+    visitor.page.goto(f"{demo.issuer}/console/wallets/demo/disable")
+    visitor.page.locator("#f-reason").fill("a letter")
+    visitor.press("main form[action$=disable] .button.danger")
+    assert visitor.path == "/console/wallets"
+    visitor.page.locator("main [role=status]").wait_for()
+    visitor.page.goto(f"{demo.issuer}/console/wallets/demo/enable")
+    visitor.page.locator("#f-reason").fill("a letter")
+    visitor.page.locator("input[name=untested]").check()
+    visitor.press("main form[action$=enable] .button.main")
+    assert visitor.path == "/console/wallets"
+
+
 def test_the_console_is_walked_by_keyboard(album: Album, demo: Demo) -> None:
     """Everything that can be pressed is reached by Tab, in order, and shows that it is."""
     page = album.visitor.page
@@ -153,5 +196,8 @@ def test_the_console_works_without_a_script(new_visitor: NewVisitor, demo: Demo)
     sign_in(visitor, "choi", idp(demo, "admin", "invite", "--role", "auditor", "--label", "no script"))
     visitor.page.goto(f"{demo.issuer}/console/people")
     assert "no script" in visitor.page.locator("table").first.inner_text()
+    for path in ("", "/trust", "/keys", "/wallets", "/sessions"):
+        visitor.page.goto(f"{demo.issuer}/console{path}")
+        assert visitor.page.locator("h1").count() == 1
     visitor.press(".who button")
     assert visitor.path == "/console/sign-in"

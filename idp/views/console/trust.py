@@ -346,9 +346,9 @@ def _differences(change: Change) -> list[Difference]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return _certificate_text(value) if value.startswith("-----BEGIN") else value
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if value and isinstance(value, list) and all(isinstance(one, str) for one in value):
         return "\n".join(_text(one) for one in value)[:_MAX_SHOWN_CHARS]
-    if isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values()):
+    if value and isinstance(value, Mapping) and all(isinstance(one, str) for one in value.values()):
         return "\n".join(f"{name}: {one}" for name, one in value.items())[:_MAX_SHOWN_CHARS]
     return json.dumps(value, ensure_ascii=False, indent=2)[:_MAX_SHOWN_CHARS]
 
