@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from idp import seal
 from idp.models import Subject as Row
 from idp.models import SubjectKey, db
+from idp.portals import Registration
 
 PersonKey = tuple[str, str, str]
 """(trust domain, element, value)."""
@@ -78,3 +79,13 @@ class Subjects:
     def pairwise(self, subject_id: str, sector: str) -> str:
         """The `sub` that portals of this sector know the Subject by (OpenID Connect Core 8.1)."""
         return seal.mac(self._sector_pepper, sector, subject_id)
+
+    def previous(self, subject_id: str, portal: Registration, *, now: int) -> str | None:
+        """The `sub` by which a portal that moves between sectors knew the Subject before; None without a move."""
+        sector = portal.previous_sector(now)
+        return self.pairwise(subject_id, sector) if sector is not None else None
+
+    def known_as(self, subject_id: str, portal: Registration, *, now: int) -> frozenset[str]:
+        """Every `sub` by which this portal may speak of the Subject now."""
+        previous = self.previous(subject_id, portal, now=now)
+        return frozenset({self.pairwise(subject_id, portal.sector)} | ({previous} if previous else set()))

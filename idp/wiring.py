@@ -235,6 +235,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     access_tokens = AccessTokens(store, clock)
     userinfo = UserInfo(
         access_tokens=access_tokens,
+        subjects=subjects,
         bindings=bindings,
         expected_values=expected_values,
         wrapping=wrapping,

@@ -15,10 +15,11 @@ from idp import portals, seal
 from idp.clock import Clock
 from idp.models import Portal, db, writing
 from idp.portals import Registration
+from idp.portals.rules import CONSOLE
 from idp.settings import Settings
 from idp.store import Store
 
-CLIENT_ID: Final = "sinwon-console"
+CLIENT_ID: Final = CONSOLE
 CALLBACK: Final = "/console/callback"
 _TOUCH_S = 30
 

@@ -32,6 +32,7 @@ from idp.oidc.mtls import CertificateRefused, ClientCertificates, Headers
 from idp.oidc.portal_keys import PortalKeys, signed_payload
 from idp.portals import Registration
 from idp.portals.rules import SIGNING_ALGORITHMS, STRONG_ALGORITHMS
+from idp.portals.secret_use import SecretUse
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_ALGORITHMS = SIGNING_ALGORITHMS
@@ -115,6 +116,7 @@ class ClientAuthentication:
         self._audiences = (issuer, token_endpoint, f"{issuer}/par")
         self._clock = clock
         self._portal_keys = portal_keys
+        self._secret_use = SecretUse()
         # `none` comes last: whoever only names himself is a public client, unless TLS brought his certificate.
         self.methods: Mapping[str, Method] = {
             "client_secret_basic": self.client_secret_basic,
@@ -168,8 +170,10 @@ class ClientAuthentication:
 
     def _with_secret(self, client_id: str, secret: str, method: str) -> Client:
         client = self._registered(client_id, method)
-        if not client.registration.has_secret(secret):
+        digest = client.registration.secret_digest(secret)
+        if digest is None:
             raise refused("wrong_secret", client_id, self._clock())
+        self._secret_use.note(client_id, digest, now=self._clock())
         return client
 
     def _registered(self, client_id: str, method: str) -> Client:

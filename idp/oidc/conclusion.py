@@ -121,7 +121,8 @@ class Conclusions:
     def _check_expected(self, finished: FinishedLogin, subject_id: str) -> None:
         expected = finished.request.expected_sub
         # Plain comparison: neither is a secret, and what a portal expects may be any text.
-        if expected is not None and self._subjects.pairwise(subject_id, finished.portal.sector) != expected:
+        known = self._subjects.known_as(subject_id, finished.portal, now=self._clock())
+        if expected is not None and expected not in known:
             raise AuthorizationError(
                 "login_required", "another person is signed in", check="other_person"
             ).to(finished.request.reply_to)

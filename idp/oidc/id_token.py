@@ -24,6 +24,7 @@ from idp.settings import Settings
 RESERVED = frozenset({
     "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "nonce", "at_hash", "c_hash", "s_hash",
     "acr", "amr", "auth_time", "azp", "sid", "events",
+    "previous_sub",
 })  # fmt: skip
 SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256")
 _ACCESS_TOKEN_ALGORITHM = "RS256"  # what every resource server must know (RFC 9068, section 2.1)
@@ -73,7 +74,7 @@ class IdTokens:
     ) -> dict[str, Any]:
         """What an ID token made now says.
 
-        `protocol` holds sub, aud, auth_time, acr, amr, sid, nonce. `access_token` None: none comes along.
+        `protocol` holds sub, previous_sub, aud, auth_time, acr, amr, sid, nonce. `access_token` None: without one.
 
         Raises ValueError when a holder's claim has a reserved name.
         """

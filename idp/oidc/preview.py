@@ -75,5 +75,5 @@ class Previews:
         access_token = seal.random_token()
         return Preview(
             self._tokens.id_token_claims(bought, access_token, asked.nonce),
-            self._userinfo.claims(self._tokens.for_userinfo(bought, access_token), released),
+            self._userinfo.claims(self._tokens.for_userinfo(bought, access_token), portal, released),
         )

@@ -181,6 +181,7 @@ class Tokens:
         portal, granted = bought.portal, bought.granted
         protocol = {
             "sub": self._subjects.pairwise(granted.subject_id, portal.sector),
+            "previous_sub": self._subjects.previous(granted.subject_id, portal, now=self._clock()),
             "aud": portal.client_id,
             "auth_time": granted.auth_time,
             "acr": granted.acr,

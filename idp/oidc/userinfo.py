@@ -22,6 +22,7 @@ from idp.oidc.records import Released, Token
 from idp.oidc.tokens import TOKEN_PURPOSE
 from idp.oidc.wrapping import Wrapping
 from idp.portals import Registration
+from idp.subject import Subjects
 
 PATH = "/userinfo"
 _UNKNOWN = "The access token is unknown, expired or revoked."
@@ -54,6 +55,7 @@ class UserInfo:
         self,
         *,
         access_tokens: AccessTokens,
+        subjects: Subjects,
         bindings: Bindings,
         expected_values: ExpectedValues,
         wrapping: Wrapping,
@@ -61,6 +63,7 @@ class UserInfo:
         clock: Clock,
     ) -> None:
         self._access_tokens = access_tokens
+        self._subjects = subjects
         self._bindings = bindings
         self._expected_values = expected_values
         self._wrapping = wrapping
@@ -79,7 +82,8 @@ class UserInfo:
         self._check_key(token, presented)
         if "openid" not in token.scopes:
             raise TokenRefused("insufficient_scope", "The scope openid was not granted.", 403)
-        claims = self._claims(token, presented.access_token)
+        opened = seal.open_under(presented.access_token, token.sealed, TOKEN_PURPOSE)
+        claims = self.claims(token, portal, msgspec.json.decode(opened, type=Released))
         # The access log of 안전성 확보조치: whose data was read, by whom, when.
         record_alone(
             Event.USERINFO_READ, at=self._clock(), client_id=token.client_id, subject_id=token.subject_id
@@ -100,11 +104,7 @@ class UserInfo:
         ):
             raise TokenRefused("invalid_token", "The token is bound to another key.", 401)
 
-    def _claims(self, token: Token, access_token: str) -> dict[str, Any]:
-        opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)
-        return self.claims(token, msgspec.json.decode(opened, type=Released))
-
-    def claims(self, token: Token, released: Released) -> dict[str, Any]:
+    def claims(self, token: Token, portal: Registration, released: Released) -> dict[str, Any]:
         """What is said for a token of what was released."""
         said = claims_request.answer(
             "userinfo",
@@ -116,7 +116,14 @@ class UserInfo:
             expected=self._expected_values,
             now=token.asked_at,
         )
-        return {**said, "sub": token.sub}
+        return {**said, **self._names(token, portal)}
+
+    def _names(self, token: Token, portal: Registration) -> dict[str, str]:
+        """`sub` as in the ID token; in a move to another sector the one of before too."""
+        previous = self._subjects.previous(token.subject_id, portal, now=self._clock())
+        if previous is None or previous == token.sub:  # a token of before the move is of the old name
+            return {"sub": token.sub}
+        return {"sub": token.sub, "previous_sub": previous}
 
     def _in_form(self, portal: Registration, claims: dict[str, Any]) -> dict[str, Any] | str:
         """As JSON, or as the JWT that the portal registered (Core 5.3.2)."""

@@ -43,6 +43,7 @@ __all__ = [
     "find",
     "parse",
     "serving",
+    "typed",
 ]
 
 _BY_CLIENT_ID = select(Portal.enabled, Portal.registration).where(Portal.client_id == bindparam("client_id"))
@@ -53,17 +54,22 @@ def parse(document: Mapping[str, Any]) -> Registration:
 
     A `fapi2` portal has to ask for QR codes: another device is where phishing happens (decision D1).
     """
-    given = dict(document)
-    if given.get("profile") == "fapi2":
-        given.setdefault("cross_device", False)
-    try:
-        registration = msgspec.convert(given, Registration)
-    except msgspec.ValidationError as error:
-        raise RegistrationError([f"{document.get('client_id', 'portal')}: {error}"]) from error
+    registration = typed(document)
     found = [f"{registration.client_id}: {problem}" for problem in problems(registration)]
     if found:
         raise RegistrationError(found)
     return registration
+
+
+def typed(document: Mapping[str, Any]) -> Registration:
+    """A registration of the right types, whose rules are still to be asked. Raises RegistrationError."""
+    given = dict(document)
+    if given.get("profile") == "fapi2":
+        given.setdefault("cross_device", False)
+    try:
+        return msgspec.convert(given, Registration)
+    except msgspec.ValidationError as error:
+        raise RegistrationError([f"{document.get('client_id', 'portal')}: {error}"]) from error
 
 
 def find(client_id: str) -> Registration | None:

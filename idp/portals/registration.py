@@ -69,6 +69,9 @@ class Registration(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
     post_logout_redirect_uris: tuple[str, ...] = ()
     sector_identifier: str = ""
     sector_identifier_uri: str | None = None
+    previous_sector_identifier: str | None = None
+    """The sector that this portal moves away from; until `previous_sector_until` (seconds) it is given both names."""
+    previous_sector_until: int | None = None
 
     # Who it is, at the back channel.
     token_endpoint_auth_method: AuthMethod = "private_key_jwt"
@@ -143,6 +146,11 @@ class Registration(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
         where = self.sector_identifier_uri or next(iter(self.redirect_uris), None)
         return str(urlsplit(where).hostname) if where else self.client_id
 
+    def previous_sector(self, now: int) -> str | None:
+        """The sector it is moving away from, while that move goes on."""
+        until = self.previous_sector_until
+        return self.previous_sector_identifier if until is not None and now < until else None
+
     @property
     def is_fapi2(self) -> bool:
         return self.profile == "fapi2"
@@ -180,10 +188,13 @@ class Registration(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit
         return uri in self.redirect_uris or any(_same_but_port(known, uri) for known in self.redirect_uris)
 
     def has_secret(self, secret: str) -> bool:
-        """Constant time against each registered digest."""
+        return self.secret_digest(secret) is not None
+
+    def secret_digest(self, secret: str) -> str | None:
+        """The SHA-256 of a secret that is registered, None for any other; constant time against each digest."""
         presented = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
         matches = [hmac.compare_digest(presented, known) for known in self.client_secret_sha256]
-        return any(matches)
+        return presented if any(matches) else None
 
 
 def _same_but_port(known: str, uri: str) -> bool:

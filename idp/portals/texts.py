@@ -17,7 +17,7 @@ def text_problem(text: str, max_chars: int) -> str | None:
     if not text.strip():
         return "is empty"
     if len(text) > max_chars:
-        return f"has {len(text):,} characters; at most {max_chars} are shown"
+        return f"is longer than {max_chars} characters"
     if not text.isprintable():
         return "has characters that cannot be seen, such as a line break or one that turns the direction of writing"
     return None

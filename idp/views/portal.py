@@ -108,8 +108,8 @@ class PortalDoor:
         except CannotOpen:
             return None
         expected = asked.expected_sub
-        sub = self.house.subjects.pairwise(session.subject_id, portal.sector)
-        if expected is not None and expected != sub:
+        known = self.house.subjects.known_as(session.subject_id, portal, now=self.clock())
+        if expected is not None and expected not in known:
             return None
         if not session_serves(portal, asked, session, proof, now=self.clock(), issuer=self.issuer):
             return None

@@ -681,7 +681,7 @@ def test_what_an_operator_set_survives_an_update(rig: Rig) -> None:
     with rig.app.app_context():
         stored = db.session.get_one(PortalRow, answer["client_id"]).registration
     assert (stored["required_acr"], stored["scopes"]) == ("secure", ["openid", "kr_passport"])
-    assert stored["claims"] == [statute]
+    assert stored["claims"] == [{**statute, "retention": None}]
 
 
 def test_of_two_updates_with_one_token_one_wins(rig: Rig) -> None:

@@ -21,12 +21,12 @@ from idp.oidc.registration.access import invite
 from idp.oidc.registration.refusals import AccessRefused, RegistrationRefused
 from idp.oidc.registration.registrations import (
     Registrations,
-    UnknownPortal,
     logo_png,
     logo_url,
     remove,
     switch,
 )
+from idp.portals.versions import UnknownPortal
 
 __all__ = [
     "AccessRefused",

@@ -58,6 +58,7 @@ SAME_NAME = (
 LINKS = ("client_uri", "policy_uri", "tos_uri")
 OPERATORS_OWN = (
     "resources", "serves_resources", "access_token_format", "credential_types", "required_acr", "single_sign_on",
+    "previous_sector_identifier", "previous_sector_until",
 )  # fmt: skip
 """What only an operator sets, by `idp portals apply`; an update by the portal leaves it alone."""
 

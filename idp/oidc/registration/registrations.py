@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from idp import portals, seal
+from idp import seal
 from idp.claims import SCOPES
 from idp.clock import Clock
 from idp.events import Event, record
@@ -22,7 +22,9 @@ from idp.oidc.registration.metadata import Terms
 from idp.oidc.registration.references import References
 from idp.oidc.registration.refusals import AccessRefused, RegistrationRefused
 from idp.oidc.registration.statements import SoftwareStatements
-from idp.portals import Registration
+from idp.portals import Registration, versions
+from idp.portals.rules import CONSOLE
+from idp.portals.versions import UnknownPortal
 from idp.settings import Settings
 
 _NOT_IN_AN_UPDATE = (
@@ -64,16 +66,10 @@ class Registrations:
         management = seal.random_token()
         with writing() as session:
             invitation = access.use(session, token, now) if token is not None else None
-            session.add(
-                Portal(
-                    client_id=client_id,
-                    enabled=True,
-                    registration=portals.document(registration),
-                    registration_token_digest=seal.digest(management),
-                    updated_at=now,
-                )
+            row = versions.write(
+                session, registration, now=now, reason="registered itself", actor=_itself(client_id)
             )
-            session.flush()
+            row.registration_token_digest = seal.digest(management)
             _keep_logo(session, client_id, logo)
             detail = {"profile": registration.profile, "invitation": invitation or "open"}
             record(session, Event.PORTAL_REGISTERED, at=now, client_id=client_id, detail=detail)
@@ -84,7 +80,7 @@ class Registrations:
 
     def read(self, client_id: str, token: str) -> dict[str, Any]:
         """The registration as it stands, without the secret, which nobody here knows. Spec: RFC 7592, 2.1."""
-        row = access.check_manager(_row(db.session(), client_id), token)
+        row = access.check_manager(versions.row(db.session(), client_id), token)
         return self._answer(_registered(row), token, None)
 
     def update(self, client_id: str, token: str, unverified: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,8 +90,8 @@ class Registrations:
         What only an operator sets is kept. Raises AccessRefused, RegistrationRefused. Spec: RFC 7592, section 2.2.
         """
         now = self._clock()
-        row = access.check_manager(_row(db.session(), client_id), token)
-        current = _registered(row)
+        row = access.check_manager(versions.row(db.session(), client_id), token)
+        current, stood = _registered(row), row.registration
         _check_update(unverified, current)
         merged = self._statements.merged(unverified)
         scopes = tuple(dict.fromkeys((*self._settings.scopes, *current.scopes)))
@@ -114,8 +110,10 @@ class Registrations:
         management = seal.random_token()
         with writing() as session:
             # Asked again under a lock: of two updates with one token the first one wins.
-            locked = access.check_manager(_row(session, client_id, lock=True), token)
-            locked.registration, locked.updated_at = portals.document(registration), now
+            locked = access.check_manager(versions.row(session, client_id, lock=True), token)
+            if locked.registration != stood:  # an operator was quicker: what was kept of it is not it
+                raise RegistrationRefused("invalid_client_metadata", "changed meanwhile; read it again")
+            versions.write(session, registration, now=now, reason=None, actor=_itself(client_id))
             locked.registration_token_digest = seal.digest(management)
             if registration.logo_uri != current.logo_uri:
                 _keep_logo(session, client_id, logo)
@@ -125,8 +123,8 @@ class Registrations:
     def remove(self, client_id: str, token: str) -> None:
         """Take the portal out, and end what was granted to it. Spec: RFC 7592, section 2.3."""
         with writing() as session:
-            access.check_manager(_row(session, client_id, lock=True), token)
-            _remove(session, client_id, self._clock())
+            access.check_manager(versions.row(session, client_id, lock=True), token)
+            _remove(session, client_id, self._clock(), reason=None, actor=_itself(client_id))
 
     # -- steps -----------------------------------------------------------------------------------------------
 
@@ -203,16 +201,9 @@ def _keep_logo(session: Session, client_id: str, png: bytes | None) -> None:
         session.add(PortalLogo(client_id=client_id, png=png, digest=hashlib.sha256(png).hexdigest()))
 
 
-def _row(session: Session, client_id: str, *, lock: bool = False) -> Portal | None:
-    """The portal as it stands now; with `lock` nobody else changes it in this transaction."""
-    if not _may_be_one(client_id):
-        return None
-    return session.get(Portal, client_id, populate_existing=True, with_for_update=lock or None)
-
-
-def _may_be_one(client_id: str) -> bool:
-    """PostgreSQL takes no NUL in a text."""
-    return 0 < len(client_id) <= 255 and "\0" not in client_id
+def _itself(client_id: str) -> str:
+    """What a version calls a portal that manages its own registration."""
+    return f"portal:{client_id}"
 
 
 def _registered(row: Portal) -> Registration:
@@ -222,23 +213,19 @@ def _registered(row: Portal) -> Registration:
 # -- by the portal itself or by an operator -------------------------------------------------------------------
 
 
-class UnknownPortal(LookupError):
-    """No portal has this client_id."""
-
-
-def remove(client_id: str, *, now: int) -> None:
+def remove(client_id: str, *, now: int, reason: str | None = None) -> None:
     """Take a portal out for an operator. Raises UnknownPortal."""
+    if client_id == CONSOLE:
+        raise UnknownPortal
     with writing() as session:
-        if _row(session, client_id, lock=True) is None:
-            raise UnknownPortal
-        _remove(session, client_id, now)
+        _remove(session, client_id, now, reason=reason, actor=None)
 
 
 def switch(client_id: str, *, enabled: bool, now: int) -> None:
     """Switch a portal off, or on again: while it is off nobody knows it. Raises UnknownPortal."""
     with writing() as session:
-        row = _row(session, client_id, lock=True)
-        if row is None:
+        row = versions.row(session, client_id, lock=True)
+        if row is None or client_id == CONSOLE:
             raise UnknownPortal
         row.enabled = enabled
         record(
@@ -246,7 +233,7 @@ def switch(client_id: str, *, enabled: bool, now: int) -> None:
         )
 
 
-def _remove(session: Session, client_id: str, now: int) -> None:
+def _remove(session: Session, client_id: str, now: int, *, reason: str | None, actor: str | None) -> None:
     """The row, its logo, and what rested on it: a later portal of the same name inherits no token and no consent."""
     for table, ended in ((Grant, Grant.revoked_at), (Consent, Consent.withdrawn_at)):
         session.execute(
@@ -256,7 +243,7 @@ def _remove(session: Session, client_id: str, now: int) -> None:
             .execution_options(synchronize_session=False)
         )
     session.execute(delete(PortalLogo).where(PortalLogo.client_id == client_id))
-    session.execute(delete(Portal).where(Portal.client_id == client_id))
+    versions.remove(session, client_id, now=now, reason=reason, actor=actor)
     record(session, Event.PORTAL_REMOVED, at=now, client_id=client_id)
 
 
@@ -265,7 +252,7 @@ def _remove(session: Session, client_id: str, now: int) -> None:
 
 def logo_png(client_id: str) -> tuple[bytes, str] | None:
     """A portal's logo as PNG, and its digest; None where it has none."""
-    if not _may_be_one(client_id):
+    if not versions.may_be_one(client_id):
         return None
     row = (
         db.session.connection()
