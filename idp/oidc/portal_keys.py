@@ -249,6 +249,51 @@ def keys_of(jwks: Mapping[str, Any]) -> tuple[PortalKey, ...]:
     return tuple(known for member in members if (known := _key(member)) is not None)
 
 
+@dataclass(frozen=True)
+class Described:
+    """One member of a JWK Set as its owner may want to hear of it; what it says of itself, cut to what can be shown.
+
+    `problem`: why it is no key that we can use; `no_kid` and `kid_twice` are warnings about one that is used.
+    """
+
+    kty: str
+    crv: str
+    kid: str
+    use: str
+    alg: str
+    problem: Literal["", "private", "unusable", "unknown_kind", "no_kid", "kid_twice"]
+
+    @property
+    def is_used(self) -> bool:
+        return self.problem in {"", "no_kid", "kid_twice"}
+
+
+def described(document: bytes) -> list[Described]:
+    """Every member of a JWK Set's JSON text. Raises ValueError as `read` does."""
+    jwks = strict_json.loads_object(document, max_bytes=MAX_DOCUMENT_BYTES)
+    keys_of(jwks)
+    members: list[Any] = jwks["keys"]
+    kids = [member.get("kid") for member in members if isinstance(member, dict)]
+    return [_described(member, kids) for member in members]
+
+
+def _described(jwk: Any, kids: Sequence[Any]) -> Described:
+    given = jwk if isinstance(jwk, dict) else {}
+    texts = {name: str(given.get(name, ""))[:64] for name in ("kty", "crv", "kid", "use", "alg")}
+    problem: Literal["", "private", "unusable", "unknown_kind", "no_kid", "kid_twice"] = ""
+    if not _PRIVATE_MEMBERS.isdisjoint(given):
+        problem = "private"
+    elif given.get("kty") not in {"EC", "OKP", "RSA"}:
+        problem = "unknown_kind"
+    elif _key(jwk) is None:
+        problem = "unusable"
+    elif "kid" not in given:
+        problem = "no_kid"
+    elif kids.count(given["kid"]) > 1:
+        problem = "kid_twice"
+    return Described(problem=problem, **texts)
+
+
 def _key(jwk: Any) -> PortalKey | None:
     """One key of a set, or None when it is not a public key that we can use."""
     if not isinstance(jwk, dict) or not _PRIVATE_MEMBERS.isdisjoint(jwk):

@@ -23,7 +23,7 @@ from idp.portals.registration import (
     REFRESH_TOKEN,
     Registration,
 )
-from idp.portals.texts import LANGUAGES, MAX_NAME_CHARS, MAX_TEXT_CHARS, text_problem
+from idp.portals.texts import LANGUAGES, MAX_NAME_CHARS, MAX_TEXT_CHARS, N_, text_problem
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "[::1]", "::1", "localhost"})
 
@@ -46,6 +46,7 @@ _TLS_SUBJECTS = (
 _ENCRYPTED = ("authorization", "id_token", "userinfo", "introspection")
 _MAX_URIS = 64
 _MAX_SECTOR_CHARS = 255
+_MAX_CONTACT_CHARS = 255
 _MAX_URI_CHARS = 2048
 
 CONSOLE: Final = "sinwon-console"
@@ -55,7 +56,7 @@ MAX_MOVE_S = 400 * 86_400
 """How long a move from one sector to another may take at most."""
 
 
-class Problem(NamedTuple):
+class Finding(NamedTuple):
     """What is wrong with one member. `message` has `values` in it, %-style; of these `problem` is a message too."""
 
     field: str
@@ -72,17 +73,17 @@ def problems(registration: Registration) -> list[str]:
     return [problem.text for problem in findings(registration)]
 
 
-def findings(registration: Registration) -> list[Problem]:
+def findings(registration: Registration) -> list[Finding]:
     """The same, each with the member that it is about; of a claim's members that is `claims.<name>`."""
     return [problem for rule in RULES for problem in rule(registration)]
 
 
-def _identity(r: Registration) -> Iterator[Problem]:
+def _identity(r: Registration) -> Iterator[Finding]:
     if not r.client_id or not all(" " < char <= "~" for char in r.client_id) or len(r.client_id) > 255:
-        yield Problem("client_id", "client_id must be 1 to 255 visible ASCII characters")
+        yield Finding("client_id", "client_id must be 1 to 255 visible ASCII characters")
 
 
-def _texts(r: Registration) -> Iterator[Problem]:
+def _texts(r: Registration) -> Iterator[Finding]:
     for field, max_chars in (
         ("name", MAX_NAME_CHARS),
         ("operator", MAX_NAME_CHARS),
@@ -97,70 +98,76 @@ def _texts(r: Registration) -> Iterator[Problem]:
                 yield from _both(place, f"claim {claim.name}: {field}", text, MAX_TEXT_CHARS)
 
 
-def _both(place: str, what: str, texts: Mapping[str, str], max_chars: int) -> Iterator[Problem]:
+def _both(place: str, what: str, texts: Mapping[str, str], max_chars: int) -> Iterator[Finding]:
     """What is wrong with a text in our two languages. A member's problem is that of one language of it."""
     for language in LANGUAGES:
         field = place if "." in place else f"{place}.{language}"
         named = {"what": f"{what}.{language}"}
         if language not in texts:
-            yield Problem(field, "%(what)s is missing", named)
+            yield Finding(field, "%(what)s is missing", named)
         elif problem := text_problem(texts[language], max_chars):
-            yield Problem(field, "%(what)s %(problem)s", {**named, "problem": problem})
+            yield Finding(field, "%(what)s %(problem)s", {**named, "problem": problem})
     for name in sorted(set(texts) - set(LANGUAGES)):
-        yield Problem(place, "%(what)s is of no language of ours", {"what": f"{what}.{name}"})
+        yield Finding(place, "%(what)s is of no language of ours", {"what": f"{what}.{name}"})
 
 
-def _grants(r: Registration) -> Iterator[Problem]:
+def _contacts(r: Registration) -> Iterator[Finding]:
+    for contact in r.contacts:
+        if problem := text_problem(contact, _MAX_CONTACT_CHARS):
+            yield Finding("contacts", "%(what)s %(problem)s", {"what": "contacts", "problem": problem})
+
+
+def _grants(r: Registration) -> Iterator[Finding]:
     for grant in r.grant_types:
         if grant not in (*GRANT_TYPES, IMPLICIT):
-            yield Problem("grant_types", "grant_types: %(name)s is not offered", {"name": grant})
+            yield Finding("grant_types", "grant_types: %(name)s is not offered", {"name": grant})
     starts = {AUTHORIZATION_CODE, DEVICE_CODE} & set(r.grant_types)
     if REFRESH_TOKEN in r.grant_types and not starts:
-        yield Problem("grant_types", "grant_types: refresh_token needs a grant that begins")
+        yield Finding("grant_types", "grant_types: refresh_token needs a grant that begins")
     if not starts and IMPLICIT not in r.grant_types and not r.serves_resources:
-        yield Problem("grant_types", "grant_types is empty; only what serves resources needs none")
+        yield Finding("grant_types", "grant_types is empty; only what serves resources needs none")
     if DEVICE_CODE in r.grant_types and r.is_fapi2:
-        yield Problem("grant_types", "grant_types: the device flow is not part of profile fapi2")
+        yield Finding("grant_types", "grant_types: the device flow is not part of profile fapi2")
     if "offline_access" in r.scopes and REFRESH_TOKEN not in r.grant_types:
-        yield Problem("scopes", "scope offline_access needs refresh_token among grant_types")
+        yield Finding("scopes", "scope offline_access needs refresh_token among grant_types")
 
 
-def _front_channel(r: Registration) -> Iterator[Problem]:
+def _front_channel(r: Registration) -> Iterator[Finding]:
     """`response_types` beyond `code`: whether they are answered is the deployment's (`requests.implicit`)."""
     known = ("code", *FRONT_CHANNEL_TYPES)
     for name in r.response_types:
         if name not in known:
-            yield Problem("response_types", "response_types: %(name)s is not offered", {"name": name})
+            yield Finding("response_types", "response_types: %(name)s is not offered", {"name": name})
     asked = set(r.response_types) & set(FRONT_CHANNEL_TYPES)
     if asked and IMPLICIT not in r.grant_types:
-        yield Problem("response_types", "response_types: id_token needs implicit among grant_types")
+        yield Finding("response_types", "response_types: id_token needs implicit among grant_types")
     if IMPLICIT in r.grant_types and not asked:
-        yield Problem(
+        yield Finding(
             "grant_types", "grant_types: implicit needs id_token or id_token token among response_types"
         )
     if (asked or IMPLICIT in r.grant_types) and r.is_fapi2:
-        yield Problem("grant_types", "grant_types: the implicit flow is not part of profile fapi2")
+        yield Finding("grant_types", "grant_types: the implicit flow is not part of profile fapi2")
     if "id_token token" in asked and r.must_prove_key:
-        yield Problem(
+        yield Finding(
             "response_types",
             "response_types: an access token sent through the browser cannot be bound to a key",
         )
 
 
-def _addresses(r: Registration) -> Iterator[Problem]:
+def _addresses(r: Registration) -> Iterator[Finding]:
     if {AUTHORIZATION_CODE, IMPLICIT} & set(r.grant_types) and not r.redirect_uris:
-        yield Problem("redirect_uris", "redirect_uris is empty")
+        yield Finding("redirect_uris", "redirect_uris is empty")
     for field in ("redirect_uris", "post_logout_redirect_uris", "request_uris"):
         if len(getattr(r, field)) > _MAX_URIS:
-            yield Problem(field, "a list of URIs has more than 64 entries")
+            yield Finding(field, "a list of URIs has more than 64 entries")
     for field in ("redirect_uris", "post_logout_redirect_uris"):
         for uri in getattr(r, field):
             if problem := uri_problem(uri):
-                yield Problem(field, "%(what)s: %(problem)s", {"what": _short(uri), "problem": problem})
+                yield Finding(field, "%(what)s: %(problem)s", {"what": _short(uri), "problem": problem})
     for uri in r.request_uris:  # here a fragment is a version of the file's content (Core 6.2)
         if problem := uri_problem(uri.partition("#")[0]):
             named = {"what": f"request_uris: {_short(uri)}", "problem": problem}
-            yield Problem("request_uris", "%(what)s: %(problem)s", named)
+            yield Finding("request_uris", "%(what)s: %(problem)s", named)
     # Links on our pages are never javascript: or data:.
     for field in (
         *("client_uri", "policy_uri", "tos_uri", "logo_uri", "jwks_uri", "sector_identifier_uri"),
@@ -168,34 +175,34 @@ def _addresses(r: Registration) -> Iterator[Problem]:
     ):
         uri = getattr(r, field)
         if uri is not None and (problem := uri_problem(uri)):
-            yield Problem(field, "%(what)s %(problem)s", {"what": field, "problem": problem})
+            yield Finding(field, "%(what)s %(problem)s", {"what": field, "problem": problem})
 
 
-def _sector(r: Registration) -> Iterator[Problem]:
+def _sector(r: Registration) -> Iterator[Finding]:
     hosts = {urlsplit(uri).hostname for uri in r.redirect_uris if not uri_problem(uri)}
     if len(hosts) > 1 and not (r.sector_identifier or r.sector_identifier_uri):
-        yield Problem(
+        yield Finding(
             "sector_identifier",
             "sector_identifier is needed, since the redirect_uris have more than one host",
         )
     for field in ("sector_identifier", "previous_sector_identifier"):
         sector = getattr(r, field) or ""
         if len(sector) > _MAX_SECTOR_CHARS or not sector.isprintable():
-            yield Problem(field, "%(what)s must be 1 to 255 printable characters", {"what": field})
+            yield Finding(field, "%(what)s must be 1 to 255 printable characters", {"what": field})
         if sector == CONSOLE and r.client_id != CONSOLE:
-            yield Problem(field, "%(what)s: this is the console's own", {"what": field})
+            yield Finding(field, "%(what)s: this is the console's own", {"what": field})
     if (r.previous_sector_identifier is None) != (r.previous_sector_until is None):
-        yield Problem(
+        yield Finding(
             "previous_sector_identifier",
             "previous_sector_identifier and previous_sector_until belong together",
         )
     if r.previous_sector_identifier is not None and r.previous_sector_identifier in {"", r.sector}:
-        yield Problem(
+        yield Finding(
             "previous_sector_identifier", "previous_sector_identifier must be another sector than today's"
         )
 
 
-def sector_problem(before: Registration | None, after: Registration, *, now: int) -> Problem | None:
+def sector_problem(before: Registration | None, after: Registration, *, now: int) -> Finding | None:
     """Why holders would be known by another name at once, or by one that was never this portal's; or None.
 
     A portal moves to another sector (OpenID Connect Core 8.1) with a window in which it is given both names.
@@ -204,11 +211,11 @@ def sector_problem(before: Registration | None, after: Registration, *, now: int
     if before is None:
         if previous is None:
             return None
-        return Problem("previous_sector_identifier", "a new portal has no previous sector")
+        return Finding("previous_sector_identifier", "a new portal has no previous sector")
     if after.sector != before.sector:
         if previous == before.sector and until is not None and now < until <= now + MAX_MOVE_S:
             return None
-        return Problem(
+        return Finding(
             "sector_identifier",
             'set sector_identifier = "%(sector)s", by which holders are known there; or move: '
             'previous_sector_identifier = "%(sector)s" and previous_sector_until within 400 days',
@@ -217,61 +224,61 @@ def sector_problem(before: Registration | None, after: Registration, *, now: int
     if previous is None or previous == before.previous_sector_identifier:
         if until is None or until == before.previous_sector_until or until <= now + MAX_MOVE_S:
             return None
-        return Problem("previous_sector_until", "previous_sector_until is more than 400 days away")
-    return Problem("previous_sector_identifier", "previous_sector_identifier was never this portal's sector")
+        return Finding("previous_sector_until", "previous_sector_until is more than 400 days away")
+    return Finding("previous_sector_identifier", "previous_sector_identifier was never this portal's sector")
 
 
-def _authentication(r: Registration) -> Iterator[Problem]:
+def _authentication(r: Registration) -> Iterator[Finding]:
     method = r.token_endpoint_auth_method
     named = {"method": method}
     if method.startswith("client_secret") and not 1 <= len(r.client_secret_sha256) <= 2:
-        yield Problem("client_secret_sha256", "%(method)s needs one or two client_secret_sha256", named)
+        yield Finding("client_secret_sha256", "%(method)s needs one or two client_secret_sha256", named)
     if any(len(value) != 64 or set(value) - set("0123456789abcdef") for value in r.client_secret_sha256):
-        yield Problem("client_secret_sha256", "client_secret_sha256 must be lower-case hex of 64 characters")
+        yield Finding("client_secret_sha256", "client_secret_sha256 must be lower-case hex of 64 characters")
     yield from _keys(r)
     subjects = [name for name in _TLS_SUBJECTS if getattr(r, name) is not None]
     if method == "tls_client_auth" and len(subjects) != 1:
-        yield Problem(
+        yield Finding(
             "tls_client_auth_subject_dn",
             "tls_client_auth needs exactly one of %(names)s",
             {"names": ", ".join(_TLS_SUBJECTS)},
         )
     if r.tls_client_auth_subject_dn is not None and not _is_name(r.tls_client_auth_subject_dn):
-        yield Problem(
+        yield Finding(
             "tls_client_auth_subject_dn",
             "tls_client_auth_subject_dn is not a distinguished name (RFC 4514)",
         )
     if method != "tls_client_auth" and subjects:
-        yield Problem(subjects[0], "%(what)s is for tls_client_auth", {"what": subjects[0]})
+        yield Finding(subjects[0], "%(what)s is for tls_client_auth", {"what": subjects[0]})
     if method == "none" and not r.require_pkce:
-        yield Problem("require_pkce", "a public client must use PKCE")
+        yield Finding("require_pkce", "a public client must use PKCE")
     if r.dpop_bound_access_tokens and r.tls_client_certificate_bound_access_tokens:
-        yield Problem(
+        yield Finding(
             "dpop_bound_access_tokens", "tokens are bound by DPoP or by a client certificate, not by both"
         )
 
 
-def _keys(r: Registration) -> Iterator[Problem]:
+def _keys(r: Registration) -> Iterator[Finding]:
     method = r.token_endpoint_auth_method
     if r.jwks is not None and r.jwks_uri is not None:
-        yield Problem("jwks_uri", "jwks and jwks_uri exclude each other")
+        yield Finding("jwks_uri", "jwks and jwks_uri exclude each other")
     keys = (r.jwks or {}).get("keys")
     if r.jwks is not None and (not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys)):
-        yield Problem("jwks", "jwks must be a JWK Set")
+        yield Finding("jwks", "jwks must be a JWK Set")
         keys = None
     if method in _KEY_METHODS and not keys and r.jwks_uri is None:
-        yield Problem("jwks", "%(method)s needs jwks with at least one key, or jwks_uri", {"method": method})
+        yield Finding("jwks", "%(method)s needs jwks with at least one key, or jwks_uri", {"method": method})
     if any(set(key) & {"d", "p", "q", "k"} for key in keys or ()):
-        yield Problem("jwks", "jwks holds a private or symmetric key; register public keys only")
+        yield Finding("jwks", "jwks holds a private or symmetric key; register public keys only")
 
 
-def _algorithms(r: Registration) -> Iterator[Problem]:
+def _algorithms(r: Registration) -> Iterator[Finding]:
     for field in ("token_endpoint_auth_signing_alg", "request_object_signing_alg"):
         alg = getattr(r, field)
         if alg is not None and alg not in SIGNING_ALGORITHMS:
             yield _one_of(field, SIGNING_ALGORITHMS)
     if r.request_object_encryption_alg or r.request_object_encryption_enc:
-        yield Problem(
+        yield Finding(
             "request_object_encryption_alg",
             "request_object_encryption_alg: encrypted request objects are not offered",
         )
@@ -280,78 +287,79 @@ def _algorithms(r: Registration) -> Iterator[Problem]:
         alg, enc = getattr(r, field), getattr(r, enc_field)
         if alg is None:
             if enc is not None:
-                yield Problem(field, "%(what)s is missing", {"what": field})
+                yield Finding(field, "%(what)s is missing", {"what": field})
             continue
         if alg not in ENCRYPTION_ALGORITHMS:
             yield _one_of(field, ENCRYPTION_ALGORITHMS)
         if enc is not None and enc not in ENCRYPTION_ENCODINGS:
             yield _one_of(enc_field, ENCRYPTION_ENCODINGS)
         if not (r.jwks or r.jwks_uri):
-            yield Problem(field, "%(what)s needs jwks or jwks_uri with a key to encrypt to", {"what": field})
+            yield Finding(field, "%(what)s needs jwks or jwks_uri with a key to encrypt to", {"what": field})
     if r.require_signed_request_object and not (r.jwks or r.jwks_uri):
-        yield Problem("require_signed_request_object", "require_signed_request_object needs jwks or jwks_uri")
+        yield Finding("require_signed_request_object", "require_signed_request_object needs jwks or jwks_uri")
 
 
-def _one_of(field: str, names: tuple[str, ...]) -> Problem:
-    return Problem(field, "%(what)s must be one of %(names)s", {"what": field, "names": ", ".join(names)})
+def _one_of(field: str, names: tuple[str, ...]) -> Finding:
+    return Finding(field, "%(what)s must be one of %(names)s", {"what": field, "names": ", ".join(names)})
 
 
-def _scopes_and_claims(r: Registration) -> Iterator[Problem]:
+def _scopes_and_claims(r: Registration) -> Iterator[Finding]:
     for scope in r.scopes:
         if scope not in SCOPES:
-            yield Problem("scopes", "scope %(name)s is not known", {"name": scope})
+            yield Finding("scopes", "scope %(name)s is not known", {"name": scope})
     if "openid" not in r.scopes:
-        yield Problem("scopes", "scopes must contain openid")
+        yield Finding("scopes", "scopes must contain openid")
     for claim in r.claims:
         place, named = f"claims.{claim.name}", {"name": claim.name}
         if claim.name not in CLAIMS:
-            yield Problem(place, "claim %(name)s is not known", named)
+            yield Finding(place, "claim %(name)s is not known", named)
         if claim.basis == "statute" and claim.statute is None:
-            yield Problem(place, "claim %(name)s: basis statute needs statute in ko and en", named)
+            yield Finding(place, "claim %(name)s: basis statute needs statute in ko and en", named)
     if len(r.claim_names) != len(r.claims):
-        yield Problem("claims", "a claim is listed twice")
+        yield Finding("claims", "a claim is listed twice")
     if r.default_max_age is not None and r.default_max_age < 0:
-        yield Problem("default_max_age", "default_max_age must not be negative")
+        yield Finding("default_max_age", "default_max_age must not be negative")
 
 
-def _resources(r: Registration) -> Iterator[Problem]:
+def _resources(r: Registration) -> Iterator[Finding]:
     for field in ("resources", "serves_resources"):
         for uri in getattr(r, field):
             if problem := resource_problem(uri):
-                yield Problem(field, "%(what)s: %(problem)s", {"what": field, "problem": problem})
+                yield Finding(field, "%(what)s: %(problem)s", {"what": field, "problem": problem})
 
 
-def _fapi2(r: Registration) -> Iterator[Problem]:
+def _fapi2(r: Registration) -> Iterator[Finding]:
     if not r.is_fapi2:
         return
     if r.token_endpoint_auth_method not in _TLS_METHODS | {"private_key_jwt"}:
-        yield Problem(
+        yield Finding(
             "token_endpoint_auth_method",
             "profile fapi2 needs private_key_jwt, tls_client_auth or self_signed_tls_client_auth",
         )
     if not (r.dpop_bound_access_tokens or r.tls_client_certificate_bound_access_tokens):
-        yield Problem(
+        yield Finding(
             "dpop_bound_access_tokens",
             "profile fapi2 needs dpop_bound_access_tokens or tls_client_certificate_bound_access_tokens",
         )
     if not r.require_pkce:
-        yield Problem("require_pkce", "profile fapi2 needs PKCE")
+        yield Finding("require_pkce", "profile fapi2 needs PKCE")
     if r.request_uris:
-        yield Problem("request_uris", "profile fapi2 takes no request_uris: requests are pushed")
+        yield Finding("request_uris", "profile fapi2 takes no request_uris: requests are pushed")
     for field in ("token_endpoint_auth_signing_alg", "request_object_signing_alg"):
         if getattr(r, field) == "RS256":
-            yield Problem(field, "profile fapi2: %(what)s must not be RS256", {"what": field})
+            yield Finding(field, "profile fapi2: %(what)s must not be RS256", {"what": field})
     for field in ("id_token", "authorization", "userinfo", "introspection"):
         what = f"{field}_signed_response_alg"
         if getattr(r, what) == "RS256":
-            yield Problem(what, "profile fapi2: %(what)s must be ES256 or PS256", {"what": what})
+            yield Finding(what, "profile fapi2: %(what)s must be ES256 or PS256", {"what": what})
 
 
-Rule = Callable[[Registration], Iterator[Problem]]
+Rule = Callable[[Registration], Iterator[Finding]]
 
 RULES: tuple[Rule, ...] = (
     _identity,
     _texts,
+    _contacts,
     _grants,
     _front_channel,
     _addresses,
@@ -380,22 +388,22 @@ def _is_name(text: str) -> bool:
 def uri_problem(uri: str) -> str | None:
     """Why this cannot be an address of a portal's: https (http on loopback), no fragment, no user; or None."""
     if len(uri) > _MAX_URI_CHARS:
-        return "is longer than 2,048 characters"
+        return N_("is longer than 2,048 characters")
     try:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
-        return "is not a URI"
+        return N_("is not a URI")
     if not all("!" <= char <= "~" for char in uri):
-        return "must be ASCII without spaces"
+        return N_("must be ASCII without spaces")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
-        return "must be an absolute https URI"
+        return N_("must be an absolute https URI")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
-        return "http is for loopback addresses only"
+        return N_("http is for loopback addresses only")
     if "#" in uri:
-        return "must not have a fragment"
+        return N_("must not have a fragment")
     if parts.username is not None or parts.password is not None:
-        return "must not have user information"
+        return N_("must not have user information")
     return None
 
 
@@ -404,7 +412,7 @@ def resource_problem(uri: str) -> str | None:
     try:
         parts = urlsplit(uri)
     except ValueError:
-        return "is not a URI"
+        return N_("is not a URI")
     if not all("!" <= char <= "~" for char in uri) or not parts.scheme or not (parts.netloc or parts.path):
-        return "must be an absolute URI"
-    return "must not have a fragment" if "#" in uri else None
+        return N_("must be an absolute URI")
+    return N_("must not have a fragment") if "#" in uri else None

@@ -458,9 +458,14 @@ def sentences() -> set[str]:
     """Every sentence marked for translation in the pages and in the messages."""
     found = extract_from_dir(
         IDP,
-        method_map=[("templates/**.html", "jinja2.ext:babel_extract"), ("views/**.py", "python")],
+        method_map=[
+            ("templates/**.html", "jinja2.ext:babel_extract"),
+            ("views/**.py", "python"),
+            ("portals/**.py", "python"),
+            ("admin/portals/**.py", "python"),
+        ],
         options_map={"templates/**.html": {"silent": "false"}},
-        keywords={"_": None, "gettext": None, "N_": None},
+        keywords={"_": None, "gettext": None, "N_": None, "Finding": (2,)},
     )
     return {str(sentence) for _, _, sentence, _, _ in found}
 

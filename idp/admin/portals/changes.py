@@ -25,7 +25,7 @@ from idp.clock import Clock
 from idp.events import Event, record
 from idp.models import Organisation, PortalProposal, db, writing
 from idp.portals import Registration, RegistrationError, versions
-from idp.portals.rules import CONSOLE, Problem, findings, sector_problem
+from idp.portals.rules import CONSOLE, Finding, findings, sector_problem
 from idp.portals.texts import text_problem
 from idp.portals.versions import MAX_REASON_CHARS, Conflict, UnknownPortal
 from idp.settings import Settings
@@ -48,7 +48,7 @@ _SECTOR = (
 class ChangeRefused(RegistrationError):
     """A change that cannot be made; `findings` says what is wrong with which member."""
 
-    def __init__(self, found: list[Problem]) -> None:
+    def __init__(self, found: list[Finding]) -> None:
         super().__init__([problem.text for problem in found])
         self.findings = found
 
@@ -84,23 +84,26 @@ class PortalChanges:
     """Changes portals for administrators."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
         self._clock = clock
-        self.two_people = settings.console.approvals and settings.mode == "production"
+
+    @property
+    def two_people(self) -> bool:
+        """Whether a change takes a second person here."""
+        return self._settings.console.approvals and self._settings.mode == "production"
 
     # -- changing --------------------------------------------------------------------------------------------
 
-    def check(self, admin: Administrator, change: Change) -> list[Problem]:
+    def check(self, admin: Administrator, change: Change) -> list[Finding]:
         """Everything that is wrong with a change, in the order of the members; nothing is written."""
-        return self._read(admin, change)[1]
+        return self._read(admin, _with_secret(change)[0])[1]
 
     def submit(self, admin: Administrator, change: Change) -> Submitted:
-        """Make a change, or propose it. A new portal with a client secret gets one.
+        """Make a change, or propose it. A portal that is to use client secrets and has none gets one.
 
         Raises Forbidden, UnknownPortal, Conflict, ChangeRefused; then nothing is written.
         """
-        secret = None
-        if not change.document.get("client_secret_sha256") and self._is_new(admin, change):
-            change, secret = _with_secret(change)
+        change, secret = _with_secret(change)
         submitted = self._submit(admin, change)
         return Submitted(submitted.client_id, submitted.proposal, secret)
 
@@ -113,7 +116,7 @@ class PortalChanges:
         Raises as `submit`; UnknownPortal too where that version took the portal out.
         """
         found = reading.find(client_id, admin=admin)
-        return self._submit(admin, Change(as_it_was(found, number), reason, base))
+        return self.submit(admin, Change(as_it_was(found, number), reason, base))
 
     def _submit(self, admin: Administrator, change: Change, event: Event = Event.PORTAL_APPLIED) -> Submitted:
         if not admin.may(Act.CHANGE_PORTALS):
@@ -170,7 +173,7 @@ class PortalChanges:
         if admin.role is Role.MEMBER:
             return admin.organisation
         if change.organisation and db.session.get(Organisation, change.organisation) is None:
-            raise ChangeRefused([Problem("organisation", "there is no such organisation")])
+            raise ChangeRefused([Finding("organisation", "there is no such organisation")])
         return change.organisation or None
 
     # -- a second person -------------------------------------------------------------------------------------
@@ -275,31 +278,28 @@ class PortalChanges:
 
     # -- what is wrong ---------------------------------------------------------------------------------------
 
-    def _is_new(self, admin: Administrator, change: Change) -> bool:
-        return versions.row(db.session(), change.client_id) is None and admin.may(Act.CHANGE_PORTALS)
-
-    def _read(self, admin: Administrator, change: Change) -> tuple[Registration | None, list[Problem]]:
+    def _read(self, admin: Administrator, change: Change) -> tuple[Registration | None, list[Finding]]:
         """The registration of a change, and what is wrong with it."""
         try:
             registration = portals.typed(change.document)
         except RegistrationError as error:
-            return None, [Problem(_place(str(error)), "%(text)s", {"text": str(error)})]
+            return None, [Finding(_place(str(error)), "%(text)s", {"text": str(error)})]
         before = versions.row(db.session(), change.client_id)
         was = _registered(before)
         found = [*findings(registration), *_in_company(registration, was, now=self._clock())]
         if change.client_id == CONSOLE:
-            found.append(Problem("client_id", "this name is reserved for the console"))
+            found.append(Finding("client_id", "this name is reserved for the console"))
         if admin.role is Role.MEMBER:
             found += self._beyond_a_member(admin, registration, was)
         return registration, found
 
     def _beyond_a_member(
         self, admin: Administrator, registration: Registration, was: Registration | None
-    ) -> Iterator[Problem]:
+    ) -> Iterator[Finding]:
         """What concerns others than the portal's own organisation."""
         sectors = {registration.sector} - {was.sector if was is not None else ""}
         if sectors & reading.sectors_of_others(admin.organisation):
-            yield Problem(
+            yield Finding(
                 "sector_identifier", "this sector belongs to a portal of somebody else: ask an operator"
             )
         if self.two_people:
@@ -307,7 +307,7 @@ class PortalChanges:
         had = was.claims if was is not None else ()
         for claim in registration.claims:
             if claim.basis == "statute" and claim not in had:
-                yield Problem(
+                yield Finding(
                     f"claims.{claim.name}",
                     "claim %(name)s: only an operator registers a statute as the basis",
                     {"name": claim.name},
@@ -328,10 +328,10 @@ def with_further_secret(found: Found) -> tuple[dict[str, Any], str]:
     """A portal's document with one more secret, and that secret. Raises ChangeRefused."""
     digests = found.registration.client_secret_sha256
     if not found.registration.token_endpoint_auth_method.startswith("client_secret"):
-        raise ChangeRefused([Problem("token_endpoint_auth_method", "this portal uses no client secret")])
+        raise ChangeRefused([Finding("token_endpoint_auth_method", "this portal uses no client secret")])
     if len(digests) >= MAX_SECRETS:
         raise ChangeRefused(
-            [Problem("client_secret_sha256", "there are two secrets already: retire one first")]
+            [Finding("client_secret_sha256", "there are two secrets already: retire one first")]
         )
     secret = seal.random_token()
     return {**found.document, "client_secret_sha256": [*digests, seal.digest(secret)]}, secret
@@ -357,33 +357,34 @@ def retire_secret(client_id: str, digest: str, *, reason: str | None, now: int) 
             raise UnknownPortal
         left = tuple(known for known in was.client_secret_sha256 if known != digest)
         if len(left) == len(was.client_secret_sha256):
-            raise ChangeRefused([Problem("client_secret_sha256", "this secret is not in force")])
+            raise ChangeRefused([Finding("client_secret_sha256", "this secret is not in force")])
         registration = msgspec.structs.replace(was, client_secret_sha256=left)
         if not left and was.token_endpoint_auth_method.startswith("client_secret"):
             raise ChangeRefused(
-                [Problem("client_secret_sha256", "the last secret cannot be retired: add another first")]
+                [Finding("client_secret_sha256", "the last secret cannot be retired: add another first")]
             )
         versions.write(session, registration, now=now, reason=reason)
         record(session, Event.SECRET_RETIRED, at=now, client_id=client_id)
 
 
 def _with_secret(change: Change) -> tuple[Change, str | None]:
-    """A new portal's change with a secret of our making, where it is to use one."""
-    if not str(change.document.get("token_endpoint_auth_method", "")).startswith("client_secret"):
+    """The change with a secret of our making, where it needs one and has none; and that secret."""
+    needs = str(change.document.get("token_endpoint_auth_method", "")).startswith("client_secret")
+    if not needs or change.document.get("client_secret_sha256"):
         return change, None
     secret = seal.random_token()
     document = {**change.document, "client_secret_sha256": [seal.digest(secret)]}
     return Change(document, change.reason, change.base, change.organisation), secret
 
 
-def _in_company(registration: Registration, was: Registration | None, *, now: int) -> Iterator[Problem]:
+def _in_company(registration: Registration, was: Registration | None, *, now: int) -> Iterator[Finding]:
     """What is wrong with it beside what was there, and beside other portals."""
     if problem := sector_problem(was, registration, now=now):
         yield problem
     for resource in registration.serves_resources:
         known = portals.serving(resource)
         if known is not None and known.client_id != registration.client_id:
-            yield Problem(
+            yield Finding(
                 "serves_resources",
                 "serves_resources: %(what)s is served by another portal",
                 {"what": resource},
@@ -395,10 +396,10 @@ def _registered(row: Any) -> Registration | None:
     return msgspec.convert(row.registration, Registration) if row is not None else None
 
 
-def _reason_problems(reason: str) -> list[Problem]:
+def _reason_problems(reason: str) -> list[Finding]:
     problem = text_problem(reason, MAX_REASON_CHARS)
     return (
-        [Problem("reason", "%(what)s %(problem)s", {"what": "reason", "problem": problem})] if problem else []
+        [Finding("reason", "%(what)s %(problem)s", {"what": "reason", "problem": problem})] if problem else []
     )
 
 

@@ -126,6 +126,25 @@ class Registrations:
             access.check_manager(versions.row(session, client_id, lock=True), token)
             _remove(session, client_id, self._clock(), reason=None, actor=_itself(client_id))
 
+    def renew_logo(self, client_id: str) -> None:
+        """Fetch a portal's logo once more, for an operator; one that cannot be had, or is no longer named, is gone.
+
+        Raises UnknownPortal; RegistrationRefused when it cannot be fetched or is none.
+        """
+        row = versions.row(db.session(), client_id)
+        if row is None:
+            raise UnknownPortal
+        uri = _registered(row).logo_uri
+        refused = None
+        try:
+            png = self._references.logo(uri) if uri is not None else None
+        except RegistrationRefused as error:
+            png, refused = None, error
+        with writing() as session:
+            _keep_logo(session, client_id, png)
+        if refused is not None:
+            raise refused
+
     # -- steps -----------------------------------------------------------------------------------------------
 
     def _may_register(self, token: str | None, now: int) -> access.Profile:

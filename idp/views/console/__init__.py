@@ -12,6 +12,8 @@ from idp.views.console.home import Home
 from idp.views.console.keys import KeyPages
 from idp.views.console.organisations import OrganisationPages
 from idp.views.console.people import PeoplePages
+from idp.views.console.portal_wizard import PortalForms
+from idp.views.console.portals import PortalPages
 from idp.views.console.previewing import PreviewPages
 from idp.views.console.sessions import SessionPages
 from idp.views.console.sign_in import SignIn
@@ -27,9 +29,12 @@ class ConsoleDoor:
     def __init__(self, frame: Frame) -> None:
         house = frame.house
         desk = Desk(frame, ConsoleSessions(house.store, house.settings, house.clock))
+        portals = PortalPages(desk)
         self.areas = (
             SignIn(desk),
             Home(desk),
+            portals,
+            PortalForms(desk, portals),
             OrganisationPages(desk),
             PeoplePages(desk),
             AuditPages(desk),

@@ -226,5 +226,13 @@ NOTICES: Final[Mapping[str, str]] = {
     "sessions_ended": N_("The sessions were ended. Their portals are being told."),
     "sessions_left": N_("Sessions were ended, and some are left: do it once more."),
     "replayed": N_("The notices are being sent again."),
+    "proposed": N_("The change was proposed. It counts when somebody else approves it."),
+    "approved": N_("The change was approved and counts from now on."),
+    "rejected": N_("The change was rejected."),
+    "withdrawn_change": N_("The change was withdrawn."),
+    "switched_off": N_("The portal is switched off: nobody can sign in to it."),
+    "switched_on": N_("The portal is switched on again."),
+    "retired": N_("The secret is worthless from now on."),
+    "no_logo": N_("Saved, but the logo could not be fetched: a PNG at a public https address is needed."),
 }
 """What a page says was done before it came."""
