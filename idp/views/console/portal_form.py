@@ -92,8 +92,8 @@ def fields_of(step: str) -> Iterator[str]:
 
 def claim_fields(claim: str) -> Iterator[str]:
     """The names of the fields of one claim."""
-    yield from (f"{claim}.required", f"{claim}.basis")
-    yield from (f"{claim}.{text}.{lang}" for text in _CLAIM_TEXTS for lang in _TWO)
+    yield from (f"claim.{claim}.required", f"claim.{claim}.basis")
+    yield from (f"claim.{claim}.{text}.{lang}" for text in _CLAIM_TEXTS for lang in _TWO)
 
 
 def step_of(problem: Finding) -> str:
@@ -130,11 +130,11 @@ def _claims_as_fields(claims: Sequence[Mapping[str, Any]]) -> Fields:
     made: Fields = {"claims": list(asked)}
     for name in CLAIMS:
         claim = asked.get(name, {})
-        made[f"{name}.required"] = ["yes"] if claim.get("required", True) else []
-        made[f"{name}.basis"] = [claim.get("basis", "consent")]
+        made[f"claim.{name}.required"] = ["yes"] if claim.get("required", True) else []
+        made[f"claim.{name}.basis"] = [claim.get("basis", "consent")]
         for text in _CLAIM_TEXTS:
             said = claim.get(text) or {}
-            made |= {f"{name}.{text}.{lang}": [said.get(lang, "")] for lang in _TWO}
+            made |= {f"claim.{name}.{text}.{lang}": [said.get(lang, "")] for lang in _TWO}
     return made
 
 
@@ -176,7 +176,9 @@ def as_document(fields: Fields, base: Mapping[str, Any] | None) -> tuple[dict[st
 def _is_unsaid(name: str, value: Any) -> bool:
     if name == "sector_identifier":
         return not value
-    return value is None or (isinstance(value, list) and not value and name not in {"grant_types", "scopes"})
+    if name in {"grant_types", "scopes"}:  # as a file would leave them out
+        return bool(value == _DEFAULTS[name])
+    return value is None or (isinstance(value, list) and not value)
 
 
 def _chosen(fields: Fields, name: str, known: Sequence[str], base: Mapping[str, Any] | None) -> list[str]:
@@ -193,11 +195,11 @@ def _claims(fields: Fields) -> list[dict[str, Any]]:
             continue
         claim: dict[str, Any] = {
             "name": name,
-            "purpose": _both(fields, f"{name}.purpose") or dict.fromkeys(_TWO, ""),
-            "required": bool(fields.get(f"{name}.required")),
-            "basis": "statute" if one(fields, f"{name}.basis") == "statute" else "consent",
+            "purpose": _both(fields, f"claim.{name}.purpose") or dict.fromkeys(_TWO, ""),
+            "required": bool(fields.get(f"claim.{name}.required")),
+            "basis": "statute" if one(fields, f"claim.{name}.basis") == "statute" else "consent",
         }
-        texts = {text: _both(fields, f"{name}.{text}") for text in ("retention", "statute")}
+        texts = {text: _both(fields, f"claim.{name}.{text}") for text in ("retention", "statute")}
         if claim["basis"] == "consent":
             texts.pop("statute")
         made.append(claim | {text: said for text, said in texts.items() if said})
