@@ -32,6 +32,8 @@ def test_what_a_request_may_name_matches() -> None:
         ("https://rp.example:8443/a/callback?x=1", ("case",)),
         ("https://rp.example:8443/a/%43allback?x=1", ("percent-encoding",)),
         ("https://rp.example:8443/a/Other?x=1", ("path",)),
+        ("https://rp.example:8443/a/callback/?x=1", ("trailing slash", "case")),
+        ("https://rp.example:8443/A/%63allback?x=1", ("percent-encoding", "case")),
         ("https://rp.example:8443/a/Callback", ("query",)),
         ("https://rp.example:8443/a/Callback?x=1#f", ("fragment",)),
         ("https://rp.example:8443/a/Callback?x=1#", ("spelling",)),

@@ -5,7 +5,7 @@ Nothing is learnt from what is tried: a URI counts when it is registered, and co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal, NamedTuple
@@ -84,8 +84,7 @@ def _parts(uri: str, known: str) -> Iterator[Part]:
         yield "host"
     elif given.netloc.lower() != registered.netloc.lower():
         yield "port"
-    if given.path != registered.path:
-        yield _path_part(given.path, registered.path)
+    yield from _path_parts(given.path, registered.path)
     if given.query != registered.query:
         yield "query"
     if given.fragment != registered.fragment:
@@ -96,14 +95,35 @@ def _parts(uri: str, known: str) -> Iterator[Part]:
         yield "spelling"
 
 
-def _path_part(given: str, registered: str) -> Part:
-    if given.rstrip("/") == registered.rstrip("/"):
-        return "trailing slash"
-    if unquote(given) == unquote(registered):
-        return "percent-encoding"
-    if given.lower() == registered.lower():
-        return "case"
-    return "path"
+def _path_parts(given: str, registered: str) -> Iterator[Part]:
+    """What differs in two paths: small things by their names, as long as they explain the whole difference."""
+    steps: tuple[tuple[Part, Callable[[str], str]], ...] = (
+        ("percent-encoding", unquote),
+        ("trailing slash", lambda path: path.rstrip("/")),
+        ("case", str.lower),
+    )
+    found: list[Part] = []
+    for name, plain in steps:
+        if given == registered:
+            break
+        before = given, registered
+        given, registered = plain(given), plain(registered)
+        if before != (given, registered) and _nearer(before, (given, registered)):
+            found.append(name)
+    if given == registered:
+        yield from found
+    else:
+        yield "path"
+
+
+def _nearer(before: tuple[str, str], after: tuple[str, str]) -> bool:
+    """Whether a step took a difference away, and did not merely change both alike."""
+    return _distance(*after) < _distance(*before)
+
+
+def _distance(one: str, other: str) -> int:
+    first, second = cuts(one, other)
+    return max(len(first.differs), len(second.differs))
 
 
 def _split(uri: str) -> SplitResult:

@@ -195,6 +195,22 @@ def test_the_page_shows_every_item_masked(rig: Rig, newcomer: str) -> None:
     assert someone.birthdate[:4] in shown.text
 
 
+def test_each_item_says_how_long_it_is_kept(rig: Rig, newcomer: str) -> None:
+    claims = [
+        {"name": "name", "purpose": {"ko": "확인", "en": "Check"}},
+        {
+            "name": "birthdate",
+            "purpose": {"ko": "구별", "en": "Tell"},
+            "retention": {"ko": "하루만", "en": "a day"},
+        },
+    ]
+    portal = rig.variant("gov24", "keeper", claims=claims, retention={"ko": "열 해 동안", "en": "ten years"})
+    begun = at_consent(portal, newcomer)
+    text = portal.open(f"{begun.location}/consent").root.text
+    assert text.count("하루만") == 1
+    assert text.count("열 해 동안") == 2  # of the name, and of all that says nothing else
+
+
 def test_what_a_statute_gives_is_announced_and_given_without_a_tick(rig: Rig, newcomer: str) -> None:
     portal = rig.portal("efamily")
     begun = at_consent(portal, newcomer)

@@ -163,7 +163,14 @@ def test_what_is_written_can_be_read_again() -> None:
         FAPI2,
         **{"client_name": "A", "client_name#ko": "가", "jwks": JWKS, "contacts": ["a@example.org"]},
         post_logout_redirect_uris=["https://portal.example/"],
-        requested_claims=[{"name": "name", "purpose": {"ko": "확인", "en": "To check"}, "required": True}],
+        requested_claims=[
+            {
+                "name": "name",
+                "purpose": {"ko": "확인", "en": "To check"},
+                "required": True,
+                "retention": {"ko": "하루", "en": "a day"},
+            }
+        ],
         default_max_age=60,
         require_auth_time=True,
         software_id="s",

@@ -144,6 +144,7 @@ def write(registration: Registration) -> dict[str, Any]:
         "require_pkce": registration.require_pkce,
         "requested_claims": [
             {"name": claim.name, "purpose": claim.purpose, "required": claim.required}
+            | ({"retention": claim.retention} if claim.retention is not None else {})
             for claim in required.values()
         ],
         **{
@@ -310,7 +311,7 @@ def _scopes_and_claims(given: Mapping[str, Any], grants: tuple[str, ...], terms:
 
 
 def _requested(given: Mapping[str, Any], covered: list[str]) -> Iterator[dict[str, Any]]:
-    """The extension member `requested_claims`: `[{name, purpose, required}]`."""
+    """The extension member `requested_claims`: `[{name, purpose, required, retention}]`."""
     entries = given["requested_claims"]
     if not isinstance(entries, list) or len(entries) > _MAX_ENTRIES:
         raise _refused("requested_claims must be an array")
@@ -325,7 +326,9 @@ def _requested(given: Mapping[str, Any], covered: list[str]) -> Iterator[dict[st
         if not isinstance(required, bool):
             raise _refused(f"{place}.required must be true or false")
         purpose = _texts(entry, "purpose", _MAX_TEXT_CHARS, place=f"{place}.") or NO_PURPOSE
-        yield {"name": entry["name"], "purpose": purpose, "required": required}
+        retention = _texts(entry, "retention", _MAX_TEXT_CHARS, place=f"{place}.")
+        kept = {"retention": retention} if retention is not None else {}
+        yield {"name": entry["name"], "purpose": purpose, "required": required, **kept}
 
 
 def _by_profile(given: Mapping[str, Any], made: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
