@@ -1,7 +1,7 @@
 """The audit is sealed, searched and kept for a time: its table by month on PostgreSQL, its log beside it.
 
 The rows are copied into the new table, ids and all. On PostgreSQL the old table is locked meanwhile: whoever wants
-to write an audit row, which is every sign-in, waits. Some 100,000 rows a second are copied and indexed.
+to write an audit row, which is every sign-in, waits. A million rows took 16 s on a busy machine.
 """
 
 from __future__ import annotations
