@@ -237,6 +237,9 @@ class PortalPages:
             )
         except ChangeRefused as refused:
             return self._portal(admin, found, status=400, problems=refused.findings)
+        except Conflict:
+            problems = [Finding("", "the portal was changed meanwhile: try again")]
+            return self._portal(admin, self._found(admin), status=409, problems=problems)
         return self.after(submitted)
 
     def rollback(self, admin: Administrator) -> Response:
