@@ -20,7 +20,7 @@ _MAX_REQUEST_LINE = 16_384
 class Server(BaseApplication):  # type: ignore[misc]
     """Serves the application; each worker opens the house for itself, after the fork."""
 
-    def __init__(self, settings: Settings, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(self, settings: Settings, on_ready: Callable[[Flask], None] | None = None) -> None:
         self._settings = settings
         self._on_ready = on_ready
         self._worker_thread: WorkerThread | None = None
@@ -57,7 +57,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             self._worker_thread = WorkerThread(worker.wsgi)
             self._worker_thread.start()
         if self._on_ready is not None:
-            self._on_ready()
+            self._on_ready(worker.wsgi)
 
     def _leave(self, _server: Any, worker: Any) -> None:
         if self._worker_thread is not None:

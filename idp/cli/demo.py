@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from flask import Flask
 
 from idp import clock, schema
 from idp.admin import organisations as organisation_admin
@@ -21,6 +28,7 @@ from idp.admin import wallets as wallet_admin
 from idp.app import bare_app
 from idp.cli.deployment import document_of, fail, keys_of
 from idp.models import db
+from idp.portals import RegistrationError
 from idp.serve import Server
 from idp.settings import Settings, load
 
@@ -55,7 +63,15 @@ _INVITED_S = 7 * 86400
     is_flag=True,
     help="Start, sign in with every card everywhere, stop; ends with 1 when that fails.",
 )
-@click.option("--print-json", is_flag=True, help="Print the addresses as JSON when ready.")
+@click.option(
+    "--print-json", is_flag=True, help="Print addresses, and what a test of your portal needs, as JSON."
+)
+@click.option("--ephemeral", is_flag=True, help="In a directory of its own, which is gone at the end.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="A further one of your own portal's.")
+@click.option(
+    "--sign-in-seconds", type=click.IntRange(1, 1800), help="How long a sign-in may take.  [default: 600]"
+)
+@click.option("--until-stdin-closes", is_flag=True, help="Stop when whoever started this is gone.")
 def demo(
     directory: Path | None,
     port: int | None,
@@ -64,6 +80,10 @@ def demo(
     reset: bool,
     check: bool,
     print_json: bool,
+    ephemeral: bool,
+    redirect_uris: tuple[str, ...],
+    sign_in_seconds: int | None,
+    until_stdin_closes: bool,
     **wishes: Any,
 ) -> None:
     """Everything on this machine: provider, wallet, issuing authority, five portals, a counter. Test data only."""
@@ -80,42 +100,51 @@ def demo(
             fail("--check is for the demonstration, without --profile.")
         _check_demo(host)
         return
-    logging.getLogger("idp").setLevel(logging.WARNING)
-    began = time.monotonic()
-    stage: host.Stage
-    if profile == "conformance":
-        stage = _conformance_stage(directory, port, wishes, reset=reset)
-    elif any(wishes.values()):
+    if ephemeral and (directory is not None or profile is not None):
+        fail("--ephemeral goes without --directory and --profile.")
+    if profile is None and any(wishes.values()):
         fail(
             "--issuer, --suite, --suite-ca, --suite-mdoc-signer and --listen belong to --profile conformance."
         )
-    else:
-        stage = host.Stage.prepare(
-            directory or Path("var/demo"), port=8080 if port is None else port, reset=reset
-        )
+    if profile is not None and (redirect_uris or sign_in_seconds):
+        fail("--redirect-uri and --sign-in-seconds are for the demonstration, without --profile.")
+    logging.getLogger("idp").setLevel(logging.WARNING)
+    began = time.monotonic()
+    stop_when_told()
+    with own_directory() if ephemeral else nullcontext(directory) as place:
+        stage: host.Stage
+        if profile == "conformance":
+            stage = _conformance_stage(place, port, wishes, reset=reset)
+        else:
+            stage = host.Stage.prepare(
+                place or Path("var/demo"),
+                port=port if port is not None else 0 if ephemeral else 8080,
+                reset=reset,
+                redirect_uris=redirect_uris,
+                sign_in_seconds=sign_in_seconds,
+            )
+        serve_stage(stage, began, print_json=print_json, until_stdin_closes=until_stdin_closes)
+
+
+def serve_stage(
+    stage: host.Stage, began: float, *, print_json: bool = False, until_stdin_closes: bool = False
+) -> None:
+    """Serve it until this process is told to stop. `began` is of `time.monotonic`."""
     with stage.guests():
         settings = load(None, {}, overrides=stage.settings)
-        schema.upgrade(settings.database_url)
-        app = bare_app(settings)
-        with app.app_context():
-            trust_admin.apply(document_of(stage.trust_file), now=clock.now())
-            portal_admin.apply(document_of(stage.portals_file), now=clock.now())
-            if stage.organisations_file is not None:
-                organisation_admin.apply(document_of(stage.organisations_file), now=clock.now())
-            wallet_admin.apply({"wallet": stage.wallets}, now=clock.now())
-            for wallet in stage.wallets:
-                wallet_admin.switch(wallet["id"], enabled=True, now=clock.now())
-            keys_of(settings).ensure()
-            console = _console(settings)
-            db.engine.dispose()
+        console = _apply(settings, stage)
 
-        def ready() -> None:
+        def ready(app: Flask) -> None:
             stage.wait_for_guests()
             seconds = time.monotonic() - began
             if print_json:
-                click.echo(json.dumps({**stage.addresses(), **({"console": console} if console else {})}))
+                told = stage.told(_metadata(app))
+                click.echo(json.dumps({**told, **({"console": console} if console else {})}))
             else:
                 click.echo(stage.welcome(seconds, console))
+            if until_stdin_closes:
+                # In the process that serves: the one above it forks, and a thread would not survive that.
+                threading.Thread(target=_stop_with_stdin, args=(os.getppid(),), daemon=True).start()
 
         Server(settings, ready).run()
 
@@ -130,6 +159,57 @@ def _console(settings: Settings) -> str | None:
         label="demo owner", role=people.Role.OWNER, organisation=None, ttl_s=_INVITED_S, now=clock.now()
     )
     return f"{settings.issuer}/console/invitation/{token}"
+
+
+def _apply(settings: Settings, stage: host.Stage) -> str | None:
+    """The database, with what the seed files say. Returns where administrators come in."""
+    schema.upgrade(settings.database_url)
+    app = bare_app(settings)
+    with app.app_context():
+        trust_admin.apply(document_of(stage.trust_file), now=clock.now())
+        for file in filter(None, (stage.portals_file, stage.clients_file)):
+            try:
+                portal_admin.apply(document_of(file), now=clock.now())
+            except RegistrationError as error:
+                fail("The portals cannot be registered:", *(f"  {problem}" for problem in error.problems))
+        if stage.organisations_file is not None:
+            organisation_admin.apply(document_of(stage.organisations_file), now=clock.now())
+        wallet_admin.apply({"wallet": stage.wallets}, now=clock.now())
+        for wallet in stage.wallets:
+            wallet_admin.switch(wallet["id"], enabled=True, now=clock.now())
+        keys_of(settings).ensure()
+        console = _console(settings)
+        db.engine.dispose()
+    return console
+
+
+def _metadata(app: Flask) -> dict[str, Any]:
+    """What discovery says, asked in this process: no connection is taken yet."""
+    answer = app.test_client().get("/.well-known/openid-configuration")
+    return dict(answer.get_json())
+
+
+@contextmanager
+def own_directory() -> Iterator[Path]:
+    """A directory for one run, removed with all that is in it."""
+    with tempfile.TemporaryDirectory(prefix="sinwon-") as made:
+        yield Path(made) / "demo"
+
+
+def stop_when_told() -> None:
+    """End by an exception when told to, so that what was begun is also undone; gunicorn has its own way later."""
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+def _stop_with_stdin(process: int) -> None:
+    """Tell the process to stop once nobody holds the other end of our standard input."""
+    while os.read(0, 4096):
+        continue
+    os.kill(process, signal.SIGTERM)
 
 
 def _conformance_stage(

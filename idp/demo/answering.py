@@ -43,7 +43,9 @@ class Fault(StrEnum):
     ALTERED_ELEMENT = "altered_element"
     UNREFERENCED_DISCLOSURE = "unreferenced_disclosure"
     REPEATED_DISCLOSURE = "repeated_disclosure"
+    WRONG_FORMAT = "wrong_format"
     UNENCRYPTED = "unencrypted"
+    DECLINE = "decline"
     NO_ANSWER = "no_answer"
 
 

@@ -1,4 +1,4 @@
-"""All guests in one Flask application, for one port: portals at `/`, `/counter/`, `/wallet/`, `/open-did/`, …"""
+"""All guests in one Flask application, for one port: portals at `/`, `/counter/`, `/wallet/`, `/mock/`, …"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,11 +7,12 @@ from flask import Flask, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from idp.demo import authority, counter_pages, mobileid_pages, pages, portals, texts, wallet_pages
+from idp.demo import authority, counter_pages, mobileid_pages, mock, pages, portals, texts, wallet_pages
 from idp.demo.authority import Authority
 from idp.demo.counter import Counter
 from idp.demo.device_flow import GRANT, DeviceClient
 from idp.demo.mobileid import MobileId
+from idp.demo.mock import Mock
 from idp.demo.open_did import authority as open_did_authority
 from idp.demo.open_did import pages as open_did_pages
 from idp.demo.open_did import registry as did_registry
@@ -59,6 +60,7 @@ def create_app(prepared: Prepared, personas: Iterable[Persona] = PERSONAS) -> Fl
     app.register_blueprint(open_did_pages.blueprint(open_did_wallet))
     app.register_blueprint(did_registry.blueprint(dids, open_did.certificate))
     app.register_blueprint(counter_pages.blueprint(counter))
+    app.register_blueprint(mock.blueprint(Mock(prepared, wallet.personas)))
     app.register_blueprint(portals.blueprint(known_portals))
 
     @app.get("/")

@@ -8,6 +8,9 @@ What it relies on in the provider's pages, and nothing else:
   digits;
 - consent page, when there is one: `<form id="consent">`; boxes that must be ticked are `required`; the button
   that agrees has `id="agree"`, or else is the form's first;
+- what leads back to the portal without signing in: `<form id="cancel">` on the sign-in page, `<a id="return">` or
+  `<form id="return">` on a page of an error; an answer that posts itself: `<form id="form-post">`;
+- the code of an error: an element of class `code` whose text begins with `SINWON-`;
 - for the national app, on the sign-in page with `?wallet=`: the same button; `data-code` is what the QR code itself
   says, and the field `number` takes the end of the certificate's number;
 - page of a device code: `<form id="decide">` with a button `decision=confirm`;
@@ -117,14 +120,26 @@ class Page(HTMLParser):
         return urlsplit(self.url).path
 
 
-class Browser:
-    """A cookie jar that follows redirects and submits forms. Use as a context manager."""
+class Left(Exception):
+    """The browser was sent to `url`, outside of where it was to stay; nothing was asked there."""
 
-    def __init__(self, language: str = "ko") -> None:
+    def __init__(self, url: str) -> None:
+        super().__init__("the browser was sent elsewhere")
+        self.url = url
+
+
+class Browser:
+    """A cookie jar that follows redirects and submits forms. Use as a context manager.
+
+    Where `within` names the beginnings of addresses, a redirect to any other raises Left.
+    """
+
+    def __init__(self, language: str = "ko", *, within: tuple[str, ...] = ()) -> None:
+        self._within = within
         self._http = httpx2.Client(
             timeout=TIMEOUT_S,
             max_redirects=MAX_REDIRECTS,
-            follow_redirects=True,
+            follow_redirects=not within,
             trust_env=False,
             verify=_TLS,
             headers={"Accept-Language": language, "Accept": "text/html"},
@@ -153,8 +168,11 @@ class Browser:
     def submit(self, page: Page, identifier: str, step: str, **chosen: str) -> Page:
         """Send the form with that id, as a browser would with `chosen` filled in or pressed."""
         form = required(page, identifier, step)
-        fields = form_fields(form)
-        fields = [(name, value) for name, value in fields if name not in chosen] + list(chosen.items())
+        untouched = [(name, value) for name, value in form_fields(form) if name not in chosen]
+        return self.send(page, form, step, [*untouched, *chosen.items()])
+
+    def send(self, page: Page, form: Element, step: str, fields: list[tuple[str, str]]) -> Page:
+        """Send a form of this page with these fields and no others."""
         data: dict[str, Any] = {}
         for name, value in fields:
             data.setdefault(name, []).append(value)
@@ -166,9 +184,16 @@ class Browser:
         in_query = data if method == "GET" else None
         in_body = data if method != "GET" else None
         try:
-            return Page(self._http.request(method, url, params=in_query, data=in_body))
+            response = self._http.request(method, url, params=in_query, data=in_body)
+            for _ in range(MAX_REDIRECTS):
+                if response.next_request is None:
+                    return Page(response)
+                if not str(response.next_request.url).startswith(self._within):
+                    raise Left(str(response.next_request.url))
+                response = self._http.send(response.next_request)
         except httpx2.HTTPError as error:
             raise StepFailed(step, type(error).__name__) from error
+        raise StepFailed(step, "too many redirects")
 
 
 def sign_in(
@@ -357,8 +382,8 @@ def required(page: Page, identifier: str, step: str) -> Element:
     return found
 
 
-def form_fields(form: Element) -> list[tuple[str, str]]:
-    """What a form sends untouched, with boxes that must be ticked ticked, and its main button pressed."""
+def form_fields(form: Element, *, every_box: bool = False) -> list[tuple[str, str]]:
+    """What a form sends untouched, with boxes that must be (or every one) ticked, and its main button pressed."""
     fields: list[tuple[str, str]] = []
     buttons: list[Element] = []
     for item in form.below():
@@ -369,7 +394,8 @@ def form_fields(form: Element) -> list[tuple[str, str]]:
         if item.tag == "button" or kind == "submit":
             buttons += [item] if kind == "submit" else []
         elif kind in ("checkbox", "radio"):
-            if "checked" in attributes or (kind == "checkbox" and "required" in attributes):
+            must = kind == "checkbox" and (every_box or "required" in attributes)
+            if "checked" in attributes or must:
                 fields.append((attributes.get("name", ""), attributes.get("value", "on")))
         elif item.tag == "select":
             fields.append((attributes.get("name", ""), _selected(item)))

@@ -14,13 +14,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from idp.demo import check, pki, seeds, toml, tour
+from idp.demo import check, jose, mock, pki, seeds, toml, tour
+from idp.demo.personas import PERSONAS
 
 HOST = "127.0.0.1"
 _START_S = 30.0
@@ -40,10 +41,22 @@ class Stage:
     port: int
     guests_port: int
     wanted_port: int
+    sign_in_seconds: int | None = field(default=None, kw_only=True)
 
     @classmethod
-    def prepare(cls, directory: Path, *, port: int, reset: bool) -> Self:
-        """Take two free ports and write keys, certificates and seed files into `directory`."""
+    def prepare(
+        cls,
+        directory: Path,
+        *,
+        port: int,
+        reset: bool,
+        redirect_uris: Sequence[str] = (),
+        sign_in_seconds: int | None = None,
+    ) -> Self:
+        """Take two free ports and write keys, certificates and seed files into `directory`.
+
+        `redirect_uris` are the caller's own portal's; a sign-in lives `sign_in_seconds` where that is given.
+        """
         directory = directory.absolute()
         if reset and (directory / "demo.json").is_file():
             shutil.rmtree(directory)
@@ -56,8 +69,9 @@ class Stage:
             portals_url=here,
             wallet_url=f"{here}/wallet",
             authority_url=f"{here}/authority",
+            redirect_uris=redirect_uris,
         )
-        stage = cls(prepared, own, guests, port)
+        stage = cls(prepared, own, guests, port, sign_in_seconds=sign_in_seconds)
         stage.write_settings()
         return stage
 
@@ -81,6 +95,11 @@ class Stage:
     @property
     def organisations_file(self) -> Path | None:
         return self.prepared.organisations_file
+
+    @property
+    def clients_file(self) -> Path | None:
+        """The registrations for the caller's own portal."""
+        return self.prepared.clients_file
 
     @property
     def wallets(self) -> list[dict[str, Any]]:
@@ -111,6 +130,17 @@ class Stage:
             "holder.with_ci": True,
             # Everybody on this machine has one address; a load measurement is many holders.
             "holder.logins_per_minute_per_ip": 100_000,
+            **self._lifetimes(),
+        }
+
+    def _lifetimes(self) -> dict[str, int]:
+        seconds = self.sign_in_seconds
+        if seconds is None:
+            return {}
+        return {
+            "lifetimes.login_ttl_s": seconds,
+            "lifetimes.login_max_s": seconds,
+            "lifetimes.qr_offered_s": min(seconds, 120),
         }
 
     def _secret(self, name: str) -> str:
@@ -152,6 +182,41 @@ class Stage:
             "directory": str(prepared.directory),
         }
 
+    def told(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that a test of the caller's own portal needs, as JSON: `--print-json`.
+
+        `metadata` is the provider's discovery document. Secrets and keys are of this demonstration alone.
+        """
+        return {
+            **self.addresses(),
+            "endpoints": {
+                name: value
+                for name, value in metadata.items()
+                if name.endswith(("_endpoint", "_uri")) and isinstance(value, str)
+            },
+            "sign_in": f"{self.prepared.portals_url}/mock/sign-in",
+            "clients": [self._client(client) for client in self.prepared.clients()],
+            "personas": {person.id: person.note_en for person in PERSONAS},
+            "faults": list(mock.FAULTS),
+        }
+
+    def _client(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """A registration as the portal itself configures it."""
+        client_id = registration["client_id"]
+        method = registration["token_endpoint_auth_method"]
+        shown = ("redirect_uris", "post_logout_redirect_uris", "token_endpoint_auth_method")
+        if method == "private_key_jwt":
+            proof: dict[str, Any] = {"jwk": jose.private_jwk(self.prepared.portal_key(client_id))}
+            proof["jwk"] |= {name: registration["jwks"]["keys"][0][name] for name in ("kid", "alg", "use")}
+        else:
+            proof = {"client_secret": self.prepared.portal_secret(client_id)}
+        return {
+            "client_id": client_id,
+            **proof,
+            **{name: registration[name] for name in shown},
+            "scope": " ".join(registration["scopes"]),
+        }
+
     def welcome(self, seconds: float, console: str | None) -> str:
         """What the terminal shows when everything runs; `console` is where administrators come in."""
         where = self.addresses()
@@ -169,6 +234,9 @@ class Stage:
                 f"  Mobile ID  {where['mobileid']}   (the national app, simulated)",
                 f"  Provider   {where['discovery']}",
                 f"  Console    {console}",
+                "",
+                "Your own portal: client_id test, redirect URI http://127.0.0.1:<any port>/callback, its secret in",
+                f"{where['directory']}/portals/test.secret",
                 "",
                 f"Data: {where['directory']}   Stop: Ctrl-C   Start anew: idp demo --reset",
             )

@@ -62,6 +62,12 @@ def public_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
     return {"kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y)}
 
 
+def private_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    """A P-256 key with its private half, as a JWK (RFC 7518, section 6.2.2)."""
+    number = key.private_numbers().private_value.to_bytes(32, "big")
+    return {**public_jwk(key.public_key()), "d": encode(number)}
+
+
 def sign(header: dict[str, Any], payload: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
     """A compact JWS, ES256; `alg` is added to the header."""
     signing_input = f"{encode(compact_json({'alg': 'ES256', **header}))}.{encode(compact_json(payload))}"

@@ -354,6 +354,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "format_dc+sd-jwt": ("SD-JWT VC", "SD-JWT VC"),
     "format_mso_mdoc": ("mdoc", "mdoc"),
     "fault_unencrypted": ("암호화하지 않은 응답", "Unencrypted response"),
+    "fault_wrong_format": ("요청과 다른 카드 형식", "Card in another format than the answer says"),
+    "fault_decline": ("소지자가 거절", "The holder declines"),
     "fault_no_answer": ("응답 없음", "No answer"),
     "fault_stolen": ("다른 사람의 증명서 제시", "Somebody else’s certificate"),
     "fault_tampered_claim": ("변조된 항목", "Tampered claim"),

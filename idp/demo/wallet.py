@@ -175,6 +175,8 @@ class Wallet:
         fault = fault or _FAULT_OF.get(persona.behaviour, Fault.NONE)
         if fault is Fault.NO_ANSWER:
             return Outcome(None, None)
+        if fault is Fault.DECLINE:
+            return self.refuse(asked)
         answered = self.answer(asked, persona, fault, card=card, format=format)
         return self._post(asked, form(answered, asked, fault))
 
@@ -197,13 +199,23 @@ class Wallet:
         choice = self.choose(persona, asked, card=card, format=fitting)
         credential = self._as_needed(persona, choice, asked, fault)
         presentation = present(credential, choice.match, asked, fault)
-        answered: dict[str, Any] = {"vp_token": {choice.match.id: [presentation]}}
+        named = choice.match.id
+        if fault is Fault.WRONG_FORMAT:
+            named = self._other_format(persona, asked, choice).match.id
+        answered: dict[str, Any] = {"vp_token": {named: [presentation]}}
         return answered if asked.state is None else {**answered, "state": asked.state}
 
     def refuse(self, asked: request.Request) -> Outcome:
         """Tell the verifier that the holder does not want to (OpenID4VP 1.0, section 8.5)."""
         told = {"error": "access_denied"}
         return self._post(asked, told if asked.state is None else {**told, "state": asked.state})
+
+    def _other_format(self, persona: Persona, asked: request.Request, choice: Choice) -> Choice:
+        """The same card as it is asked for in the other format. Raises CannotAnswer."""
+        for other in self._choices(persona, asked):
+            if other.card == choice.card and other.format != choice.format:
+                return other
+        raise CannotAnswer("this card is asked for in one format only")
 
     def _as_needed(self, persona: Persona, choice: Choice, asked: request.Request, fault: Fault) -> Content:
         """The card that was chosen, or another one like it where it is to be wrong, or to be called otherwise."""

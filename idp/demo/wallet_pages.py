@@ -99,6 +99,8 @@ def blueprint(wallet: Wallet) -> Blueprint:
         refuses = request.form.get("action") == "refuse"
         if asked is None or (persona is None and not refuses):
             return pages.show("wallet_outcome.html", 400, kind="again", outcome=None)
+        fault = _fault(request.form.get("fault", ""))
+        refuses = refuses or fault is Fault.DECLINE
         refuses = refuses or (persona is not None and persona.behaviour is Behaviour.REFUSES)
         try:
             if refuses or persona is None:
@@ -106,7 +108,7 @@ def blueprint(wallet: Wallet) -> Blueprint:
             outcome = wallet.show(
                 asked,
                 persona,
-                _fault(request.form.get("fault", "")),
+                fault,
                 card=card or None,
                 format=request.form.get("format") or None,
             )

@@ -244,7 +244,7 @@ def test_each_fault_of_an_mdoc_is_the_only_one(guests: Guests, wallet: Wallet, f
 
 
 def test_every_fault_that_an_mdoc_can_have_is_tried() -> None:
-    not_in_the_presentation = {Fault.UNENCRYPTED, Fault.NO_ANSWER}
+    not_in_the_presentation = {Fault.UNENCRYPTED, Fault.WRONG_FORMAT, Fault.DECLINE, Fault.NO_ANSWER}
     assert set(WRONG) == {f for f in Fault if FORMAT_OF.get(f, MDOC) == MDOC} - not_in_the_presentation
 
 

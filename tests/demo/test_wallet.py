@@ -387,7 +387,7 @@ def stranger(guests: Guests, presentation: str) -> bool:
     return leaf != guests.prepared.mission_signer("LAX").certificate
 
 
-NO_PRESENTATION = (Fault.NONE, Fault.UNENCRYPTED, Fault.NO_ANSWER)
+NO_PRESENTATION = (Fault.NONE, Fault.UNENCRYPTED, Fault.WRONG_FORMAT, Fault.DECLINE, Fault.NO_ANSWER)
 OF_MDOCS = tuple(fault for fault, format in FORMAT_OF.items() if format == MDOC)
 
 

@@ -6,7 +6,7 @@ import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +78,13 @@ class Stage(host.Stage):
     @property
     def portals_file(self) -> Path:
         return self.prepared.directory / "conformance-portals.toml"
+
+    @property
+    def clients_file(self) -> None:
+        """Nobody's own portal: the clients are the suite's."""
+
+    def told(self, _metadata: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self.addresses())
 
     @property
     def trust_file(self) -> Path:

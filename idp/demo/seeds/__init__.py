@@ -1,8 +1,8 @@
 """Introducing the guests to a provider: keys and certificates made once, and the seed files.
 
-`portals.toml`, `trust.toml`, `more_missions.toml` and `organisations.toml` beside this file are the data; `prepare`
-fills in URLs, certificates and the public halves of the portals' secrets and writes them where `idp portals apply` and
-`idp trust apply` can read them.
+`portals.toml`, `clients.toml`, `trust.toml`, `more_missions.toml` and `organisations.toml` beside this file are the
+data; `prepare` fills in URLs, certificates and the public halves of the portals' secrets and writes them where
+`idp portals apply` and `idp trust apply` can read them.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import ipaddress
 import json
 import secrets
 import tomllib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
@@ -44,6 +45,11 @@ class Prepared:
     def organisations_file(self) -> Path:
         """For `idp organisations apply`."""
         return _HERE / "organisations.toml"
+
+    @property
+    def clients_file(self) -> Path:
+        """For `idp portals apply`: the clients that stand for a caller's own portal."""
+        return self.directory / "clients.toml"
 
     @property
     def trust_file(self) -> Path:
@@ -123,6 +129,10 @@ class Prepared:
         """The registrations as applied at the provider."""
         return list(tomllib.loads(self.portals_file.read_text("utf-8"))["portal"])
 
+    def clients(self) -> list[dict[str, Any]]:
+        """The registrations for a caller's own portal."""
+        return list(tomllib.loads(self.clients_file.read_text("utf-8"))["portal"])
+
     def trust(self) -> dict[str, Any]:
         """The trust registry as applied at the provider."""
         return tomllib.loads(self.trust_file.read_text("utf-8"))
@@ -169,13 +179,24 @@ class Prepared:
         return pki.load(_mission_path(self.directory, code, "status"))
 
 
+LOOPBACK_URIS = ("http://127.0.0.1/callback", "http://127.0.0.1/login/oauth2/code/sinwon")
+"""Where a caller's own portal may always be: at any port (RFC 8252, section 7.3). The second is Spring Security's."""
+
+
 def prepare(
-    directory: Path, *, issuer: str, portals_url: str, wallet_url: str, authority_url: str
+    directory: Path,
+    *,
+    issuer: str,
+    portals_url: str,
+    wallet_url: str,
+    authority_url: str,
+    redirect_uris: Sequence[str] = (),
 ) -> Prepared:
     """Make what is missing in `directory` and write the seed files. Keys are kept across runs.
 
     URLs are taken without a slash at their end: `wallet_url` ends in `/wallet`, `authority_url` in
-    `/authority`. The directory is readable by its owner only.
+    `/authority`. `redirect_uris` are further ones of the caller's own portal. The directory is readable by its owner
+    only.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     urls = (url.rstrip("/") for url in (issuer, portals_url, wallet_url, authority_url))
@@ -186,8 +207,11 @@ def prepare(
         "issuer": prepared.issuer,
         "portals_url": prepared.portals_url,
         "name_space": name_space(prepared.issuer),
+        "redirect_uris": toml.inline([*LOOPBACK_URIS, *redirect_uris]),
+        "after_logout_uris": toml.inline(_roots([*LOOPBACK_URIS, *redirect_uris])),
     }
-    for target in (prepared.trust_file, prepared.more_missions_file, prepared.portals_file):
+    files = (prepared.trust_file, prepared.more_missions_file, prepared.portals_file, prepared.clients_file)
+    for target in files:
         template = Template((_HERE / target.name).read_text("utf-8"))
         for placeholder in template.get_identifiers():
             if placeholder not in values:
@@ -223,6 +247,19 @@ def _value(directory: Path, placeholder: str) -> str:
             key = pki.keep_key(_portal_path(directory, name).with_suffix(".key"))
             return toml.inline(signing_jwk(key.public_key()))
     raise KeyError(placeholder)
+
+
+def _roots(uris: Sequence[str]) -> list[str]:
+    """The first page of each origin, once; what is no address is left for the provider to refuse."""
+    found: dict[str, None] = {}
+    for uri in uris:
+        try:
+            parts = urlsplit(uri)
+        except ValueError:
+            continue
+        if parts.netloc:
+            found[f"{parts.scheme}://{parts.netloc}/"] = None
+    return list(found)
 
 
 def name_space(issuer: str) -> str:
