@@ -11,8 +11,9 @@ from urllib.parse import quote
 import click
 
 from idp import clock
+from idp import portals as registered
 from idp.admin import portals as portal_admin
-from idp.admin import trials
+from idp.admin import snippets, trials
 from idp.admin.portals import changes, contract, reading
 from idp.admin.portals.differences import Difference, differences
 from idp.cli.deployment import document_of, ensure_keys, fail, migrated, with_settings
@@ -191,6 +192,25 @@ def portals_remove(settings: Settings, client_id: str, reason: str | None) -> No
         except UnknownPortal:
             _unknown(client_id)
     click.echo(f"Removed {client_id}")
+
+
+@portals.command("snippet")
+@click.argument("client_id")
+@click.option("--for", "language", type=click.Choice(list(snippets.LANGUAGES)), required=True)
+@with_settings
+def portals_snippet(settings: Settings, client_id: str, language: str) -> None:
+    """Print a small app that signs people in to this portal; how to run it goes to the error output."""
+    with migrated(settings).app_context():
+        registration = registered.find(client_id)
+    if registration is None:
+        fail(f"There is no portal {client_id}.")
+    try:
+        snippet = snippets.render(registration, settings.issuer, language)
+    except snippets.NoSnippet as reason:
+        fail(f"There is no app to copy for {client_id}. {reason}")
+    click.echo(snippet.code, nl=False)
+    for line in (f"# {snippet.title}", f"# Keep it as {snippet.filename}.", snippet.install, snippet.run):
+        click.echo(line, err=True)
 
 
 @click.command("try")
