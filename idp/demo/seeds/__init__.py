@@ -207,8 +207,8 @@ def prepare(
         "issuer": prepared.issuer,
         "portals_url": prepared.portals_url,
         "name_space": name_space(prepared.issuer),
-        "redirect_uris": toml.inline([*LOOPBACK_URIS, *redirect_uris]),
-        "after_logout_uris": toml.inline(_roots([*LOOPBACK_URIS, *redirect_uris])),
+        "redirect_uris": toml.inline([*redirect_uris, *LOOPBACK_URIS]),
+        "after_logout_uris": toml.inline(_roots([*redirect_uris, *LOOPBACK_URIS])),
     }
     files = (prepared.trust_file, prepared.more_missions_file, prepared.portals_file, prepared.clients_file)
     for target in files:
