@@ -19,6 +19,7 @@ from idp.views.logout import LogoutDoor
 from idp.views.mip import MipDoor
 from idp.views.opendid import OpenDidDoor
 from idp.views.portal import PortalDoor
+from idp.views.public import PublicDoor
 from idp.views.registration import RegistrationDoor
 from idp.views.waiting import HandOver, WaitingRoom
 from idp.views.wallet import WalletDoor
@@ -53,6 +54,7 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
         MipDoor(frame, holder),
         DeviceDoor(frame),
         HealthDoor(frame),
+        PublicDoor(frame),
         RegistrationDoor(frame),
     ):
         app.register_blueprint(door.blueprint())

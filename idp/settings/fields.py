@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -217,6 +218,24 @@ class Console(Section, frozen=True, kw_only=True):
     max_s: Annotated[int, Meta(ge=300, le=86_400)] = 28_800
 
 
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time at which signing in may not work: what `/status` announces, in every language."""
+
+    since: datetime = field(name="from")
+    until: datetime
+    text: dict[str, str]
+
+    @property
+    def since_s(self) -> int:
+        """Seconds since the epoch."""
+        return int(self.since.timestamp())
+
+    @property
+    def until_s(self) -> int:
+        """Seconds since the epoch."""
+        return int(self.until.timestamp())
+
+
 class Languages(Section, frozen=True, kw_only=True):
     """The language where neither the portal nor the browser asks for one of ours."""
 
@@ -228,6 +247,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     mode: Literal["demo", "sandbox", "production"] = "production"
     issuer: str
+    maintenance: tuple[Maintenance, ...] = ()
     server: Server = field(default_factory=Server)
     database: Database = field(default_factory=Database)
     store: Store = field(default_factory=Store)

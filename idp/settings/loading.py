@@ -65,6 +65,7 @@ FILE_FORMS = {f"{name}_file": name for name, kind in TYPES.items() if kind in (S
 _SECTIONS = sorted({name.partition(".")[0] for name in TYPES if "." in name})
 _RULES: dict[str, Callable[[Any], Any]] = {
     "issuer": rules.issuer,
+    "maintenance": rules.announcements,
     "server.bind": rules.listener,
     "server.client_certificate_header": rules.header_name,
     "server.client_certificate_authorities_file": rules.optional(rules.readable_file),

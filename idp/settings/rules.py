@@ -3,8 +3,10 @@
 import ipaddress
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from sqlalchemy.engine import make_url
@@ -237,4 +239,35 @@ def readable_files(values: tuple[str, ...]) -> tuple[str, ...]:
             readable_file(value)
         except NotAcceptable as error:
             raise NotAcceptable(f"entry {number}: {error}") from None
+    return values
+
+
+_MAX_ANNOUNCEMENTS, _MAX_ANNOUNCED_CHARS = 50, 500
+
+
+class Announced(Protocol):
+    """A planned time, with words for it by language."""
+
+    @property
+    def since(self) -> datetime: ...
+    @property
+    def until(self) -> datetime: ...
+    @property
+    def text(self) -> Mapping[str, str]: ...
+
+
+def announcements(values: Sequence[Announced]) -> Sequence[Announced]:
+    if len(values) > _MAX_ANNOUNCEMENTS:
+        raise NotAcceptable(f"expected at most {_MAX_ANNOUNCEMENTS}")
+    for number, one in enumerate(values, 1):
+        if one.since.tzinfo is None or one.until.tzinfo is None:
+            raise NotAcceptable(
+                f"entry {number}: expected times with an offset, as 2027-01-31T01:00:00+09:00"
+            )
+        if one.since >= one.until:
+            raise NotAcceptable(f"entry {number}: expected from to be before until")
+        if set(one.text) != {"ko", "en"} or not all(
+            0 < len(words) <= _MAX_ANNOUNCED_CHARS for words in one.text.values()
+        ):
+            raise NotAcceptable(f"entry {number}: expected text in ko and en, of 1 to 500 characters each")
     return values

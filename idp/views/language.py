@@ -50,9 +50,9 @@ def translations(lang: str) -> gettext.NullTranslations:
 
 
 def catalogue(lang: str) -> Catalog:
-    """What is translated into a language: for holders in `<lang>.po`, for administrators in `console.<lang>.po`."""
+    """What is translated into a language: files for holders, for administrators (`console.`), for all (`public.`)."""
     merged = Catalog(locale=lang)
-    for file in (DIRECTORY / f"{lang}.po", DIRECTORY / f"console.{lang}.po"):
+    for file in (DIRECTORY / f"{part}{lang}.po" for part in ("", "console.", "public.")):
         with file.open("rb") as source:
             for message in read_po(source, locale=lang, abort_invalid=True):
                 merged[message.id] = message
