@@ -12,6 +12,7 @@ from idp.settings import Settings
 from idp.views.back_channel import BackChannelDoor
 from idp.views.console import ConsoleDoor
 from idp.views.device import DeviceDoor
+from idp.views.documents import DocumentsDoor
 from idp.views.frame import STATIC, Frame
 from idp.views.health import HealthDoor
 from idp.views.holder import HolderDoor
@@ -55,6 +56,7 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
         DeviceDoor(frame),
         HealthDoor(frame),
         PublicDoor(frame),
+        DocumentsDoor(frame),
         RegistrationDoor(frame),
     ):
         app.register_blueprint(door.blueprint())

@@ -18,7 +18,9 @@ from idp.oidc.client_auth import ASSERTION_ALGORITHMS
 from idp.oidc.expected_values import ExpectedValues
 from idp.oidc.single_sign_on import ACR_LEVELS
 from idp.settings import SettingsError, load
-from idp.views.messages import _PRESENTATION, MESSAGES, problem_for
+from idp.views import codes
+from idp.views.language import LANGUAGES
+from idp.views.messages import _PRESENTATION, MESSAGES, problem_for, spoken
 from idp.views.reasons import REASONS, RULES
 
 ROOT = Path(__file__).parent.parent
@@ -188,3 +190,24 @@ def test_the_example_answer_is_what_the_example_request_gets() -> None:
         kept, answer["verification"], answer["claims"], expected=expected, now=verified_at
     )
     assert said == answer
+
+
+def test_the_part_about_codes_is_what_the_pages_say() -> None:
+    """`idp errors --into docs/errors.md` makes it anew."""
+    page = text("docs/errors.md")
+    assert codes.put_into(page) == page
+
+
+def test_every_code_is_explained_once() -> None:
+    said = [message.code for message in MESSAGES.values()]
+    assert sorted(codes.CODES) == sorted(said)
+    headings = re.findall(r"^### `(SINWON-[A-Z]\d{3})`$", text("docs/errors.md"), re.MULTILINE)
+    assert headings == list(codes.CODES)
+
+
+@pytest.mark.parametrize("code", ["SINWON-C003", "SINWON-L003"])
+def test_what_a_holder_reads_of_a_code_stands_there_in_every_language(code: str) -> None:
+    [key] = codes.keys_of(code)
+    explained = " ".join(codes.explained(code).split())
+    for lang in LANGUAGES:
+        assert spoken(key, lang).message in explained

@@ -12,6 +12,7 @@ from idp.cli import (
     administrators,
     audit,
     demo,
+    errors,
     keys,
     portals,
     running,
@@ -50,6 +51,7 @@ for command in (
     keys.keys,
     audit.audit,
     demo.demo,
+    errors.errors,
 ):
     cli.add_command(command)
 for command in (trust_import.import_vical, trust_import.import_etsi):

@@ -10,12 +10,15 @@ import pytest
 from tests.harmless import EVIL, decent, harmless
 from tests.rig import Portal, Rig
 
-PUBLIC = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks")
+PUBLIC = (
+    "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks", "/keys.json", "/keys.ics",
+    "/status.json", "/status.atom",
+)  # fmt: skip
 OURS = (
     "/authorize", "/authorize/resume", "/token", "/userinfo", "/logout", "/wallet/request/x", "/wallet/response/x",
     "/wallet/done/x", "/login/x", "/login/x/status", "/login/x/events", "/login/x/consent", "/login/x/cancel",
     "/login/x/confirm", "/login/x/extend", "/healthz", "/readyz", "/", "/nowhere", "/register", "/register/x",
-    "/login/x/digital-credential",
+    "/login/x/digital-credential", "/keys", "/status", "/docs/", "/docs/quickstart", "/docs/nothing",
 )  # fmt: skip
 METHODS = {
     "/token": {"POST"}, "/authorize": {"GET", "POST"}, "/userinfo": {"GET", "POST"}, "/logout": {"GET", "POST"},
