@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from flask import Blueprint, Response, abort
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
@@ -152,10 +154,15 @@ def _read(path: Path) -> Document:
 @cache
 def _markdown() -> MarkdownIt:
     made = MarkdownIt("commonmark", {"html": False}).enable("table")
-    # A wide table scrolls by itself, also by keyboard, and the page stays as narrow as its screen.
+    # What is wide scrolls by itself, also by keyboard, and the page stays as narrow as its screen.
+    made.add_render_rule("fence", _scrolling_code)
     made.add_render_rule("table_open", lambda *_: '<div class="scrolls" tabindex="0"><table>\n')
     made.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return made
+
+
+def _scrolling_code(renderer: RendererHTML, *given: Any) -> str:
+    return renderer.fence(*given).replace("<pre>", '<pre tabindex="0">', 1)
 
 
 def _all(tokens: Sequence[Token]) -> Iterator[Token]:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.browser.conftest import NewVisitor
 from tests.browser.virtual_wallet import VirtualWallet
-from tests.browser.visitor import PHONE, Visitor
+from tests.browser.visitor import DESK, PHONE, Visitor
 from tests.conftest import skip_or_fail
 
 PACKAGE = "axe-core@4"
@@ -115,6 +115,22 @@ def test_no_page_has_a_serious_barrier(new_visitor: NewVisitor, axe: str, lang: 
     desk.page.goto(f"{desk.demo.issuer}/logout")
     look("logout")
     assert {name: barriers for name, barriers in found.items() if barriers} == {}
+
+
+@pytest.mark.node
+@pytest.mark.parametrize(("lang", "colours"), [("ko", "light"), ("en", "dark")])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+def test_no_page_for_engineers_has_a_serious_barrier_or_is_too_wide(
+    new_visitor: NewVisitor, axe: str, lang: str, colours: str, viewport: dict[str, int]
+) -> None:
+    visitor = new_visitor(lang, viewport, color_scheme=colours)
+    found: dict[str, list[object]] = {}
+    for path in ("/keys", "/status", "/docs/", "/docs/quickstart", "/docs/portals", "/docs/errors"):
+        visitor.page.goto(f"{visitor.demo.issuer}{path}")
+        found[path] = violations(visitor, axe)
+        if visitor.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            found[path].append("wider than the screen")
+    assert {path: barriers for path, barriers in found.items() if barriers} == {}
 
 
 @pytest.mark.node
