@@ -8,6 +8,7 @@ import pytest
 
 from idp import portals
 from idp.admin.portals import apply, carry_out, export, preview, reading
+from idp.admin.portals.changes import as_it_was
 from idp.admin.portals.contract import as_json, as_text, contract
 from idp.admin.portals.differences import differences
 from idp.oidc import registration as registering
@@ -225,6 +226,17 @@ def test_a_file_cannot_make_every_holder_a_stranger(rig: Rig) -> None:
         with pytest.raises(portals.RegistrationError, match="by which holders are known"):
             apply(file(document("moving", sector_identifier="new.example")), now=NOW)
         assert apply(file(document("moving", **MOVED)), now=NOW) == ["moving"]
+
+
+def test_going_back_to_another_host_keeps_the_sector(rig: Rig) -> None:
+    with rig.app.app_context():
+        apply(file(document("hosts")), now=NOW)
+        elsewhere = ["https://new.example/cb"]
+        apply(file(document("hosts", redirect_uris=elsewhere, sector_identifier="rp.example")), now=NOW)
+        apply(file(document("hosts", **MOVED, redirect_uris=elsewhere)), now=NOW)
+        back = as_it_was(reading.find("hosts", admin=None), 1)
+    assert (back["redirect_uris"], back["sector_identifier"]) == (["https://rp.example/cb"], "new.example")
+    assert back["previous_sector_identifier"] == "rp.example"
 
 
 # -- the contract --------------------------------------------------------------------------------------------------

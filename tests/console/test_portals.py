@@ -400,6 +400,7 @@ def test_a_rollback_keeps_secrets_and_sector(rig: Rig, owner: Admin) -> None:
     assert now is not None
     assert now["name"]["en"] == "Portal"
     assert now["client_secret_sha256"] == ["b" * 64]
+    assert "sector_identifier" not in now
     stale = owner.send(f"/console/portals/rollback?{query}&version=2", base="2", reason="again")
     assert stale.status_code == 409
     assert owner.send(f"/console/portals/rollback?{query}&version=9", base="3", reason="r").status_code == 404

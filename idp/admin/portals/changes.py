@@ -320,8 +320,10 @@ def as_it_was(found: Found, number: int) -> dict[str, Any]:
     if then is None:
         raise UnknownPortal
     kept = {name: found.document.get(name) for name in ("client_secret_sha256", *_SECTOR)}
-    document = {**then, **kept, "sector_identifier": found.registration.sector}
-    return {name: value for name, value in document.items() if value is not None}
+    document = {name: value for name, value in {**then, **kept}.items() if value is not None}
+    if portals.typed(document).sector != found.registration.sector:  # its first redirect URI had another host
+        document["sector_identifier"] = found.registration.sector
+    return document
 
 
 def with_further_secret(found: Found) -> tuple[dict[str, Any], str]:
