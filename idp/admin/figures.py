@@ -12,7 +12,7 @@ that id is there. (The sequence must give out ids in order: its cache is 1, whic
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
@@ -272,20 +272,34 @@ class Figures:
 
 def read(now: int, n_hours: int, *, organisation: str | None = None) -> Figures:
     """The last hours up to this one, of every portal or of an organisation's."""
+    return read_each(now, (n_hours,), organisation=organisation)[0]
+
+
+def read_each(now: int, n_hours: Sequence[int], *, organisation: str | None = None) -> list[Figures]:
+    """Several periods that end now, asked for at once."""
     last = now - now % HOUR_S
-    first = last - (n_hours - 1) * HOUR_S
     counted = select(
         SignInFigures.hour,
         SignInFigures.outcome,
         SignInFigures.reason,
         SignInFigures.within_s,
         func.sum(SignInFigures.n).label("n"),
-    ).where(_of(organisation), SignInFigures.hour >= first, SignInFigures.hour <= last)
+    ).where(
+        _of(organisation),
+        SignInFigures.hour > last - max(n_hours) * HOUR_S,
+        SignInFigures.hour <= last,
+    )
     rows = db.session.execute(
         counted.group_by(
             SignInFigures.hour, SignInFigures.outcome, SignInFigures.reason, SignInFigures.within_s
         )
     ).all()
+    counted_at = db.session.scalar(select(SignInFiguresMark.counted_at)) or None
+    return [_figures(rows, last, n, counted_at) for n in n_hours]
+
+
+def _figures(rows: Sequence[Any], last: int, n_hours: int, counted_at: int | None) -> Figures:
+    first = last - (n_hours - 1) * HOUR_S
     begun, finished, took, failures = (
         Counter[int](),
         Counter[int](),
@@ -293,6 +307,8 @@ def read(now: int, n_hours: int, *, organisation: str | None = None) -> Figures:
         Counter[tuple[str, str]](),
     )
     for row in rows:
+        if row.hour < first:
+            continue
         if row.outcome == Event.LOGIN_STARTED:
             begun[row.hour] += row.n
         elif row.outcome == Event.LOGIN_FINISHED:
@@ -308,7 +324,7 @@ def read(now: int, n_hours: int, *, organisation: str | None = None) -> Figures:
             for (outcome, reason), n in sorted(failures.items(), key=lambda one: (-one[1], one[0]))
         ),
         took=took,
-        counted_at=db.session.scalar(select(SignInFiguresMark.counted_at)) or None,
+        counted_at=counted_at,
     )
 
 

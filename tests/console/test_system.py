@@ -560,8 +560,10 @@ def test_a_trial_counts_for_the_profile_that_was_tried(rig: Rig, tables: None) -
         assert [kept.tested_at for kept in wallets.kept()] == [None]
 
 
-def test_a_wallet_that_is_not_there_is_not_found(owner: Admin) -> None:
-    for path in ("/console/wallets/none", "/console/wallets/none/enable", "/console/wallets/%00"):
+def test_a_wallet_that_is_not_there_is_not_found(rig: Rig, owner: Admin, tables: None) -> None:
+    with rig.app.app_context():
+        wallets.apply({"wallet": [WALLET]}, now=rig.clock())
+    for path in ("/console/wallets/none", "/console/wallets/none/enable", "/console/wallets/haip%00"):
         assert owner.get(path).status_code == 404
 
 

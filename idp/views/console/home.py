@@ -102,8 +102,7 @@ class Home:
 
     def home(self, admin: Administrator) -> Response:
         now = self.desk.clock()
-        day = figures.read(now, _DAY_H, organisation=admin.organisation)
-        week = figures.read(now, _WEEK_H, organisation=admin.organisation)
+        day, week = figures.read_each(now, (_DAY_H, _WEEK_H), organisation=admin.organisation)
         return self.desk.page(
             "home.html",
             day=day,

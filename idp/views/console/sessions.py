@@ -63,7 +63,7 @@ class SessionPages:
         return ask(self.desk, self._ending(request.args.to_dict()))
 
     def end(self, admin: Administrator) -> Response:
-        given = {name: field(name) for name in ("session", "subject", "portal")}
+        given = {name: field(name).replace("\0", "") for name in ("session", "subject", "portal")}
         said = why(self.desk, self._ending(given))
         if isinstance(said, Response):
             return said
@@ -130,7 +130,7 @@ class SessionPages:
         return ask(self.desk, self._replaying(request.args.to_dict()))
 
     def replay(self, admin: Administrator) -> Response:
-        given = {name: field(name) for name in ("notice", "portal")}
+        given = {name: field(name).replace("\0", "") for name in ("notice", "portal")}
         said = why(self.desk, self._replaying(given))
         if isinstance(said, Response):
             return said

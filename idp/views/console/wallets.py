@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from idp.admin import wallets
 from idp.admin.people import Act, Administrator
-from idp.admin.wallets import Kept, UnknownWallet, Untested
+from idp.admin.wallets import Kept, Untested
 from idp.presentation.wallets import WalletProfile, document
 from idp.views.console.confirming import Asked, ask, why
 from idp.views.console.desk import Desk, NotFound
@@ -129,8 +129,7 @@ class WalletPages:
 
 
 def _known(wallet_id: str) -> Kept:
-    try:
-        wallets.find(wallet_id[:64].replace("\0", ""))
-    except UnknownWallet as error:
-        raise NotFound from error
-    return next(kept for kept in wallets.kept() if kept.profile.id == wallet_id)
+    found = next((kept for kept in wallets.kept() if kept.profile.id == wallet_id), None)
+    if found is None:
+        raise NotFound
+    return found
