@@ -220,7 +220,9 @@ class ClientAuthentication:
                 raise refused("no_certificate", client_id, self._clock())
             certificates.check(certificate, client.registration)
         except CertificateRefused as error:
-            raise refused("certificate_refused", client_id, self._clock()) from error
+            # Which check it was, in words of ours: they never say whose certificate it is.
+            mismatch = Mismatch("certificate_refused", received=(str(error),))
+            raise refused("certificate_refused", client_id, self._clock(), mismatch) from error
         return client
 
     # -- a signed assertion ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from markupsafe import escape
 from idp.admin import conformance, organisations, portal_events
 from idp.admin.conformance import Case
 from idp.admin.people import Role
+from idp.demo.wallet import Fault
 from idp.errors import Mismatch, said_uri
 from idp.events import Event
 from idp.portals import Registration, parse
@@ -300,6 +301,31 @@ def test_what_differs_is_marked_on_both_sides() -> None:
         [("http", False), ("://a/cb", False)],
         [("http", False), ("s", True), ("://a/cb", False), ("/", True)],
     )
+
+
+def test_a_refused_credential_has_the_holders_words_and_code(rig: Rig, staff: dict[str, Admin]) -> None:
+    portal = rig.portal("gov24")
+    portal.show(portal.link(portal.page(portal.begin())), "hong", Fault.TAMPERED_SIGNATURE.value)
+    assert latest(rig).name == Event.PRESENTATION_REJECTED
+    shown = staff["mois"].get("/console/portals/gov24/events?lang=en").text
+    assert "Your certificate could not be verified" in shown
+    assert "SINWON-C001" in shown
+
+
+@pytest.mark.parametrize("page", [*PAGES, "try", "preview"])
+def test_a_registration_that_holds_mark_up_is_shown_and_does_nothing(
+    rig: Rig, staff: dict[str, Admin], page: str
+) -> None:
+    hostile = "<script>alert(1)</script>\"'"
+    rig.variant(
+        "gov24", "hostile'<b>", name={"ko": hostile, "en": hostile}, operator={"ko": "<i>", "en": "<i>"}
+    )
+    shown = staff["owner"].get(f"/console/portals/hostile'%3Cb%3E/{page}")
+    assert shown.status_code == 200
+    assert "<script>alert" not in shown.text
+    assert "<b>" not in shown.text
+    assert "form-action 'self'" in shown.headers["Content-Security-Policy"]
+    assert not re.search(r" style=| on[a-z]+=|<script>|<style>", shown.text)
 
 
 # -- the report -----------------------------------------------------------------------------------------------
