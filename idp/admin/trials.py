@@ -26,10 +26,10 @@ from idp.admin import console
 from idp.events import Event, record
 from idp.models import Administrator, Consent, Grant, Portal, SessionPortal, db, writing
 from idp.portals import AUTHORIZATION_CODE, Registration
+from idp.portals.rules import TRIAL_PREFIX
 from idp.portals.texts import MAX_NAME_CHARS
 from idp.settings import Settings
 
-PREFIX: Final = "sinwon-try-"
 CALLBACK: Final = "/console/try/callback"
 TTL_S: Final = 3600
 _MARK: Final = {"ko": "[시험] ", "en": "[Trial] "}
@@ -37,7 +37,7 @@ _MARK: Final = {"ko": "[시험] ", "en": "[Trial] "}
 
 def is_one(client_id: str) -> bool:
     """Whether this registration is a trial, and none that lists of portals should name."""
-    return client_id.startswith(PREFIX)
+    return client_id.startswith(TRIAL_PREFIX)
 
 
 def registered(client_id: str) -> Registration | None:
@@ -50,7 +50,7 @@ def registered(client_id: str) -> Registration | None:
 
 def begin(of: Registration, settings: Settings, key: dict[str, Any], *, now: int) -> Registration:
     """Register a trial of this portal; `key` is the public JWK that signs its request objects."""
-    made = _like(of, settings, key, f"{PREFIX}{seal.random_token(16)}")
+    made = _like(of, settings, key, f"{TRIAL_PREFIX}{seal.random_token(16)}")
     with writing() as session:
         _sweep(session, now)
         session.add(
@@ -77,7 +77,9 @@ def sweep(session: Session, now: int) -> None:
 
 
 def _sweep(session: Session, now: int) -> None:
-    old = select(Portal.client_id).where(Portal.client_id.startswith(PREFIX), Portal.updated_at < now - TTL_S)
+    old = select(Portal.client_id).where(
+        Portal.client_id.startswith(TRIAL_PREFIX), Portal.updated_at < now - TTL_S
+    )
     _remove(session, list(session.scalars(old)), now)
 
 

@@ -52,6 +52,9 @@ _MAX_URI_CHARS = 2048
 CONSOLE: Final = "sinwon-console"
 """The console's own portal (`admin.console`) and its sector: by that one administrators are known."""
 
+TRIAL_PREFIX: Final = "sinwon-try-"
+"""What begins the client_id of a trial (`admin.trials`), which lives for one sign-in."""
+
 MAX_MOVE_S = 400 * 86_400
 """How long a move from one sector to another may take at most."""
 
@@ -66,6 +69,11 @@ class Finding(NamedTuple):
     @property
     def text(self) -> str:
         return self.message % self.values if self.values else self.message
+
+
+def is_ours(client_id: str) -> bool:
+    """Whether this portal is the console or a trial, which is nobody's to name, to see or to change."""
+    return client_id == CONSOLE or client_id.startswith(TRIAL_PREFIX)
 
 
 def problems(registration: Registration) -> list[str]:

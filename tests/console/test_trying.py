@@ -20,6 +20,7 @@ from idp.admin import organisations, trials
 from idp.admin.people import Role
 from idp.models import Consent, Portal, db, writing
 from idp.oidc import client_checks
+from idp.portals.rules import TRIAL_PREFIX
 from idp.views.console.trying import CHECKS
 from tests.at_console import Admin
 from tests.at_rest.searching import Search, needles, searchable
@@ -77,7 +78,7 @@ def rows_of_trials(rig: Rig) -> int:
     with rig.app.app_context():
         tables = ((Portal, Portal.client_id), (Consent, Consent.client_id))
         counts = [
-            db.session.scalar(select(func.count()).select_from(table).where(name.startswith(trials.PREFIX)))
+            db.session.scalar(select(func.count()).select_from(table).where(name.startswith(TRIAL_PREFIX)))
             for table, name in tables
         ]
     return sum(count or 0 for count in counts)

@@ -177,8 +177,20 @@ def test_health_says_nothing_but_that(rig: Rig, path: str) -> None:
     assert decent(rig.http.get(rig.issuer + path)).json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/debug", "/metrics", "/admin", "/console/x/y/z", "/.git/config", "/static/../app.py",
-                                  "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static/"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/debug",
+        "/metrics",
+        "/admin",
+        "/console/x/y/z",
+        "/.git/config",
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2fapp.py",
+        "/static/",
+    ],
+)
 def test_there_are_no_back_doors(rig: Rig, path: str) -> None:
     assert decent(rig.browser().get(rig.issuer + path)).status_code == 404
 

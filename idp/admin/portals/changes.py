@@ -25,7 +25,7 @@ from idp.clock import Clock
 from idp.events import Event, record
 from idp.models import Organisation, PortalProposal, db, writing
 from idp.portals import Registration, RegistrationError, versions
-from idp.portals.rules import CONSOLE, Finding, findings, sector_problem
+from idp.portals.rules import Finding, findings, is_ours, sector_problem
 from idp.portals.texts import text_problem
 from idp.portals.versions import MAX_REASON_CHARS, Conflict, UnknownPortal
 from idp.settings import Settings
@@ -287,7 +287,7 @@ class PortalChanges:
         before = versions.row(db.session(), change.client_id)
         was = _registered(before)
         found = [*findings(registration), *_in_company(registration, was, now=self._clock())]
-        if change.client_id == CONSOLE:
+        if is_ours(change.client_id):
             found.append(Finding("client_id", "this name is reserved for the console"))
         if admin.role is Role.MEMBER:
             found += self._beyond_a_member(admin, registration, was)
@@ -355,7 +355,7 @@ def retire_secret(client_id: str, digest: str, *, reason: str | None, now: int) 
         raise ChangeRefused(problems)
     with writing() as session:
         was = _registered(versions.row(session, client_id, lock=True))
-        if was is None or client_id == CONSOLE:
+        if was is None or is_ours(client_id):
             raise UnknownPortal
         left = tuple(known for known in was.client_secret_sha256 if known != digest)
         if len(left) == len(was.client_secret_sha256):

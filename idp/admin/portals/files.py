@@ -14,7 +14,7 @@ from idp.admin.portals.differences import Difference, differences
 from idp.events import Event, record
 from idp.models import Portal, db, writing
 from idp.portals import Registration, RegistrationError, versions
-from idp.portals.rules import CONSOLE, sector_problem
+from idp.portals.rules import CONSOLE, TRIAL_PREFIX, is_ours, sector_problem
 from idp.portals.versions import UnknownPortal
 
 _NOT_EXPORTED = ("client_secret_sha256", "previous_sector_identifier", "previous_sector_until")
@@ -92,7 +92,7 @@ def export(client_ids: Sequence[str] = ()) -> str:
     entries = []
     for client_id in client_ids or _all():
         row = versions.row(db.session(), client_id)
-        if row is None or client_id == CONSOLE:
+        if row is None or is_ours(client_id):
             raise UnknownPortal(client_id)
         kept = {name: value for name, value in row.registration.items() if name not in _NOT_EXPORTED}
         entries.append(_without_nulls({"client_id": client_id, **kept}))
@@ -100,7 +100,8 @@ def export(client_ids: Sequence[str] = ()) -> str:
 
 
 def _all() -> list[str]:
-    rows = db.session.query(Portal.client_id).where(Portal.client_id != CONSOLE).order_by(Portal.client_id)
+    theirs = (Portal.client_id != CONSOLE, ~Portal.client_id.startswith(TRIAL_PREFIX, autoescape=True))
+    rows = db.session.query(Portal.client_id).where(*theirs).order_by(Portal.client_id)
     return [row[0] for row in rows]
 
 
@@ -125,8 +126,7 @@ def _read(document: Mapping[str, Any], *, now: int) -> list[_Read]:
     registrations = [one.registration for one in found]
     ids = [registration.client_id for registration in registrations]
     problems += [f"{client_id} is there twice" for client_id in sorted(set(ids)) if ids.count(client_id) > 1]
-    if CONSOLE in ids:
-        problems.append(f"{CONSOLE} is reserved for the console")
+    problems += [f"{client_id} is reserved for the console" for client_id in ids if is_ours(client_id)]
     problems += _served_twice(registrations)
     problems += _moved(found, now)
     if problems:

@@ -16,7 +16,7 @@ from sqlalchemy import Select, func, or_, select
 from idp.admin.people import Administrator, Role
 from idp.models import Portal, PortalLogo, PortalProposal, PortalSecret, PortalVersion, db
 from idp.portals import Registration, versions
-from idp.portals.rules import CONSOLE
+from idp.portals.rules import CONSOLE, TRIAL_PREFIX, is_ours
 from idp.portals.versions import UnknownPortal
 
 PAGE_ROWS = 50
@@ -111,7 +111,9 @@ def listed(search: str, after: str, *, admin: Administrator | None, rows: int = 
     `search` is looked for in client_ids, names, operators and redirect URIs, whatever its case.
     """
     registration = Portal.registration
-    query = _seen(select(Portal), admin, Portal.organisation_id).where(Portal.client_id != CONSOLE)
+    query = _seen(select(Portal), admin, Portal.organisation_id).where(
+        Portal.client_id != CONSOLE, ~Portal.client_id.startswith(TRIAL_PREFIX, autoescape=True)
+    )
     wanted = search.strip()[:MAX_SEARCH_CHARS].replace("\0", "")
     if wanted:
         places = (
@@ -135,11 +137,7 @@ def listed(search: str, after: str, *, admin: Administrator | None, rows: int = 
 def find(client_id: str, *, admin: Administrator | None) -> Found:
     """Raises UnknownPortal: not there, or not this administrator's to know of."""
     row = versions.row(db.session(), client_id)
-    if (
-        row is None
-        or client_id == CONSOLE
-        or not (admin is None or admin.sees_portals_of(row.organisation_id))
-    ):
+    if row is None or is_ours(client_id) or not (admin is None or admin.sees_portals_of(row.organisation_id)):
         raise UnknownPortal
     logo = db.session.scalar(select(PortalLogo.digest).where(PortalLogo.client_id == client_id))
     return Found(

@@ -23,7 +23,7 @@ from idp.oidc.registration.references import References
 from idp.oidc.registration.refusals import AccessRefused, RegistrationRefused
 from idp.oidc.registration.statements import SoftwareStatements
 from idp.portals import Registration, versions
-from idp.portals.rules import CONSOLE
+from idp.portals.rules import is_ours
 from idp.portals.versions import UnknownPortal
 from idp.settings import Settings
 
@@ -234,7 +234,7 @@ def _registered(row: Portal) -> Registration:
 
 def remove(client_id: str, *, now: int, reason: str | None = None) -> None:
     """Take a portal out for an operator. Raises UnknownPortal."""
-    if client_id == CONSOLE:
+    if is_ours(client_id):
         raise UnknownPortal
     with writing() as session:
         _remove(session, client_id, now, reason=reason, actor=None)
@@ -244,7 +244,7 @@ def switch(client_id: str, *, enabled: bool, now: int) -> None:
     """Switch a portal off, or on again: while it is off nobody knows it. Raises UnknownPortal."""
     with writing() as session:
         row = versions.row(session, client_id, lock=True)
-        if row is None or client_id == CONSOLE:
+        if row is None or is_ours(client_id):
             raise UnknownPortal
         row.enabled = enabled
         record(
