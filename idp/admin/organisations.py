@@ -8,7 +8,7 @@ organisation's members (`admin.people`) see and change its portals only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from idp.events import Event, record
 from idp.models import Organisation as Row
 from idp.models import Portal, PortalProposal, db, writing
-from idp.portals.rules import uri_problem
-from idp.portals.texts import MAX_NAME_CHARS, both_problems
+from idp.portals.rules import Finding, in_both, uri_problem
+from idp.portals.texts import MAX_NAME_CHARS
 
 _ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _EMAIL = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}")
@@ -27,11 +27,12 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
 
 
 class OrganisationError(ValueError):
-    """A document that cannot be used; `problems` names every one."""
+    """A document that cannot be used; `findings` has everything that is wrong with it, `problems` says it."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = list(findings)
+        self.problems = [finding.text for finding in self.findings]
+        super().__init__("\n".join(self.problems))
 
 
 class Contact(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
@@ -55,10 +56,9 @@ def parse(document: Mapping[str, Any]) -> Organisation:
     try:
         made = msgspec.convert(dict(document), Organisation)
     except msgspec.ValidationError as error:
-        raise OrganisationError([f"{document.get('id', 'organisation')}: {error}"]) from error
-    problems = [f"{made.id}: {problem}" for problem in _problems(made)]
-    if problems:
-        raise OrganisationError(problems)
+        raise OrganisationError([Finding("", f"{document.get('id', 'organisation')}: {error}")]) from error
+    if found := list(_findings(made)):
+        raise OrganisationError(found)
     return made
 
 
@@ -67,17 +67,17 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
 
     The ids of what changed, organisations and portals. Raises OrganisationError.
     """
-    problems: list[str] = []
+    findings: list[Finding] = []
     made: list[Organisation] = []
     if unknown := set(document) - {"organisation", "portals"}:
-        problems.append(f"unknown tables: {', '.join(sorted(unknown))}")
+        findings.append(Finding("", f"unknown tables: {', '.join(sorted(unknown))}"))
     for entry in document.get("organisation", ()):
         try:
             made.append(parse(entry))
         except OrganisationError as error:
-            problems += error.problems
-    if problems:
-        raise OrganisationError(problems)
+            findings += error.findings
+    if findings:
+        raise OrganisationError(findings)
     changed = []
     with writing() as session:
         for organisation in made:
@@ -134,9 +134,9 @@ def _transfer(session: Session, client_id: str, to: str | None, *, reason: str |
     """Whether it was another's before."""
     row = session.get(Portal, client_id, populate_existing=True, with_for_update=True)
     if row is None:
-        raise OrganisationError([f"there is no portal {client_id}"])
+        raise OrganisationError([Finding("client_id", "there is no portal %(what)s", {"what": client_id})])
     if to is not None and session.get(Row, to) is None:
-        raise OrganisationError([f"there is no organisation {to}"])
+        raise OrganisationError([Finding("organisation", "there is no organisation %(what)s", {"what": to})])
     if row.organisation_id == to:
         return False
     detail = {"from": row.organisation_id, "to": to, "why": reason}
@@ -151,14 +151,19 @@ def _transfer(session: Session, client_id: str, to: str | None, *, reason: str |
     return True
 
 
-def _problems(made: Organisation) -> Iterator[str]:
+def _findings(made: Organisation) -> Iterator[Finding]:
+    what = {"what": made.id[:64]}
     if not _ID.fullmatch(made.id):
-        yield "id must be 1 to 63 lower-case letters, digits and hyphens"
-    yield from (f"name{problem}" for problem in both_problems(made.name, MAX_NAME_CHARS))
+        yield Finding("id", "%(what)s: the id must be 1 to 63 lower-case letters, digits and hyphens", what)
+    yield from in_both("name", f"{made.id[:64]}: name", made.name, MAX_NAME_CHARS)
     contact = made.contact
     if contact.email is not None and not _EMAIL.fullmatch(contact.email):
-        yield "contact.email is no address"
+        yield Finding("contact.email", "%(what)s: contact.email is no e-mail address", what)
     if contact.phone is not None and not _PHONE.fullmatch(contact.phone):
-        yield "contact.phone must be digits, spaces and hyphens, with its country code"
+        yield Finding(
+            "contact.phone",
+            "%(what)s: contact.phone must be digits, spaces and hyphens, with its country code",
+            what,
+        )
     if contact.url is not None and (problem := uri_problem(contact.url)):
-        yield f"contact.url {problem}"
+        yield Finding("contact.url", "%(what)s: contact.url %(problem)s", {**what, "problem": problem})

@@ -97,16 +97,16 @@ def _texts(r: Registration) -> Iterator[Finding]:
         ("operator", MAX_NAME_CHARS),
         ("retention", MAX_TEXT_CHARS),
     ):
-        yield from _both(field, field, getattr(r, field), max_chars)
+        yield from in_both(field, field, getattr(r, field), max_chars)
     for claim in r.claims:
         texts = {"purpose": claim.purpose, "statute": claim.statute, "retention": claim.retention}
         for field, text in texts.items():
             if text is not None:
                 place = f"claims.{claim.name}"
-                yield from _both(place, f"claim {claim.name}: {field}", text, MAX_TEXT_CHARS)
+                yield from in_both(place, f"claim {claim.name}: {field}", text, MAX_TEXT_CHARS)
 
 
-def _both(place: str, what: str, texts: Mapping[str, str], max_chars: int) -> Iterator[Finding]:
+def in_both(place: str, what: str, texts: Mapping[str, str], max_chars: int) -> Iterator[Finding]:
     """What is wrong with a text in our two languages. A member's problem is that of one language of it."""
     for language in LANGUAGES:
         field = place if "." in place else f"{place}.{language}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 LANGUAGES = ("ko", "en")
 MAX_NAME_CHARS = 120
 MAX_TEXT_CHARS = 600
@@ -35,13 +33,3 @@ def text_problem(text: str, max_chars: int) -> str | None:
             "has characters that cannot be seen, such as a line break or one that turns the direction of writing"
         )
     return None
-
-
-def both_problems(texts: Mapping[str, str], max_chars: int) -> Iterator[str]:
-    """What is wrong with a text in our two languages, each with its language in front."""
-    for language in LANGUAGES:
-        if language not in texts:
-            yield f".{language} is missing"
-        elif problem := text_problem(texts[language], max_chars):
-            yield f".{language} {problem}"
-    yield from (f".{name} is of no language of ours" for name in sorted(set(texts) - set(LANGUAGES)))

@@ -463,6 +463,7 @@ def sentences() -> set[str]:
             ("views/**.py", "python"),
             ("portals/**.py", "python"),
             ("admin/portals/**.py", "python"),
+            ("admin/organisations.py", "python"),
         ],
         options_map={"templates/**.html": {"silent": "false"}},
         keywords={"_": None, "gettext": None, "N_": None, "Finding": (2,)},

@@ -17,6 +17,7 @@ from idp.admin.people import Act, Administrator, Forbidden, Role
 from idp.clock import iso, utc
 from idp.errors import LoginError
 from idp.events import Event, record_alone
+from idp.portals.rules import Finding
 from idp.views.frame import CSP, Frame, see_other
 from idp.views.holder import forms_match
 from idp.views.language import translations
@@ -165,6 +166,13 @@ class Desk:
     def text(self, message: str) -> str:
         """A message in the language of this page."""
         return translations(self.frame.lang()).gettext(message)
+
+    def finding(self, finding: Finding) -> str:
+        """What is wrong, in the language of this page."""
+        values = {
+            name: self.text(value) if name == "problem" else value for name, value in finding.values.items()
+        }
+        return self.text(finding.message) % values if values else self.text(finding.message)
 
     def said(self, messages: Sequence[str]) -> list[str]:
         return [self.text(message) for message in messages]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +11,12 @@ from flask import Blueprint, Response
 from idp.admin import organisations
 from idp.admin.organisations import Organisation, OrganisationError
 from idp.admin.people import Act, Administrator
+from idp.portals.rules import Finding
 from idp.views.console.desk import Desk, NotFound, field
 from idp.views.messages import N_
 
 PATH = "/console/organisations"
-_THERE = N_("is there already")
+_THERE = N_("There is an organisation of this name already.")
 _FIELDS = ("id", "name.ko", "name.en", "contact.email", "contact.phone", "contact.url")
 
 
@@ -47,7 +49,7 @@ class OrganisationPages:
     def add(self, admin: Administrator) -> Response:
         given = {name: field(name, 2048) for name in _FIELDS}
         if organisations.find(given["id"]) is not None:
-            return self._form(None, given, [f"{given['id']}: {self.desk.text(_THERE)}"])
+            return self._form(None, given, [Finding("id", _THERE)])
         return self._apply(None, given)
 
     def one(self, admin: Administrator, organisation_id: str) -> Response:
@@ -68,7 +70,7 @@ class OrganisationPages:
         try:
             organisations.apply({"organisation": [document]}, now=self.desk.clock())
         except OrganisationError as error:
-            return self._form(found, given, error.problems)
+            return self._form(found, given, error.findings)
         return self.desk.done(PATH, "saved")
 
     def _known(self, admin: Administrator, organisation_id: str) -> Organisation:
@@ -78,14 +80,14 @@ class OrganisationPages:
         return found
 
     def _form(
-        self, found: Organisation | None, given: dict[str, str], problems: list[str] | None = None
+        self, found: Organisation | None, given: dict[str, str], problems: Sequence[Finding] = ()
     ) -> Response:
         return self.desk.page(
             "organisation.html",
             status=400 if problems else 200,
             organisation=found,
             given=given,
-            problems=problems or [],
+            problems={problem.field: self.desk.finding(problem) for problem in reversed(problems)},
         )
 
 

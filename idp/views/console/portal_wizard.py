@@ -161,7 +161,7 @@ class PortalForms:
             steps=portal_form.STEPS,
             hidden=hidden,
             given=_Given(fields),
-            problems=[(portal_form.step_of(problem), self.pages.problem_text(problem)) for problem in said],
+            problems=[(portal_form.step_of(problem), self.desk.finding(problem)) for problem in said],
             beside=self._beside(said),
             changed=self._differences(found, change) if reviewing else [],
             words=portal_words,
@@ -181,7 +181,7 @@ class PortalForms:
         found: dict[str, str] = {}
         for problem in problems:
             name = "move_until" if problem.field.startswith("previous_sector") else problem.field
-            found.setdefault(name, self.pages.problem_text(problem))
+            found.setdefault(name, self.desk.finding(problem))
         return found
 
     @staticmethod

@@ -352,14 +352,7 @@ class PortalPages:
 
     def said(self, problems: Sequence[Finding]) -> list[str]:
         """Problems in the language of the page."""
-        return [self.problem_text(problem) for problem in problems]
-
-    def problem_text(self, problem: Finding) -> str:
-        values = {
-            name: self.desk.text(value) if name == "problem" else value
-            for name, value in problem.values.items()
-        }
-        return self.desk.text(problem.message) % values if values else self.desk.text(problem.message)
+        return [self.desk.finding(problem) for problem in problems]
 
     @staticmethod
     def _found(admin: Administrator) -> Found:
