@@ -2,8 +2,8 @@
 
 What is shared out are parts, and a worker takes one after the other. A part is a file, because most files share one
 running house; a file that asks the same of several servers is a part for PostgreSQL and one for the others; and the
-tests in a browser are one part, with one demonstration and one Chromium. Each worker starts the PostgreSQL and the
-Redis that it needs (a second).
+tests in a browser are one part, with one demonstration and one Chromium, but for the files that start a demonstration
+of their own. Each worker starts the PostgreSQL and the Redis that it needs (a second).
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     import pytest
 
 BROWSER = "tests/browser"
+OWN_DEMONSTRATION = tuple(
+    f"{BROWSER}/{name}.py" for name in ("test_console", "test_console_portals", "test_pages")
+)
 # These take a minute and more each. Begun last, they would keep one worker busy while the others have nothing to do.
-LONGEST = (BROWSER, "tests/at_rest/test_nothing_readable.py", "tests/test_cli.py")
+LONGEST = (BROWSER, "tests/at_rest/test_nothing_readable.py", "tests/test_cli.py", *OWN_DEMONSTRATION)
 
 
 def part(test: str) -> str:
     """The part that a test, by its node id, belongs to."""
     file, _, name = test.partition("::")
-    if file.startswith(f"{BROWSER}/"):
+    if file.startswith(f"{BROWSER}/") and file not in OWN_DEMONSTRATION:
         return BROWSER
     _, _, parameters = name.partition("[")
     return f"{file} on PostgreSQL" if parameters.startswith("postgresql") else file
