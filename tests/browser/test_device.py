@@ -35,7 +35,9 @@ def phone(rig: Rig, chromium: Browser, request: pytest.FixtureRequest) -> Iterat
     context.set_default_timeout(10_000)
     guests = rig.prepared.wallet_link.rpartition("/wallet")[0]
     visitor = Visitor(
-        Demo(rig.issuer, f"{guests}/", f"{guests}/wallet/", rig.prepared.directory), context, lang
+        Demo(rig.issuer, f"{guests}/", f"{guests}/wallet/", f"{rig.issuer}/console", rig.prepared.directory),
+        context,
+        lang,
     )
     yield visitor
     context.close()

@@ -21,7 +21,13 @@ Arrive = Callable[..., Visitor]
 def arrive(rig: Rig, chromium: Browser) -> Iterator[Arrive]:
     """arrive(lang="ko", **more): a person with an empty browser at the rig's portals."""
     prepared = rig.prepared
-    demo = Demo(prepared.issuer, f"{prepared.portals_url}/", f"{prepared.wallet_url}/", prepared.directory)
+    demo = Demo(
+        prepared.issuer,
+        f"{prepared.portals_url}/",
+        f"{prepared.wallet_url}/",
+        f"{prepared.issuer}/console",
+        prepared.directory,
+    )
     visitors: list[Visitor] = []
 
     def arrive(lang: str = "ko", **more: Any) -> Visitor:
