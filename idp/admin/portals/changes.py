@@ -227,9 +227,9 @@ class PortalChanges:
     ) -> None:
         if versions.current(session, proposal.client_id) != proposal.version:
             raise Conflict
-        before = versions.row(session, proposal.client_id)
+        was = _registered(versions.row(session, proposal.client_id))
         registration = portals.typed(proposal.after)
-        found = [*findings(registration), *_in_company(registration, _registered(before), now=now)]
+        found = [*findings(registration), *_in_company(registration, was, now=now)]
         if found:
             raise ChangeRefused(found)
         versions.write(
@@ -242,6 +242,8 @@ class PortalChanges:
             organisation=proposal.organisation,
         )
         record(session, Event.PORTAL_APPLIED, at=now, client_id=proposal.client_id)
+        if was is not None and set(registration.client_secret_sha256) - set(was.client_secret_sha256):
+            record(session, Event.SECRET_ADDED, at=now, client_id=proposal.client_id)
 
     # -- secrets ---------------------------------------------------------------------------------------------
 
