@@ -18,6 +18,7 @@ from idp.views.messages import N_
 
 PATH = "/console/audit"
 _FIELDS = ("client_id", "name", "reason", "actor", "login_id", "correlation_id", "since", "until")
+_SHOWN_PORTALS = 100
 _MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/jsonl"}
 _NOT_FOUND_SO = N_("This cannot be searched for. Check what you typed.")
 _NO_REASON = N_(
@@ -71,7 +72,11 @@ class AuditPages:
         except ValueError:
             month = log.Month.of(now)
         figures = log.report(month, now=now, client_ids=people.portals_of(admin))
-        return self.desk.page("audit_report.html", figures=figures, months=_months(now))
+        shown = figures.sign_ins[:_SHOWN_PORTALS]
+        n_more = len(figures.sign_ins) - len(shown)
+        return self.desk.page(
+            "audit_report.html", figures=figures, sign_ins=shown, n_more=n_more, months=_months(now)
+        )
 
     def _page(self, given: dict[str, str], page: log.Page, *, problem: str | None = None) -> Response:
         after = None
