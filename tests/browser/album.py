@@ -47,6 +47,7 @@ class Album:
     def add(self, name: str, visitor: Visitor | None = None) -> None:
         visitor = visitor or self.visitor
         page = visitor.page
+        page.wait_for_load_state("load")  # with its style: without it everything is as wide as it likes
         before = page.viewport_size
         for size, viewport in SIZES.items():
             page.set_viewport_size(viewport)  # type: ignore[arg-type]
