@@ -158,3 +158,23 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A provider with its guests on the embedded defaults, shared by a module's tests; the clock is put back."""
     with started(tmp_path_factory.mktemp("house")) as running:
         yield running
+
+
+ON_POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgresql)
+
+
+@pytest.fixture(scope="module", params=["sqlite", ON_POSTGRESQL])
+def rig_on_each_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rig]:
+    """On each database, which is the store as well. A module takes it as its own `rig`."""
+    directory = tmp_path_factory.mktemp("house")
+    if request.param == "sqlite":
+        with started(directory) as running:
+            yield running
+        return
+    with (
+        servers.new_database(request.getfixturevalue("postgresql_url")) as database,
+        started(directory, {"database.url": database, "store.url": database}) as running,
+    ):
+        yield running

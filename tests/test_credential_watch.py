@@ -23,9 +23,8 @@ from idp.oidc import session_end
 from idp.oidc.credential_watch import CredentialWatch, Round
 from idp.oidc.session_end import SessionEnds
 from idp.worker import Worker
-from tests import servers
 from tests.ears import Ear, claims_of, listening
-from tests.rig import Portal, Rig, callback_parameters, parse_link, person, started
+from tests.rig import Portal, Rig, callback_parameters, parse_link, person
 
 PEOPLE = count(8000)
 ITEMS = ["name", "birthdate", "kr_overseas_registration_number", "offline_access"]
@@ -33,21 +32,9 @@ TTL_S = 61  # of the demonstration's status lists, and a second
 HOUR_S = 3600
 
 
-@pytest.fixture(
-    scope="module",
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
-)
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    directory = tmp_path_factory.mktemp("house")
-    if request.param == "sqlite":
-        with started(directory) as running:
-            yield running
-        return
-    with (
-        servers.new_database(request.getfixturevalue("postgresql_url")) as database,
-        started(directory, {"database.url": database, "store.url": database}) as running,
-    ):
-        yield running
+@pytest.fixture(scope="module")
+def rig(rig_on_each_database: Rig) -> Rig:
+    return rig_on_each_database
 
 
 @pytest.fixture(autouse=True)

@@ -15,26 +15,16 @@ from idp.admin.figures import AT_ONCE, Counting
 from idp.events import Event, record
 from idp.models import AuditEvent, Lease, SignInFigures, SignInFiguresMark, db, writing
 from idp.worker import Worker
-from tests import servers
-from tests.rig import Rig, started
+from tests.conftest import ON_POSTGRESQL
+from tests.rig import Rig
 
-ON_POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.postgresql)
-several_write = pytest.mark.parametrize("rig", [ON_POSTGRESQL], indirect=True)
+several_write = pytest.mark.parametrize("rig_on_each_database", [ON_POSTGRESQL], indirect=True)
 """On SQLite one writes at a time."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", ON_POSTGRESQL])
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    directory = tmp_path_factory.mktemp("house")
-    if request.param == "sqlite":
-        with started(directory) as running:
-            yield running
-        return
-    with (
-        servers.new_database(request.getfixturevalue("postgresql_url")) as database,
-        started(directory, {"database.url": database, "store.url": database}) as running,
-    ):
-        yield running
+@pytest.fixture(scope="module")
+def rig(rig_on_each_database: Rig) -> Rig:
+    return rig_on_each_database
 
 
 @pytest.fixture(autouse=True)

@@ -26,30 +26,17 @@ from idp.login import Standing
 from idp.models import CredentialType, Lease, SeenChain, TrustChange, db, writing
 from idp.models import Mission as MissionRow
 from idp.worker import Worker
-from tests import servers
 from tests.presenting import Answer, request_object
-from tests.rig import Rig, person, started
+from tests.rig import Rig, person
 
 PEOPLE = count(9000)
 HOUR_S, DAY_S = 3600, 86_400
 LAX = Entry("mission", "LAX")
 
 
-@pytest.fixture(
-    scope="module",
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
-)
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    directory = tmp_path_factory.mktemp("house")
-    if request.param == "sqlite":
-        with started(directory) as running:
-            yield running
-        return
-    with (
-        servers.new_database(request.getfixturevalue("postgresql_url")) as database,
-        started(directory, {"database.url": database, "store.url": database}) as running,
-    ):
-        yield running
+@pytest.fixture(scope="module")
+def rig(rig_on_each_database: Rig) -> Rig:
+    return rig_on_each_database
 
 
 @pytest.fixture(autouse=True)

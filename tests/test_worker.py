@@ -33,31 +33,17 @@ from idp.models import (
 from idp.oidc import backchannel
 from idp.oidc.session_end import Reason, SessionEnds
 from idp.worker import Job, Worker, WorkerThread
-from tests import servers
 from tests.deployed import deployed
 from tests.ears import Ear, claims_of, listening, status
-from tests.rig import Rig, started
+from tests.rig import Rig
 from tests.waiting import eventually
 
 PS256 = {"id_token_signed_response_alg": "PS256"}
 
 
-@pytest.fixture(
-    scope="module",
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
-)
-def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """On each database, which is the store as well."""
-    directory = tmp_path_factory.mktemp("house")
-    if request.param == "sqlite":
-        with started(directory) as running:
-            yield running
-        return
-    with (
-        servers.new_database(request.getfixturevalue("postgresql_url")) as database,
-        started(directory, {"database.url": database, "store.url": database}) as running,
-    ):
-        yield running
+@pytest.fixture(scope="module")
+def rig(rig_on_each_database: Rig) -> Rig:
+    return rig_on_each_database
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ portal's needs none of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import and_, or_, select
 from idp.models import AuditEvent, db
 
 PAGE = 50
+_PLACE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")  # what a database takes for a row's id
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,5 @@ def of(
 
 
 def _place(text: str) -> tuple[int, int] | None:
-    at, _, row_id = text.partition("-")
-    if not (at.isascii() and at.isdigit() and row_id.isascii() and row_id.isdigit()) or len(text) > 32:
-        return None
-    return int(at), int(row_id)
+    found = _PLACE.fullmatch(text)
+    return (int(found[1]), int(found[2])) if found is not None else None

@@ -52,7 +52,7 @@ def begin(of: Registration, settings: Settings, key: dict[str, Any], *, now: int
     """Register a trial of this portal; `key` is the public JWK that signs its request objects."""
     made = _like(of, settings, key, f"{TRIAL_PREFIX}{seal.random_token(16)}")
     with writing() as session:
-        _sweep(session, now)
+        sweep(session, now)
         session.add(
             Portal(
                 client_id=made.client_id, enabled=True, registration=portals.document(made), updated_at=now
@@ -73,27 +73,22 @@ def end(client_id: str, *, now: int) -> None:
 
 def sweep(session: Session, now: int) -> None:
     """Take out the trials that nobody came back from, in the caller's transaction."""
-    _sweep(session, now)
-
-
-def _sweep(session: Session, now: int) -> None:
     old = select(Portal.client_id).where(
         Portal.client_id.startswith(TRIAL_PREFIX), Portal.updated_at < now - TTL_S
     )
-    _remove(session, list(session.scalars(old)), now)
+    if client_ids := list(session.scalars(old)):
+        _remove(session, client_ids, now)
 
 
 def _remove(session: Session, client_ids: list[str], now: int) -> None:
-    for client_id in client_ids:
-        session.execute(
-            update(Grant)
-            .where(Grant.client_id == client_id, Grant.revoked_at.is_(None))
-            .values(revoked_at=now)
-            .execution_options(synchronize_session=False)
-        )
-        session.execute(delete(Consent).where(Consent.client_id == client_id))
-        session.execute(delete(SessionPortal).where(SessionPortal.client_id == client_id))
-        session.execute(delete(Portal).where(Portal.client_id == client_id))
+    session.execute(
+        update(Grant)
+        .where(Grant.client_id.in_(client_ids), Grant.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    for table in (Consent, SessionPortal, Portal):
+        session.execute(delete(table).where(table.client_id.in_(client_ids)))
 
 
 def expected_sub(settings: Settings, admin_id: str) -> str | None:

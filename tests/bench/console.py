@@ -29,8 +29,8 @@ ROUNDS = 20
 PAGES = (
     "/console",
     "/console/portals",
-    "/console/portals?search=portal-09",
-    "/console/portals?search=nowhere",
+    "/console/portals?q=portal-09",
+    "/console/portals?q=nowhere",
     "/console/portals/portal?id=portal-00007",
     "/console/portals/portal-00007/events",
     "/console/portals/portal-00007/report",

@@ -180,6 +180,20 @@ def test_signing_out_ends_the_session(rig: Rig, owner: Admin) -> None:
     assert admin.get("/console").status_code == 303
 
 
+def test_signing_out_leaves_no_session_behind_that_a_portal_could_use(rig: Rig, owner: Admin) -> None:
+    rig.variant("gov24", "asks-nothing", claims=None, scopes=["openid"])
+    asks_nothing = rig.portal("gov24")
+    asks_nothing.client_id = "asks-nothing"
+    for signs_out in (False, True):
+        admin = Admin(rig, owner.persona)
+        admin.sign_in()
+        if signs_out:
+            admin.send("/console/sign-out")
+        asks_nothing.browser = admin.browser
+        location = asks_nothing.begin(scope="openid", prompt="none").location
+        assert ("error=login_required" in location) == signs_out, location
+
+
 def test_a_sign_in_begins_with_a_button_and_never_with_a_link(rig: Rig) -> None:
     admin = Admin(rig)
     assert "console-sign-in" not in admin.get("/console/sign-in").cookies

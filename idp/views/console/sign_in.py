@@ -17,11 +17,14 @@ from idp.admin import console, people
 from idp.admin.people import InvitationError
 from idp.errors import LoginError
 from idp.events import Event, record_alone
+from idp.oidc import backchannel
+from idp.oidc.session_end import SessionEnds
 from idp.oidc.tokens import Order
 from idp.views.console.desk import COOKIE, SIGN_IN, Desk
 from idp.views.frame import see_other
 from idp.views.holder import forms_match
 from idp.views.messages import N_
+from idp.views.portal import SESSION_COOKIE
 
 _BEGUN_COOKIE: Final = "console-sign-in"
 _BEGUN_S: Final = 3600
@@ -181,8 +184,13 @@ class SignIn:
     # -- out -------------------------------------------------------------------------------------------------
 
     def sign_out(self, admin: people.Administrator) -> Response:
+        """Out of the console, and out of the browser's session that its sign-in began, as a portal would do it."""
         self.desk.sessions.end(self.frame.cookie(COOKIE))
         self.frame.set_cookie(COOKIE, "", 0)
+        if (session := self.house.sessions.end(self.frame.cookie(SESSION_COOKIE))) is not None:
+            SessionEnds(self.house.sessions, self.desk.clock).taken(session)
+            self.house.store.publish(backchannel.WAKE)
+        self.frame.set_cookie(SESSION_COOKIE, "", 0)
         record_alone(Event.ADMIN_SIGNED_OUT, at=self.desk.clock())
         return see_other(SIGN_IN)
 
