@@ -1,15 +1,19 @@
 """A waiting page is told at once, holds no thread, and its connection is not left open."""
 
+import resource
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import gunicorn.util
 import pytest
 
 from idp.store import Store, open_store
+from idp.views import waiting
 from idp.views.waiting import MAX_PAGES, HandOver, WaitingRoom
 from tests.waiting import eventually
 
@@ -26,14 +30,26 @@ def room(store: Store) -> Iterator[WaitingRoom]:
         yield opened
 
 
-def enter(room: WaitingRoom, state: str = "waiting", channel: str = "login:1") -> socket.socket:
+def enter(
+    room: WaitingRoom, state: str = "waiting", channel: str = "login:1", max_s: float = 60
+) -> socket.socket:
     """A page's end of a connection whose other end the room has taken."""
     page, server = socket.socketpair()
     page.settimeout(10)
     environ: dict[str, Any] = {"gunicorn.socket": server}
-    assert room.admit(environ, channel, lambda: state, 60)
-    assert server.fileno() == -1
+    with server:
+        assert room.admit(environ, channel, lambda: state, max_s)
     return page
+
+
+@contextmanager
+def allowed_sockets(number: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < number:
+        pytest.skip(f"only {hard} files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def hear(page: socket.socket, until: bytes) -> bytes:
@@ -53,7 +69,7 @@ def test_a_page_hears_the_state_first_and_then_the_change(room: WaitingRoom, sto
         store.publish("login:1")
         assert b'"changed"' in hear(page, b"\n\n")
         assert page.recv(1) == b""
-    assert eventually(lambda: room.waiting == 0) is not False
+    eventually(lambda: room.waiting == 0)
 
 
 def test_another_logins_change_is_not_heard(room: WaitingRoom, store: Store) -> None:
@@ -82,11 +98,96 @@ def test_many_pages_wait_on_one_thread(room: WaitingRoom, store: Store) -> None:
             page.close()
 
 
+def test_two_thousand_wait_and_one_is_told(room: WaitingRoom, store: Store) -> None:
+    with allowed_sockets(2 * 2000 + 200), ExitStack() as open_pages:
+        pages = [
+            open_pages.enter_context(closing(enter(room, channel=f"login:{number}")))
+            for number in range(2000)
+        ]
+        for page in pages:
+            hear(page, b"\n\n")
+        assert room.waiting == 2000
+        store.publish("login:1234")
+        assert b"changed" in hear(pages[1234], b"changed")
+        eventually(lambda: room.waiting == 1999)
+        looking = open_pages.enter_context(selectors.DefaultSelector())
+        for page in pages:
+            looking.register(page, selectors.EVENT_READ)
+        assert [key.fileobj for key, _ in looking.select(0)] == [pages[1234]]  # it hears the end
+
+
 def test_a_page_that_leaves_is_forgotten(room: WaitingRoom) -> None:
     page = enter(room)
     hear(page, b"\n\n")
     page.close()
     eventually(lambda: room.waiting == 0)
+
+
+def test_a_page_that_says_more_than_it_asked_is_let_go(room: WaitingRoom) -> None:
+    with closing(enter(room)) as page:
+        hear(page, b"\n\n")
+        page.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        eventually(lambda: room.waiting == 0)
+
+
+def test_a_page_hears_that_its_time_is_over_and_asks_again(room: WaitingRoom) -> None:
+    with closing(enter(room, max_s=0.01)) as page:
+        assert b'"changed"' in hear(page, b'"changed"}\n\n')
+        assert page.recv(1) == b""
+    eventually(lambda: room.waiting == 0)
+
+
+def test_a_page_that_waits_long_hears_that_we_are_still_here(
+    room: WaitingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "HEARTBEAT_S", 0.01)
+    with closing(enter(room)) as page:
+        hear(page, b": waiting\n\n: waiting\n\n")
+        assert room.waiting == 1
+
+
+def test_a_page_that_does_not_read_is_let_go_and_holds_up_nobody(
+    room: WaitingRoom, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(waiting, "_STILL_HERE", b":" * 1_000_000)  # more than any buffer takes
+    with closing(enter(room, channel="login:1")), closing(enter(room, channel="login:2", max_s=0.01)) as two:
+        assert b'"changed"' in hear(two, b"changed")
+        eventually(lambda: room.waiting == 0)
+
+
+def test_a_closed_room_lets_everybody_go_and_admits_nobody(room: WaitingRoom) -> None:
+    with closing(enter(room)) as page:
+        hear(page, b"\n\n")
+        room.close()
+        assert page.recv(1) == b""
+    assert room.waiting == 0
+    one, other = socket.socketpair()
+    with one, other:
+        assert not room.admit({"gunicorn.socket": other}, "login:1", lambda: "waiting", 60)
+
+
+def test_a_room_that_closes_while_a_page_comes_in_keeps_no_connection(room: WaitingRoom) -> None:
+    page, server = socket.socketpair()
+    page.settimeout(10)
+
+    def read_state() -> str:
+        room.close()
+        return "waiting"
+
+    with page, server:
+        assert room.admit({"gunicorn.socket": server}, "login:1", read_state, 60)
+        assert page.recv(1) == b""
+
+
+def test_what_the_server_keeps_it_can_close_as_always(room: WaitingRoom) -> None:
+    page, server = socket.socketpair()
+    with closing(page):
+        assert room.admit({"gunicorn.socket": server}, "login:1", lambda: "waiting", 60)
+        server.setblocking(True)
+        gunicorn.util.close_graceful(server)
+        assert server.fileno() == -1
+        assert hear(page, b"\n\n")
 
 
 def test_a_change_between_listening_and_reading_the_state_is_heard(room: WaitingRoom, store: Store) -> None:
@@ -98,7 +199,8 @@ def test_a_change_between_listening_and_reading_the_state_is_heard(room: Waiting
         return "waiting"
 
     with closing(page):
-        assert room.admit({"gunicorn.socket": server}, "login:1", read_state, 60)
+        with server:
+            assert room.admit({"gunicorn.socket": server}, "login:1", read_state, 60)
         assert b"changed" in hear(page, b"changed")
 
 
@@ -111,7 +213,8 @@ def test_a_state_that_cannot_be_read_leaves_the_connection_to_the_server(room: W
     with closing(page), closing(server):
         with pytest.raises(LookupError):
             room.admit({"gunicorn.socket": server}, "login:1", read_state, 60)
-        assert server.fileno() != -1
+        server.sendall(b"an error")
+        assert page.recv(100) == b"an error"
         eventually(lambda: room.waiting == 0)
 
 
@@ -143,5 +246,4 @@ def test_only_so_many_pages_of_one_login_wait_here(room: WaitingRoom) -> None:
         page, server = socket.socketpair()
         with page, server:
             assert not room.admit({"gunicorn.socket": server}, "login:1", lambda: "waiting", 60)
-            assert server.fileno() != -1
         open_pages.enter_context(closing(enter(room, channel="login:2")))
