@@ -226,12 +226,18 @@ def test_the_qr_code_holds_an_offer_that_a_wallet_can_read(portal: Portal, walle
 
 def scanned(html: str) -> str:
     """What a camera reads off the QR code of a page."""
-    found = re.search(r'<svg[^>]*viewBox="-4 -4 (\d+) \d+"[^>]*>.*?<path fill="#000" d="([^"]*)"', html, re.S)
+    found = re.search(
+        r'<svg[^>]*viewBox="-4 -4 (\d+) \d+"[^>]*>.*?<path stroke="#000" d="([^"]*)"', html, re.S
+    )
     assert found is not None
     size, scale = int(found[1]), 4
     modules = [bytearray(b"\xff" * size) for _ in range(size)]
-    for x, y, width in (map(int, run) for run in re.findall(r"M(\d+) (\d+)h(\d+)v1", found[2])):
-        modules[y + 4][x + 4 : x + 4 + width] = bytes(width)
+    for start, y, runs in re.findall(r"M(\d+) (\d+)\.5h([^M]*)", found[2]):
+        x = int(start) + 4
+        for number, length in enumerate(map(int, re.split(r"m| 0h", runs))):
+            if number % 2 == 0:
+                modules[int(y) + 4][x : x + length] = bytes(length)
+            x += length
     rows = [bytes(module for module in row for _ in range(scale)) * scale for row in modules]
     image = memoryview(b"".join(rows)).cast("B", shape=[size * scale, size * scale])
     (read,) = zxingcpp.read_barcodes(image)
