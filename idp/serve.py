@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +12,13 @@ from gunicorn.app.base import BaseApplication
 
 from idp.app import close, create_app
 from idp.settings import Settings
+from idp.views.waiting import most_pages
 from idp.worker import WorkerThread
 
+log = logging.getLogger("idp")
+
+ENOUGH_FILES = 12_000
+"""For ten thousand waiting pages in one process, and everything else that it opens."""
 _GRACEFUL_S = 20
 _KEEPALIVE_S = 30
 _MAX_REQUEST_LINE = 16_384
@@ -52,6 +59,10 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         return create_app(self._settings)
 
+    def run(self) -> None:
+        allow_files()
+        super().run()
+
     def _ready(self, worker: Any) -> None:
         if self._settings.uses_sqlite:  # no other process may do it (decision D21)
             self._worker_thread = WorkerThread(worker.wsgi)
@@ -65,3 +76,23 @@ class Server(BaseApplication):  # type: ignore[misc]
         application = getattr(worker, "wsgi", None)
         if isinstance(application, Flask):
             close(application)
+
+
+def allow_files() -> None:
+    """Let every process open as many files as the system lets it: a waiting page is one, and 1,024 is the usual limit.
+
+    What may be open now is the soft limit; whoever starts us sets the hard one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):  # some systems say that there is no limit and then keep to one
+        hard = soft
+    if hard != resource.RLIM_INFINITY and hard < ENOUGH_FILES:
+        log.warning(
+            "a process may open no more than %d files here, so no more than %d pages can wait in it and be told at "
+            "once; the others ask every few seconds. Raise the limit (systemd: LimitNOFILE, a shell: ulimit -Hn) to %d",
+            hard,
+            most_pages(),
+            ENOUGH_FILES,
+        )

@@ -16,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
+import resource
 import secrets
 import socket
 import ssl
@@ -32,6 +34,7 @@ HEARTBEAT_S = 20.0
 MAX_PAGES = (
     8  # of one login: the server does not count these connections, and a process has only so many files
 )
+_OTHER_FILES = 1500  # gunicorn's own connections, 1,000 at most, the database's, the Store's
 _TICK_S = 0.25
 # Whoever lost the connection comes again after this time, not everybody in the same moment.
 _RETRY_MS, _RETRY_SPREAD_MS = 2000, 3000
@@ -52,6 +55,7 @@ class WaitingRoom:
         self._store = store
         self._lock = threading.Lock()
         self._pages: _Pages | None = None
+        self._most = 0.0
         self._closed = False
         self._unsubscribe: Callable[[], None] = lambda: None
 
@@ -67,7 +71,7 @@ class WaitingRoom:
         if not isinstance(connection, socket.socket) or isinstance(connection, ssl.SSLSocket):
             return False
         pages = self._opened()
-        if pages is None or pages.of(channel) >= MAX_PAGES:
+        if pages is None or pages.of(channel) >= MAX_PAGES or pages.number >= self._most:
             return False
         page = _Page(channel)
         pages.run(pages.expect, page)
@@ -101,6 +105,7 @@ class WaitingRoom:
         with self._lock:
             if self._pages is None and not self._closed:
                 pages = _Pages()
+                self._most = most_pages()
                 self._unsubscribe = self._store.subscribe(pages.changed)
                 self._pages = pages
             return self._pages
@@ -133,6 +138,7 @@ class _Pages:
         self._by_channel: dict[str, list[_Page]] = {}
         self._due: dict[int, list[_Page]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.number = 0
         self._thread = threading.Thread(target=self._serve, name="waiting-room", daemon=True)
         self._thread.start()
 
@@ -153,10 +159,6 @@ class _Pages:
         self.run(self._loop.stop)
         self._thread.join()
 
-    @property
-    def number(self) -> int:
-        return sum(map(len, list(self._by_channel.values())))
-
     def of(self, channel: str) -> int:
         return len(self._by_channel.get(channel, ()))
 
@@ -173,6 +175,7 @@ class _Pages:
     def expect(self, page: _Page) -> None:
         """Hear for it what changes; its connection comes with `begin`."""
         self._by_channel.setdefault(page.channel, []).append(page)
+        self.number += 1
 
     def begin(self, page: _Page, connection: socket.socket, state: str, max_s: float) -> None:
         """Tell the page its state, and from now on what changes."""
@@ -197,6 +200,7 @@ class _Pages:
         others = self._by_channel.get(page.channel, [])
         if page in others:
             others.remove(page)
+            self.number -= 1
             if not others:
                 del self._by_channel[page.channel]
         connection, page.connection = page.connection, None
@@ -242,6 +246,12 @@ class _Pages:
                     self._say(page, _STILL_HERE)
                     self._wait_on(page)
         self._timer = self._loop.call_later(_TICK_S, self._tick) if self._due else None
+
+
+def most_pages() -> float:
+    """How many pages may wait in one process: a server that may open no further file answers nobody at all."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if files == resource.RLIM_INFINITY else files - min(_OTHER_FILES, files // 2)
 
 
 def _taken_from(connection: socket.socket) -> socket.socket:

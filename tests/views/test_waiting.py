@@ -1,5 +1,6 @@
 """A waiting page is told at once, holds no thread, and its connection is not left open."""
 
+import math
 import resource
 import selectors
 import socket
@@ -247,3 +248,24 @@ def test_only_so_many_pages_of_one_login_wait_here(room: WaitingRoom) -> None:
         with page, server:
             assert not room.admit({"gunicorn.socket": server}, "login:1", lambda: "waiting", 60)
         open_pages.enter_context(closing(enter(room, channel="login:2")))
+
+
+def test_no_more_wait_here_than_leaves_files_for_everybody_else(
+    room: WaitingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
+    with ExitStack() as open_pages:
+        for number in range(10):
+            open_pages.enter_context(closing(enter(room, channel=f"login:{number}")))
+        eventually(lambda: room.waiting == 10)
+        page, server = socket.socketpair()
+        with page, server:
+            assert not room.admit({"gunicorn.socket": server}, "login:10", lambda: "waiting", 60)
+
+
+@pytest.mark.parametrize(("files", "pages"), [(20_000, 18_500), (1024, 512), (-1, math.inf)])
+def test_how_many_may_wait_depends_on_the_files_that_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, files: int, pages: float
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    assert waiting.most_pages() == pages
