@@ -91,7 +91,7 @@ def allow_files() -> None:
     if hard != resource.RLIM_INFINITY and hard < ENOUGH_FILES:
         log.warning(
             "a process may open no more than %d files here, so no more than %d pages can wait in it and be told at "
-            "once; the others ask every few seconds. Raise the limit (systemd: LimitNOFILE, a shell: ulimit -Hn) to %d",
+            "once; the others ask every few seconds. Raise the limit (systemd: LimitNOFILE, shells: ulimit) to %d",
             hard,
             most_pages(),
             ENOUGH_FILES,

@@ -17,6 +17,24 @@
   let { state } = main.dataset, wait = 1500, timer, away, streaming, leaving;
   let asking; // "asking": the browser's window is open; "checking": its answer is on the way
 
+  // A QR code is replaced where it stands: a page that is loaded anew loses the reader's place, and the server draws a
+  // page. Where nobody looks at it, an old one does no harm.
+  const qr = document.getElementById("qr");
+  const freshFor = (s) => Date.now() + s * 1000;
+  let freshUntil = freshFor(qr?.dataset.fresh);
+  const renew = async () => {
+    if (!qr || document.hidden || qr.closest("details:not([open])")) return;
+    freshUntil = freshFor(10); // until it is known
+    const answer = await fetch(`${page}/qr`, { cache: "no-store" }).catch(() => ({}));
+    if (!answer.ok) return;
+    const told = await answer.json();
+    qr.firstElementChild.setAttribute("viewBox", told.view_box);
+    told.paths.forEach((path, at) => qr.firstElementChild.children[at].setAttribute("d", path));
+    Object.assign(qr.dataset, { link: told.link, code: told.code });
+    document.getElementById("qr-link")?.setAttribute("href", told.link);
+    freshUntil = freshFor(told.fresh_s);
+  };
+
   const goOn = () => { if (!away) { leaving = true; location.replace(page); } };
   // Leaving would close the browser's window: then only a sign-in that came through another way counts. An answer on
   // its way is waited for, since it says where to go.
@@ -26,7 +44,8 @@
     // The stream knows that something changed, and not what: it may be what the page itself was told just now.
     if (next === "changed" && asking !== undefined) {
       if (asking !== "checking") look();
-    } else if (next !== state && !held(next)) goOn();
+    } else if (next === "waiting.stale" && qr) renew();
+    else if (next !== state && !held(next)) goOn();
   };
 
   const later = () => { clearTimeout(timer); timer = setTimeout(poll, wait); };
@@ -80,6 +99,7 @@
     const rest = (end - Date.now()) / 1000;
     document.getElementById("minutes").textContent = Math.max(1, Math.ceil(rest / 60));
     if (rest <= 60 && !notice.textContent) notice.textContent = notice.dataset.text;
+    if (Date.now() > freshUntil) renew();
     if (rest < -2 && seconds > 0 && !asking) goOn();
   };
   setInterval(tick, 5000);

@@ -41,6 +41,7 @@ class HolderDoor:
         rule("", "sign_in", self.sign_in)
         rule("/status", "status", self.status)
         rule("/events", "events", self.events)
+        rule("/qr", "qr_code", self.qr_code)
         rule("/digital-credential", "digital_credential", self.digital_credential, methods=["POST"])
         rule("/extend", "extend", self.extend, methods=["POST"])
         rule("/cancel", "cancel", self.cancel, methods=["POST"])
@@ -73,10 +74,7 @@ class HolderDoor:
         wallets = self._wallets(portal, asked)
         wallet = wallets.get(login.wallet or "") or next(iter(wallets.values()))
         if phase in {"waiting", "fetched"}:
-            ways: tuple[Via, ...] = ("link", "qr") if portal.cross_device else ("link",)
-            if self.house.digital_credentials.serves(asked):
-                ways = (*ways, "dc_api")
-            login = self.house.logins.questions(login, wallet.id, ways=ways)
+            login = self._questions(login, portal, asked, wallet)
         context = self._sign_in_context(login, portal, phase, asked, wallet)
         context["wallets"] = [
             {
@@ -93,6 +91,43 @@ class HolderDoor:
             wrong_number=wrong_number,
             **context,
         )
+
+    def _questions(self, login: Login, portal: Registration, asked: Question, wallet: WalletProfile) -> Login:
+        """The login with every question that its page puts; the QR code's is not too old to be offered."""
+        ways: tuple[Via, ...] = ("link", "qr") if portal.cross_device else ("link",)
+        if self.house.digital_credentials.serves(asked):
+            ways = (*ways, "dc_api")
+        return self.house.logins.questions(login, wallet.id, ways=ways)
+
+    def qr_code(self, login_id: str) -> Response:
+        """The QR code of a page that is open, replaced when it is too old, for the page's script: what to draw
+        (`view_box`, `paths`), `code` and `link` that are in it, and how many seconds it is fresh (`fresh_s`).
+
+        It is a third of the work of the whole page, and the holder's place on the page is not lost.
+        """
+        login, _ = self._own(login_id)
+        portal = self._portal(login)
+        asked = self.house.question(portal, login.request)
+        wallets = self._wallets(portal, asked)
+        wallet = wallets.get(login.wallet or "") or next(iter(wallets.values()))
+        if login.state is State.WAITING:
+            login = self._questions(login, portal, asked, wallet)
+        code = login.latest("qr", wallet.id)
+        if login.state is not State.WAITING or code is None:
+            raise LoginError("form_expired", "no QR code is offered", status=409)
+        text = self.house.code(code, wallet)
+        drawn = qr.draw(text)
+        return jsonify(
+            view_box=drawn.view_box,
+            paths=[drawn.ground, drawn.modules],
+            code=text,
+            link=self.house.link(code, wallet),
+            fresh_s=self._fresh_s(code),
+        )
+
+    def _fresh_s(self, code: Ask) -> int:
+        """For how long a QR code is still offered (decision D19)."""
+        return max(code.created_at + self.frame.settings.lifetimes.qr_offered_s - self.house.clock(), 0)
 
     def _wallets(self, portal: Registration, asked: Question) -> dict[str, WalletProfile]:
         """The wallets that this portal's holders may use and that can hold what is asked. Raises NoCredentialType."""
@@ -117,6 +152,8 @@ class HolderDoor:
         answer = login.answer
         limit = login.created_at + self.frame.settings.lifetimes.login_max_s
         wrong = answer.wrong_numbers if answer else 0
+        wanted = consent.asked_claims(portal, login.request)
+        released = claims.elements(claim.name for claim in wanted)
         return {
             "phase": phase,
             "state": self._page_state(login),
@@ -128,6 +165,7 @@ class HolderDoor:
             "answer_url": f"{base}/digital-credential",
             "qr_text": code_text,
             "qr_link": self.house.link(code, wallet) if code else None,
+            "qr_fresh_s": self._fresh_s(code) if code else None,
             "scan_url": f"{base}/scan" if self._scans(wallet) else None,
             "key_label": _key_label(login, asked, wallet, lang),
             "items": [
@@ -136,14 +174,14 @@ class HolderDoor:
                     "purpose": claim.purpose[lang],
                     "required": claim.required,
                 }
-                for claim in consent.asked_claims(portal, login.request)
+                for claim in wanted
             ],
             "extra_items": sorted(
                 {
                     claims.ELEMENT_LABELS[path][lang]
                     for alternative in asked.alternatives
                     for path in alternative.person_keys
-                    if not self._released(path, portal, login)
+                    if path not in released  # the portal does not receive it: we recognise the person by it
                 }
             ),
             "credential_names": [kind.name[lang] for kind in asked.types],
@@ -164,11 +202,6 @@ class HolderDoor:
     def _scans(self, wallet: WalletProfile) -> bool:
         """Whether this wallet shows codes that are read here (QR-CPM)."""
         return wallet.protocol == "mip" and bool(self.frame.settings.mip.relay)
-
-    def _released(self, element: claims.Path, portal: Registration, login: Login) -> bool:
-        """Whether the portal itself receives the element that we recognise the person by."""
-        asked = consent.asked_claims(portal, login.request)
-        return element in claims.elements(claim.name for claim in asked)
 
     def _digital_requests(self, login: Login, portal: Registration, asked: Question) -> str | None:
         """What the page hands to `navigator.credentials.get`, as JSON."""
@@ -232,19 +265,13 @@ class HolderDoor:
     def events(self, login_id: str) -> Response:
         """An event stream, on a connection that no thread waits on; 204 where that cannot be."""
         login, cookie = self._own(login_id)
-        now = self.house.clock()
-        code = _shown_code(login)
-        offered_until = (
-            code.created_at + self.frame.settings.lifetimes.qr_offered_s if code else login.expires_at
-        )
-        max_s = max(
-            min(login.expires_at, offered_until) - now, 1
-        )  # then the page asks again, and hears "stale"
         admitted = self.waiting_room.admit(
             request.environ,
             logins.channel(login.id),
             lambda: self._page_state(self.house.logins.show(login_id, cookie)),
-            max_s,
+            max(
+                login.expires_at - self.house.clock(), 1
+            ),  # then the page asks again, and reads that it is over
         )
         return Response(status=200 if admitted else 204)
 
@@ -254,7 +281,7 @@ class HolderDoor:
         if phase == "waiting" and login.problem is not None:
             return f"waiting.{problem_for(login.problem.reason)}"  # as much as the page itself says
         code = _shown_code(login)
-        stale = code and self.house.clock() - code.created_at >= self.frame.settings.lifetimes.qr_offered_s
+        stale = code is not None and self._fresh_s(code) == 0
         return "waiting.stale" if phase == "waiting" and stale else phase
 
     def extend(self, login_id: str) -> Response:

@@ -73,6 +73,40 @@ def test_a_qr_code_is_replaced_before_it_is_too_old(rig: Rig, arrive: Arrive) ->
     assert visitor.path.startswith("/login/")
 
 
+def test_a_qr_code_is_replaced_where_it_stands(rig: Rig, arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.begin("gov24")
+    before, code = visitor.qr_link(), visitor.qr_code()
+    visitor.page.evaluate("document.title = 'the same page'")
+    visitor.page.locator("#wallet-link").focus()
+    rig.clock.forward(STALE_QR_S)
+    visitor.page.locator(f"#qr:not([data-link='{before}'])").wait_for()
+    assert visitor.page.title() == "the same page"
+    assert visitor.page.locator("#wallet-link:focus").count() == 1
+    assert visitor.qr_code() != code
+    assert visitor.qr_photographed() == visitor.qr_link()
+    assert visitor.page.locator("#qr-link").get_attribute("href") == visitor.qr_link()
+
+
+def test_a_qr_code_that_nobody_looks_at_stays_until_somebody_does(rig: Rig, arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.context.add_init_script(
+        "Object.defineProperty(Document.prototype, 'hidden', { get: () => window.isHidden ?? false })"
+    )
+    visitor.page.clock.install()
+    visitor.begin("gov24")
+    before = visitor.qr_link()
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    turn = "isHidden = {}; document.dispatchEvent(new Event('visibilitychange'))"
+    visitor.page.evaluate(turn.format("true"))
+    rig.clock.forward(STALE_QR_S)
+    visitor.page.clock.run_for(STALE_QR_S * 1000)
+    assert [url for url in asked if url.endswith("/qr")] == []
+    visitor.page.evaluate(turn.format("false"))
+    visitor.page.locator(f"#qr:not([data-link='{before}'])").wait_for()
+
+
 def test_the_page_moves_on_where_there_is_no_stream(rig: Rig, arrive: Arrive) -> None:
     visitor = arrive()
     visitor.begin("gov24")

@@ -7,10 +7,12 @@ addresses of others) is collected in `complaints`; the fixture that made the vis
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import zxingcpp
 from playwright.sync_api import BrowserContext, Cookie, Page, Request, Response
 
 PHONE = {"width": 390, "height": 844}
@@ -18,6 +20,17 @@ DESK = {"width": 1280, "height": 900}
 LOCALES = {"ko": "ko-KR", "en": "en-US"}
 PORTALS = ("gov24", "g4k", "apostille", "efamily", "bank")
 _REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (4\d\d|503) ")
+
+_RED_OF_EVERY_PIXEL = """async (png) => {
+  const bytes = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
+  const picture = await createImageBitmap(new Blob([bytes]));
+  const context = new OffscreenCanvas(picture.width, picture.height).getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const { data } = context.getImageData(0, 0, picture.width, picture.height);
+  let red = "";
+  for (let at = 0; at < data.length; at += 4) red += String.fromCharCode(data[at]);
+  return [btoa(red), picture.height, picture.width];
+}"""
 
 
 @dataclass(frozen=True)
@@ -193,6 +206,13 @@ class Visitor:
     def qr_code(self) -> str:
         """What a phone's camera reads there, where that is no link."""
         return self.page.locator("#qr").get_attribute("data-code") or ""
+
+    def qr_photographed(self) -> str:
+        """What a camera reads in the picture that the browser has drawn."""
+        png = self.page.locator("#qr svg").screenshot()
+        red, *shape = self.page.evaluate(_RED_OF_EVERY_PIXEL, b64encode(png).decode("ascii"))
+        (code,) = zxingcpp.read_barcodes(memoryview(b64decode(red)).cast("B", shape=shape))
+        return code.text
 
     def cancel(self) -> None:
         self.press("form.back button")

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+from idp.demo import check
 from tests.harmless import EVIL, decent, harmless, page, to_portal
 from tests.presenting import Answer, request_object
 from tests.rig import Begun, Portal, Rig, callback_parameters
@@ -345,6 +346,60 @@ def test_a_qr_code_is_accepted_until_it_was_replaced_twice(rig: Rig, portal: Por
     assert [response.status_code for response in requests] == [404, 200, 200, 200]
     answer = Answer(rig, codes[1])
     assert answer.send().status_code == 200
+
+
+def test_an_open_page_fetches_its_code_alone_and_gets_another_when_it_is_too_old(
+    rig: Rig, portal: Portal
+) -> None:
+    begun = portal.begin()
+    shown = portal.page(begun)
+    url = portal.absolute(f"{begun.location}/qr")
+    same = portal.browser.get(url).json()
+    assert (same["link"], same["code"]) == (portal.qr(shown), portal.qr_code(shown))
+    drawn = [item.attributes for item in check.required(shown, "qr", "sign-in page").below()]
+    assert drawn[0]["viewbox"] == same["view_box"]
+    assert [path["d"] for path in drawn[1:]] == same["paths"]
+    assert 0 < same["fresh_s"] <= 120
+    rig.clock.forward(121)
+    fresh = portal.browser.get(url).json()
+    assert fresh["link"] != same["link"]
+    assert portal.qr(portal.page(begun)) == fresh["link"]
+    assert 0 < fresh["fresh_s"] <= 120
+    assert Answer(rig, same["link"]).send().status_code == 200
+    page(portal.browser.get(url), 409)  # nothing is asked any more
+
+
+def test_nobody_elses_browser_fetches_the_code(rig: Rig, portal: Portal) -> None:
+    begun = portal.begin()
+    portal.page(begun)
+    page(rig.browser().get(portal.absolute(f"{begun.location}/qr")), 403)
+
+
+def test_where_another_device_is_not_allowed_there_is_no_code_to_fetch(rig: Rig) -> None:
+    portal = rig.variant("gov24", "same-device", cross_device=False)
+    begun = portal.begin()
+    portal.page(begun)
+    page(portal.browser.get(portal.absolute(f"{begun.location}/qr")), 409)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_page_waits_as_long_as_its_login_lives_however_old_its_code_is(
+    rig: Rig, portal: Portal, monkeypatch: pytest.MonkeyPatch, opened: bool
+) -> None:
+    begun = portal.begin()
+    shown = portal.page(begun)
+    waits: list[float] = []
+
+    def admit(_environ: Any, _channel: str, _read_state: Any, max_s: float) -> bool:
+        waits.append(max_s)
+        return False
+
+    monkeypatch.setattr(rig.app.extensions["sinwon_waiting_room"], "admit", admit)
+    if opened:
+        request_object(rig, portal.qr(shown))
+    rig.clock.forward(200)
+    assert portal.browser.get(portal.absolute(f"{begun.location}/events")).status_code == 204
+    assert 390 <= waits[0] <= 400
 
 
 def test_two_tabs_are_two_logins_and_neither_harms_the_other(rig: Rig, portal: Portal) -> None:

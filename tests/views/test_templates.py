@@ -114,6 +114,7 @@ def sign_in(word: dict[str, str]) -> dict[str, Any]:
         "qr_svg": qr_svg(LINK),
         "qr_text": LINK,
         "qr_link": LINK,
+        "qr_fresh_s": 120,
         "scan_url": None,
         "key_label": None,
         "items": [
