@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import figures, peers, processes, report, verifying
+from tests.bench import figures, peers, processes, report, verifying, waiting
 
 
 def main() -> None:
@@ -38,9 +38,7 @@ def main() -> None:
     if asked.peers is not None:
         peers.install(asked.peers)
         others = peers.measure(asked.peers, verifying.for_peers(60 // few, 20))
-    say("waiting pages")
-    with figures.demo() as running, figures.place_of(running) as place:
-        waiting = figures.waiting_pages(running, place, 1000 // few, 200 // few)
+    waited = waiting.measure(waiting.Size.quick() if asked.quick else waiting.Size(), say)
     print(
         report.document(
             day=datetime.now(UTC).date(),
@@ -55,7 +53,7 @@ def main() -> None:
             memory_used=memory_used,
             before_memory=warm.number + sum(one.number for one in signed_in),
             page=page,
-            waiting=waiting,
+            waited=waited,
         )
     )
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
-import resource
-import selectors
-import socket
 import statistics
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -25,8 +21,9 @@ from idp.credentials.status import StatusLists
 from idp.credentials.trust import from_documents
 from idp.demo import dcql, jose, personas, request, wallet
 from tests.bench import processes
-from tests.bench.processes import Demo, Memory
-from tests.crowd import STEPS, Holder, Line, Place, Unexpected, client_of
+from tests.bench.processes import Demo
+from tests.crowd import STEPS, Holder, Place, Unexpected, client_of
+from tests.deployed import Deployment
 
 _people = count(1)
 """Nobody signs in twice: everybody sees the consent page."""
@@ -58,13 +55,13 @@ def demo() -> Iterator[Demo]:
 
 
 @contextmanager
-def place_of(running: Demo) -> Iterator[Place]:
+def place_of(running: Demo | Deployment) -> Iterator[Place]:
     place = Place.of(running.prepared)
     with closing(place.line):
         yield place
 
 
-def holders(running: Demo, place: Place, number: int) -> list[Holder]:
+def holders(running: Demo | Deployment, place: Place, number: int) -> list[Holder]:
     """New people with their credentials issued, about to sign in."""
     client = client_of(running.prepared)
     made = [Holder(place, client, personas.invented(next(_people))) for _ in range(number)]
@@ -243,124 +240,6 @@ def sign_in_page(running: Demo, place: Place) -> list[Page]:
     loaded = [("page", page)]
     loaded += [(urlsplit(url).path, place.line.send("GET", url).body) for url in dict.fromkeys(linked)]
     return [Page(name, len(body), len(gzip.compress(body, 6))) for name, body in loaded]
-
-
-# -- waiting pages ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """So many pages hold a stream to one worker. `told`: from the wallet's POST to the event at the page."""
-
-    pages: int
-    before: Memory
-    after: Memory
-    threads_before: int
-    threads_after: int
-    told: Times
-    posted: Times
-    answered: int
-    others: Times
-
-
-def waiting_pages(running: Demo, place: Place, pages: int = 1000, answered: int = 200) -> Waiting:
-    """Open streams, look at the worker, then let wallets answer some of the logins, one after the other."""
-    _allow_sockets(4 * pages + 200)
-    people = holders(running, place, pages)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda holder: holder.go(until="fetch"), people))
-    answers = [holder.answer() for holder in people[:answered]]
-    before, threads_before = processes.memory(running.worker), processes.threads(running.worker)
-    with closing(_Streams()) as streams:
-        for holder in people:
-            streams.open(holder)
-        after, threads_after = processes.memory(running.worker), processes.threads(running.worker)
-        others = Times.of(_timed(lambda: _health(place.line)) for _ in range(200))
-        told, posted = [], []
-        for holder, answer in zip(people, answers, strict=False):
-            sent = time.perf_counter()
-            holder.post_as_wallet(answer, 200)
-            posted.append(time.perf_counter() - sent)
-            told.append(streams.heard(holder) - sent)
-    return Waiting(
-        pages=pages,
-        before=before,
-        after=after,
-        threads_before=threads_before,
-        threads_after=threads_after,
-        told=Times.of(told),
-        posted=Times.of(posted),
-        answered=answered,
-        others=others,
-    )
-
-
-class _Streams:
-    """The pages' side: one thread reads all streams and remembers when each heard that something changed."""
-
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-        self._heard: dict[str, float] = {}
-        self._changed = threading.Condition()
-        self._open: list[socket.socket] = []
-        self._ended = False
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def open(self, holder: Holder) -> None:
-        """Open the stream of a page; returns when the page has heard the present state."""
-        parts = urlsplit(holder.place.line.url)
-        stream = socket.create_connection((parts.hostname, parts.port), timeout=20)
-        cookies = "; ".join(f"{name}={value}" for name, value in holder.cookies.items())
-        head = f"GET {holder.login_url}/events HTTP/1.1\r\nHost: {parts.netloc}\r\nCookie: {cookies}\r\n\r\n"
-        stream.sendall(head.encode())
-        received = b""
-        while b"data: " not in received or not received.endswith(b"\n\n"):
-            more = stream.recv(4096)
-            if not more:
-                raise Unexpected(f"events: {received[:40]!r}")
-            received += more
-        stream.setblocking(False)
-        self._open.append(stream)
-        self._selector.register(stream, selectors.EVENT_READ, holder.login_url)
-
-    def heard(self, holder: Holder) -> float:
-        """When this page heard that something changed (as `time.perf_counter`)."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: holder.login_url in self._heard, timeout=20):
-                raise Unexpected("events: the page was not told")
-            return self._heard[holder.login_url]
-
-    def _read(self) -> None:
-        while not self._ended:
-            for key, _ in self._selector.select(timeout=0.1):
-                now = time.perf_counter()
-                stream = key.fileobj
-                assert isinstance(stream, socket.socket)
-                data = stream.recv(4096)
-                if b'"changed"' in data:
-                    with self._changed:
-                        self._heard[key.data] = now
-                        self._changed.notify_all()
-                if not data or b'"changed"' in data:
-                    self._selector.unregister(stream)
-
-    def close(self) -> None:
-        self._ended = True
-        self._thread.join()
-        for stream in self._open:
-            stream.close()
-        self._selector.close()
-
-
-def _allow_sockets(number: int) -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (number if hard < 0 else min(number, hard), hard))
-
-
-def _health(line: Line) -> None:
-    if line.send("GET", "/healthz").status != 200:
-        raise Unexpected("healthz")
 
 
 def _timed(act: Callable[[], object]) -> float:

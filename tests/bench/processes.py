@@ -42,16 +42,16 @@ def demo(directory: Path) -> Iterator[Demo]:
             assert process.stdout is not None
             json.loads(process.stdout.readline())
             ready_s = time.monotonic() - began
-            yield Demo(seeds.load(directory), ready_s, _worker_of(process.pid))
+            yield Demo(seeds.load(directory), ready_s, workers_of(process.pid)[0])
         finally:
             process.terminate()
 
 
-def _worker_of(pid: int) -> int:
-    """The process that serves: the child that runs the same program as its parent."""
+def workers_of(pid: int) -> list[int]:
+    """The processes that serve: the children that run the same program as their parent."""
     program = Path(f"/proc/{pid}/cmdline").read_bytes()
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return next(int(child) for child in children if Path(f"/proc/{child}/cmdline").read_bytes() == program)
+    return [int(child) for child in children if Path(f"/proc/{child}/cmdline").read_bytes() == program]
 
 
 def cpu_s(pid: int) -> float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from tests.bench import verifying
-from tests.bench.figures import Page, Presentation, SignIns, Start, Times, Waiting
+from tests.bench import verifying, waiting
+from tests.bench.figures import Page, Presentation, SignIns, Start, Times
 from tests.bench.peers import Peer
 from tests.bench.processes import Memory
+from tests.bench.waiting import Waiting
 
 STEPS = {
     "begin": "GET /authorize",
@@ -38,7 +39,7 @@ def document(
     memory_used: Memory,
     before_memory: int,
     page: Sequence[Page],
-    waiting: Waiting,
+    waited: Waiting,
 ) -> str:
     """The whole document."""
     parts = (
@@ -49,7 +50,7 @@ def document(
         _sign_ins(sign_ins),
         _memory(memory_new, memory_used, before_memory),
         _page(page),
-        _waiting(waiting),
+        waiting.section(waited),
     )
     return "\n\n".join(part.strip("\n") for part in parts)
 
@@ -73,7 +74,8 @@ exceeds. CPU is processor time, which says more about a larger machine than the 
 on a machine of one's own differ by some ten per cent. This one shares its host: two runs within the hour differed by
 half, so compare figures within one run.
 
-Not measured here: PostgreSQL and Redis, several processes, TLS, real networks, wallets on phones."""
+Waiting pages alone are measured on PostgreSQL and Redis. Not measured here: several processes, TLS, real networks,
+wallets on phones."""
 
 
 def _start(start: Start) -> str:
@@ -162,29 +164,6 @@ def _page(page: Sequence[Page]) -> str:
 The provider itself does not compress; a reverse proxy does. Style and script are cached for a year under an address
 that changes with their content. The goal is 20 KB compressed and 6 requests; with script, a waiting page holds one
 event stream besides."""
-
-
-def _waiting(waiting: Waiting) -> str:
-    before, after = waiting.before, waiting.after
-    each = 1024 * (after.rss - before.rss) / waiting.pages
-    return f"""
-## Waiting pages
-
-{waiting.pages:,} sign-in pages hold an event stream to one worker (decision D20 in [decisions.md](decisions.md)); the
-wallets of {waiting.answered} of them answer, one after the other.
-
-| | before | with {waiting.pages:,} streams |
-|---|---|---|
-| RSS MiB | {before.rss:.0f} | {after.rss:.0f} ({each:.1f} KiB each) |
-| threads | {waiting.threads_before} | {waiting.threads_after} |
-
-| | p50 ms | p99 ms |
-|---|---|---|
-| from the wallet's POST to the event at the page | {_times(waiting.told)} |
-| the POST itself, until the wallet has its answer | {_times(waiting.posted)} |
-| another request meanwhile (`GET /healthz`) | {_times(waiting.others)} |
-
-The page hears of the answer while the wallet still waits for its own: the first line contains the verification."""
 
 
 def _times(times: Times) -> str:
