@@ -103,7 +103,7 @@ class HolderDoor:
         """The QR code of a page that is open, replaced when it is too old, for the page's script: what to draw
         (`view_box`, `paths`), `code` and `link` that are in it, and how many seconds it is fresh (`fresh_s`).
 
-        It is a third of the work of the whole page, and the holder's place on the page is not lost.
+        It is two fifths of the work of the whole page, and the holder's place on the page is not lost.
         """
         login, _ = self._own(login_id)
         portal = self._portal(login)
