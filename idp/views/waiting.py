@@ -77,10 +77,10 @@ class WaitingRoom:
         pages.run(pages.expect, page)
         try:
             state = read_state()
+            ours = _taken_from(connection)
         except BaseException:
             pages.run(pages.let_go, page)
             raise
-        ours = _taken_from(connection)
         environ[_HANDED_OVER] = True
         if not pages.run(pages.begin, page, ours, state, max_s):
             ours.close()
@@ -258,8 +258,8 @@ def _taken_from(connection: socket.socket) -> socket.socket:
     """The connection as a socket of our own. The server is left one that leads nowhere, to close as it always does:
     without any it would lose count of its connections, and not wait for the last of them when it is stopped.
     """
-    ours = connection.dup()
     with socket.socket() as nowhere:
+        ours = connection.dup()
         os.dup2(nowhere.fileno(), connection.fileno(), inheritable=False)
     ours.setblocking(False)
     return ours

@@ -165,6 +165,7 @@ def _house(size: Size) -> Iterator[Deployment]:
             "store.url": store,
             "server.workers": size.workers,
             "lifetimes.qr_offered_s": size.fresh_s,
+            "lifetimes.login_ttl_s": 1800,  # however slow the machine: no page is to end while it is measured
         }
         yield stack.enter_context(deployed(directory, overrides, []))
 
