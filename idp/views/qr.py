@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+from itertools import starmap
 
 import zxingcpp
 
@@ -11,7 +13,7 @@ QUIET_ZONE = 4
 # Trying all eight masks for the one that is easiest to read is twenty times the work of the code itself. For links
 # like ours this one is the best or hardly worse by the penalties of ISO/IEC 18004, 7.8.3; every reader takes any.
 _MASK = 2
-_DARK_RUN = re.compile(rb"\x00+")
+_GAP_AND_RUN = re.compile(rb"(\xff*)(\x00+)")
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,11 @@ def draw(text: str) -> Drawn:
 
 
 def _row(modules: bytes, y: int) -> str:
-    """A stroke one module high along the middle of the row. Gaps are steps from one run to the next: that is short."""
-    drawn: list[str] = []
-    x = 0
-    for run in _DARK_RUN.finditer(modules):
-        start, end = run.span()
-        drawn.append(f"m{start - x} 0h{end - start}" if drawn else f"M{start} {y}.5h{end - start}")
-        x = end
-    return "".join(drawn)
+    """Strokes one module high along the middle of the row."""
+    return f"M0 {y}.5" + "".join(starmap(_stroke, _GAP_AND_RUN.findall(modules)))
+
+
+@cache
+def _stroke(gap: bytes, run: bytes) -> str:
+    """Over a gap, if there is one, and along a run: few are different, and a code has hundreds."""
+    return f"m{len(gap)} 0h{len(run)}" if gap else f"h{len(run)}"

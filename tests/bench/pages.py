@@ -35,8 +35,6 @@ from idp.demo import personas, seeds
 from tests.crowd import Holder, Place, Unexpected, client_of
 
 AT_ONCE = 6
-SHOWN_WITHIN_S = 20
-"""Who comes back to a page whose code became too old meanwhile does so within this time."""
 STREAM_S = 30
 
 
@@ -84,11 +82,11 @@ class Pages:
         self._threads[1].start()
 
     def show(self) -> None:
-        """From now on somebody looks at every page."""
+        """From now on somebody looks at every page; who finds an old code did not come back all at once."""
         now = time.perf_counter()
         with self._ordering:
             self._due = [
-                (due if due > now else now + SHOWN_WITHIN_S * random.random(), at) for due, at in self._due
+                (due if due > now else now + self._fresh_s * random.random(), at) for due, at in self._due
             ]
             heapq.heapify(self._due)
             self._shown = True

@@ -232,12 +232,12 @@ def scanned(html: str) -> str:
     assert found is not None
     size, scale = int(found[1]), 4
     modules = [bytearray(b"\xff" * size) for _ in range(size)]
-    for start, y, runs in re.findall(r"M(\d+) (\d+)\.5h([^M]*)", found[2]):
-        x = int(start) + 4
-        for number, length in enumerate(map(int, re.split(r"m| 0h", runs))):
-            if number % 2 == 0:
-                modules[int(y) + 4][x : x + length] = bytes(length)
-            x += length
+    for y, runs in re.findall(r"M0 (\d+)\.5([^M]*)", found[2]):
+        x = 4
+        for gap, run in re.findall(r"(?:m(\d+) 0)?h(\d+)", runs):
+            x += int(gap or 0)
+            modules[int(y) + 4][x : x + int(run)] = bytes(int(run))
+            x += int(run)
     rows = [bytes(module for module in row for _ in range(scale)) * scale for row in modules]
     image = memoryview(b"".join(rows)).cast("B", shape=[size * scale, size * scale])
     (read,) = zxingcpp.read_barcodes(image)
