@@ -8,12 +8,13 @@ Specs: RFC 7515, RFC 7517, RFC 7518, RFC 8725.
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+
+from pybase64 import b64decode, b64encode_as_string
 
 from idp import strict_json
 from idp.credentials import ecdsa
@@ -139,8 +140,8 @@ def public_key(jwk: Any) -> PublicKey:
 def _certificate_bytes(text: Any) -> bytes:
     if not isinstance(text, str) or len(text) > MAX_CERTIFICATE_BYTES * 4 // 3 + 4:
         raise ValueError("not text, or too large")
-    der = a2b_base64(text, strict_mode=True)  # binascii.Error is a ValueError
-    if b2a_base64(der, newline=False).decode("ascii") != text:
+    der = b64decode(text, validate=True)  # binascii.Error is a ValueError
+    if b64encode_as_string(der) != text:
         raise ValueError("not canonical base64")
     return der
 

@@ -11,13 +11,13 @@ encrypted and zero-knowledge documents, identifier lists, JPEG 2000.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from pybase64 import b64encode_as_string
 
 from idp.credentials import cbor, cose, mso, schema
 from idp.credentials.cbor import Embedded
@@ -235,7 +235,7 @@ def _in_json(value: Any, rule: schema.Rule) -> Any:
 def _data_url(picture: bytes) -> str | None:
     for magic, kind in _PICTURES:
         if picture.startswith(magic) and (kind != "webp" or picture[8:12] == b"WEBP"):
-            return f"data:image/{kind};base64,{b64encode(picture).decode('ascii')}"
+            return f"data:image/{kind};base64,{b64encode_as_string(picture)}"
     return None
 
 

@@ -10,9 +10,10 @@ Spec: Open DID, VC format 2.3.2 (`Claim`). A picture is multibase in the credent
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from pybase64 import b64encode_as_string
 
 from idp.credentials import multibase
 from idp.credentials.schema import Path
@@ -78,7 +79,7 @@ def _picture(claim: Mapping[str, Any], value: str) -> str:
         picture = multibase.decode(value)
     except ValueError:
         return ""  # no picture, and so not the right shape of one
-    return f"data:{media_type};base64,{b64encode(picture).decode('ascii')}"
+    return f"data:{media_type};base64,{b64encode_as_string(picture)}"
 
 
 _READERS: Mapping[Path, Callable[[str], Any]] = {

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
+from pybase64 import b64decode
+
 from idp.credentials.verdict import CredentialRejected, Reason
 
 Path = tuple[str, ...]
@@ -28,7 +30,6 @@ Path = tuple[str, ...]
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f<>\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _NOT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f<>\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,", "data:image/webp;base64,")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -88,11 +89,11 @@ class Picture:
     def read(self, value: Any, today: date) -> str:
         if not isinstance(value, str) or not value.startswith(_PICTURES) or len(value) > self.max_chars:
             raise ValueError("not a picture that we show")
-        padded = value.partition(",")[2].encode("ascii", "replace")
-        encoded = padded.rstrip(b"=")
-        # A photo is long; this is ten times as fast as a regular expression.
-        if not encoded or len(padded) - len(encoded) > 2 or encoded.translate(None, _BASE64):
+        padded = value.partition(",")[2]
+        encoded = padded.rstrip("=")
+        if not encoded or len(padded) - len(encoded) > 2:
             raise ValueError("not base64")
+        b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)  # binascii.Error is a ValueError
         return value
 
 

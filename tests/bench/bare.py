@@ -1,13 +1,12 @@
 """What no verifier can do without: the signatures in a presentation, and reading what they are over.
 
-Written with cryptography, msgspec and cbor2, the libraries that the verifier uses, and with nothing of the verifier.
+Written with cryptography, pybase64, msgspec and cbor2, the libraries that the verifier uses, and with nothing of the verifier.
 Nothing is checked here but signatures; that is what makes it a lower bound, and no verifier.
 """
 
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +19,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
+from pybase64 import b64decode, b64encode
 
 _SCHEME = ec.ECDSA(hashes.SHA256())
-_BASE64 = msgspec.json.Decoder(bytes)
-_FROM_URL = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +116,11 @@ def path_reader(anchor: x509.Certificate, now: int) -> Callable[[bytes], None]:
 
 
 def _bytes(text: str) -> bytes:
-    encoded = text.encode("ascii").translate(_FROM_URL)
-    return _BASE64.decode(b'"%b%b"' % (encoded, b"==="[: -len(encoded) % 4]))
+    return b64decode(text + "==="[: -len(text) % 4], b"-_", True)
 
 
 def _digest(text: str) -> bytes:
-    return urlsafe_b64encode(hashlib.sha256(text.encode("ascii")).digest()).rstrip(b"=")
+    return b64encode(hashlib.sha256(text.encode("ascii")).digest(), b"-_").rstrip(b"=")
 
 
 def _der(signature: bytes) -> bytes:
