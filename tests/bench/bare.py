@@ -1,6 +1,7 @@
 """What no verifier can do without: the signatures in a presentation, and reading what they are over.
 
-Written with cryptography, pybase64, msgspec and cbor2, the libraries that the verifier uses, and with nothing of the verifier.
+Written with cryptography, pybase64, msgspec and cbor2, the libraries that the verifier uses, and with nothing of the
+verifier.
 Nothing is checked here but signatures; that is what makes it a lower bound, and no verifier.
 """
 
