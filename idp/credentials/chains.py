@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.x509 import ExtensionNotFound
@@ -56,13 +57,16 @@ OTHER_TRADES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+_Validity = tuple[int, int]
+"""notBefore and notAfter, seconds since the epoch."""
+
+
+@dataclass(frozen=True)
 class TrustedLeaf:
     """A leaf whose path was validated: its key, the anchor it leads to, and when the whole path is valid.
 
     not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
     own_not_before, own_not_after: of the leaf alone.
-    country, region: C and ST of its subject; None where there is none, empty where there are several.
     """
 
     key: ecdsa.PublicKey
@@ -71,31 +75,54 @@ class TrustedLeaf:
     not_after: int
     own_not_before: int
     own_not_after: int
-    country: str | None
-    region: str | None
+    subject: x509.Name
+
+    @cached_property
+    def country(self) -> str | None:
+        """C of its subject; None where there is none, empty where there are several."""
+        return _named(self.subject, NameOID.COUNTRY_NAME)
+
+    @cached_property
+    def region(self) -> str | None:
+        """ST of its subject, likewise."""
+        return _named(self.subject, NameOID.STATE_OR_PROVINCE_NAME)
 
 
 class Anchors:
-    """Certificates that paths may lead to, found by name. What the library reads of them is read once."""
+    """Certificates that paths may lead to. What is read of them, by the library and here, is read once."""
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         named: dict[x509.Name, list[x509.Certificate]] = {}
         for certificate in certificates:
             named.setdefault(certificate.subject, []).append(certificate)
-        self._policies = {
-            name: PolicyBuilder()
-            .store(Store(those))
-            .max_chain_depth(MAX_X5C)
-            .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
-            for name, those in named.items()
-        }
+        self._validity = {one: _validity(one) for those in named.values() for one in those}
+        self._any = _policy(self._validity) if named else None
+        self._named = {name: _policy(those) for name, those in named.items()}
 
-    def policy(self, top: x509.Certificate) -> PolicyBuilder:
-        """How to verify a path whose last certificate is this one. Raises CredentialRejected(ISSUER_UNTRUSTED)."""
-        policy = self._policies.get(top.issuer)
+    def validity(self, anchor: x509.Certificate) -> _Validity:
+        return self._validity[anchor]
+
+    def path(
+        self, leaf: x509.Certificate, intermediates: list[x509.Certificate], now: int
+    ) -> x509.Certificate:
+        """The anchor that a path of all these certificates, and no other, leads to.
+
+        Raises CredentialRejected: ISSUER_UNTRUSTED, ISSUER_CERTIFICATE.
+        """
+        # Above intermediates only an anchor of the right name will do: the library might find a shorter path, to
+        # one that has certified the leaf as well. Without any there is no shorter path, and it finds names faster.
+        policy = self._named.get(intermediates[-1].issuer) if intermediates else self._any
         if policy is None:
             raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no anchor of this name")
-        return policy
+        verifier = policy.time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
+        try:
+            path = verifier.verify(leaf, intermediates).chain
+        except (VerificationError, ValueError):
+            # `from None`: the library's text repeats subject names, which are input.
+            raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no valid path to an anchor") from None
+        if path[:-1] != [leaf, *intermediates]:
+            raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds more than the path, or the anchor")
+        return path[-1]
 
 
 def validate(
@@ -111,18 +138,16 @@ def validate(
     """
     certificates = [_parse(der) for der in chain]
     leaf, *intermediates = certificates
-    _check_order(certificates)
-    for certificate in certificates:
-        _check_validity(certificate, now)
+    if intermediates:
+        _check_order(certificates)
+    validity = [_valid(certificate, now) for certificate in certificates]
     _check_leaf(leaf, accepted_ekus)
-    anchor = _path(leaf, intermediates, anchors, now)
-    path = [*certificates, anchor]
-    return _trusted(
-        leaf,
-        anchor,
-        not_before=max(_seconds(one.not_valid_before_utc) for one in path),
-        not_after=min(_seconds(one.not_valid_after_utc) for one in path),
-    )
+    anchor = anchors.path(leaf, intermediates, now)
+    # Of a leaf alone this is its issuer, of whom only the anchor's own certificate need be read.
+    if leaf.subject == anchor.subject:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
+    begins, ends = zip(*validity, anchors.validity(anchor), strict=True)
+    return _trusted(leaf, anchor, validity[0], (max(begins), min(ends)))
 
 
 def pinned(der: bytes, now: int) -> TrustedLeaf:
@@ -131,32 +156,18 @@ def pinned(der: bytes, now: int) -> TrustedLeaf:
     Raises CredentialRejected: ISSUER_CERTIFICATE, ALGORITHM.
     """
     certificate = _parse(der)
-    _check_validity(certificate, now)
-    return _trusted(
-        certificate,
-        certificate,
-        not_before=_seconds(certificate.not_valid_before_utc),
-        not_after=_seconds(certificate.not_valid_after_utc),
-    )
+    validity = _valid(certificate, now)
+    return _trusted(certificate, certificate, validity, validity)
 
 
 def _trusted(
-    leaf: x509.Certificate, anchor: x509.Certificate, *, not_before: int, not_after: int
+    leaf: x509.Certificate, anchor: x509.Certificate, own: _Validity, path: _Validity
 ) -> TrustedLeaf:
     try:
         key = ecdsa.certificate_key(leaf)
     except ValueError:
         raise CredentialRejected(Reason.ALGORITHM, "the leaf's key is not one we accept") from None
-    return TrustedLeaf(
-        key=key,
-        anchor=anchor,
-        not_before=not_before,
-        not_after=not_after,
-        own_not_before=_seconds(leaf.not_valid_before_utc),
-        own_not_after=_seconds(leaf.not_valid_after_utc),
-        country=_named(leaf, NameOID.COUNTRY_NAME),
-        region=_named(leaf, NameOID.STATE_OR_PROVINCE_NAME),
-    )
+    return TrustedLeaf(key, anchor, *path, *own, leaf.subject)
 
 
 def list_signer(
@@ -171,7 +182,7 @@ def list_signer(
     """
     certificates = [_parse(der) for der in chain]
     leaf = certificates[0]
-    _check_validity(leaf, now)
+    _valid(leaf, now)
     _check_signs_lists(leaf, ekus)
     if leaf in trusted:
         return leaf, True
@@ -179,8 +190,8 @@ def list_signer(
         certificates.pop()
     _check_order(certificates)
     for certificate in certificates:
-        _check_validity(certificate, now)
-    _path(leaf, certificates[1:], Anchors(trusted), now)
+        _valid(certificate, now)
+    Anchors(trusted).path(leaf, certificates[1:], now)
     return leaf, False
 
 
@@ -222,7 +233,7 @@ def _parse(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         # Each of these is parsed when it is first asked for; here, where a failure has a name.
-        _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.serial_number
+        _ = certificate.extensions, certificate.subject, certificate.serial_number
         _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except _UNREADABLE:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
@@ -234,28 +245,43 @@ def _parse(der: bytes) -> x509.Certificate:
 
 
 def _check_order(certificates: list[x509.Certificate]) -> None:
-    for certificate, issuer in pairwise(certificates):
-        if certificate.issuer != issuer.subject:
+    try:
+        names = [(certificate.subject, certificate.issuer) for certificate in certificates]
+    except _UNREADABLE:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
+    for (_subject, issuer), (above, _above) in pairwise(names):
+        if issuer != above:
             raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c is not in order, or holds a stranger")
-    if any(certificate.issuer == certificate.subject for certificate in certificates):
+    if any(subject == issuer for subject, issuer in names):
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
 
 
-def _check_validity(certificate: x509.Certificate, now: int) -> None:
+def _valid(certificate: x509.Certificate, now: int) -> _Validity:
+    """When the certificate is valid, which must be now."""
+    validity = not_before, not_after = _validity(certificate)
     # The skew allowed on tokens is not for certificates: they are made for months, and the library allows none.
-    if not _seconds(certificate.not_valid_before_utc) <= now <= _seconds(certificate.not_valid_after_utc):
+    if not not_before <= now <= not_after:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
+    return validity
+
+
+def _validity(certificate: x509.Certificate) -> _Validity:
+    return (
+        int(certificate.not_valid_before_utc.timestamp()),
+        int(certificate.not_valid_after_utc.timestamp()),
+    )
 
 
 def _check_leaf(leaf: x509.Certificate, accepted_ekus: frozenset[str]) -> None:
-    basic = _extension(leaf, x509.BasicConstraints)
+    said: dict[type, Any] = {type(one.value): one.value for one in leaf.extensions}
+    basic: x509.BasicConstraints | None = said.get(x509.BasicConstraints)
     if basic is not None and basic.ca:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the leaf is a CA")
-    usage = _extension(leaf, x509.KeyUsage)
+    usage: x509.KeyUsage | None = said.get(x509.KeyUsage)
     if usage is None or not usage.digital_signature or usage.key_cert_sign:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "the leaf's key usage is not digitalSignature")
-    purposes = _extension(leaf, x509.ExtendedKeyUsage)
-    named = frozenset(oid.dotted_string for oid in purposes) if purposes is not None else frozenset()
+    purposes: x509.ExtendedKeyUsage | None = said.get(x509.ExtendedKeyUsage)
+    named = frozenset([oid.dotted_string for oid in purposes or ()])
     if accepted_ekus and accepted_ekus.isdisjoint(named):
         raise CredentialRejected(
             Reason.ISSUER_CERTIFICATE, "the leaf's extended key usage is not this type's"
@@ -277,21 +303,6 @@ def _optional(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
         return _extension(certificate, kind)
     except _UNREADABLE:
         return None
-
-
-def _path(
-    leaf: x509.Certificate, intermediates: list[x509.Certificate], anchors: Anchors, now: int
-) -> x509.Certificate:
-    policy = anchors.policy([leaf, *intermediates][-1])
-    verifier = policy.time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
-    try:
-        path = verifier.verify(leaf, intermediates).chain
-    except (VerificationError, ValueError):
-        # `from None`: the library's text repeats subject names, which are input.
-        raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no valid path to an anchor") from None
-    if path[:-1] != [leaf, *intermediates]:
-        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds more than the path, or the anchor")
-    return path[-1]
 
 
 def _demand(
@@ -319,12 +330,17 @@ _CA_POLICY = (
 )
 
 
-def _named(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str | None:
-    found = [str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(oid)]
+def _policy(anchors: Iterable[x509.Certificate]) -> PolicyBuilder:
+    return (
+        PolicyBuilder()
+        .store(Store(list(anchors)))
+        .max_chain_depth(MAX_X5C)
+        .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
+    )
+
+
+def _named(subject: x509.Name, oid: x509.ObjectIdentifier) -> str | None:
+    found = [str(attribute.value) for attribute in subject.get_attributes_for_oid(oid)]
     if not found:
         return None
     return found[0] if len(found) == 1 else ""
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
