@@ -10,12 +10,12 @@ Left out: CRLs and OCSP. A mission that loses a key is taken out of the trust re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
+import msgspec
 from cryptography import x509
 from cryptography.x509 import ExtensionNotFound
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
@@ -61,8 +61,7 @@ _Validity = tuple[int, int]
 """notBefore and notAfter, seconds since the epoch."""
 
 
-@dataclass(frozen=True)
-class TrustedLeaf:
+class TrustedLeaf(msgspec.Struct, frozen=True, dict=True):
     """A leaf whose path was validated: its key, the anchor it leads to, and when the whole path is valid.
 
     not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
@@ -96,8 +95,10 @@ class Anchors:
         for certificate in certificates:
             named.setdefault(certificate.subject, []).append(certificate)
         self._validity = {one: _validity(one) for those in named.values() for one in those}
-        self._any = _policy(self._validity) if named else None
-        self._named = {name: _policy(those) for name, those in named.items()}
+        self._named = {name: _policy(those, _CA_POLICY) for name, those in named.items()}
+        # What is asked of a CA is asked of these once, and not again for each leaf that stands right below one.
+        fit = [one for one in self._validity if anchor_problem(one) is None]
+        self._any = _policy(fit, _CHECKED_CA_POLICY) if fit else None
 
     def validity(self, anchor: x509.Certificate) -> _Validity:
         return self._validity[anchor]
@@ -328,14 +329,18 @@ _CA_POLICY = (
     .require_present(x509.BasicConstraints, Criticality.CRITICAL, _demand(_is_ca, "not a CA"))
     .require_present(x509.KeyUsage, Criticality.AGNOSTIC, _demand(_signs_certificates, "no keyCertSign"))
 )
+# The library insists on the first of them.
+_CHECKED_CA_POLICY = ExtensionPolicy.permit_all().require_present(
+    x509.BasicConstraints, Criticality.CRITICAL, None
+)
 
 
-def _policy(anchors: Iterable[x509.Certificate]) -> PolicyBuilder:
+def _policy(anchors: list[x509.Certificate], ca_policy: ExtensionPolicy) -> PolicyBuilder:
     return (
         PolicyBuilder()
-        .store(Store(list(anchors)))
+        .store(Store(anchors))
         .max_chain_depth(MAX_X5C)
-        .extension_policies(ca_policy=_CA_POLICY, ee_policy=ExtensionPolicy.permit_all())
+        .extension_policies(ca_policy=ca_policy, ee_policy=ExtensionPolicy.permit_all())
     )
 
 

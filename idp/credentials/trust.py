@@ -142,8 +142,8 @@ class Issuer:
         return self.leaf.key
 
 
-_ChainKey = tuple[str | bytes, ...]
-"""Type, format, and a digest of each certificate."""
+_ChainKey = tuple[str, str, tuple[bytes, ...]]
+"""Type, format, and the chain itself: a digest of it would take longer than all the rest of finding it."""
 
 
 class _ValidatedChains:
@@ -203,7 +203,7 @@ class TrustSnapshot:
 
         Raises CredentialRejected: ISSUER_CERTIFICATE, ISSUER_UNTRUSTED, ISSUER_NOT_ACTIVE, ALGORITHM.
         """
-        key = _chain_key(type_id, format, chain)
+        key = (type_id, format, chain)
         issuer = self._validated.get(key)
         if issuer is None:
             issuer = self._issuer(type_id, format, chain, now)
@@ -334,10 +334,6 @@ def _active(mission: Mission, now: int) -> Mission:
     if not mission.active_on(seoul_day(now)):
         raise CredentialRejected(Reason.ISSUER_NOT_ACTIVE, "the mission does not issue today")
     return mission
-
-
-def _chain_key(type_id: str, format: str, chain: tuple[bytes, ...]) -> _ChainKey:
-    return type_id, format, *[hashlib.sha256(der).digest() for der in chain]
 
 
 def _fingerprint(certificate: x509.Certificate) -> bytes:
