@@ -66,6 +66,7 @@ class TrustedLeaf(msgspec.Struct, frozen=True, dict=True):
 
     not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
     own_not_before, own_not_after: of the leaf alone.
+    der: the leaf. Of what was validated much is kept, and the library's certificate is a hundred objects.
     """
 
     key: ecdsa.PublicKey
@@ -74,17 +75,24 @@ class TrustedLeaf(msgspec.Struct, frozen=True, dict=True):
     not_after: int
     own_not_before: int
     own_not_after: int
-    subject: x509.Name
+    der: bytes
 
     @cached_property
     def country(self) -> str | None:
         """C of its subject; None where there is none, empty where there are several."""
-        return _named(self.subject, NameOID.COUNTRY_NAME)
+        return self._named(NameOID.COUNTRY_NAME)
 
     @cached_property
     def region(self) -> str | None:
         """ST of its subject, likewise."""
-        return _named(self.subject, NameOID.STATE_OR_PROVINCE_NAME)
+        return self._named(NameOID.STATE_OR_PROVINCE_NAME)
+
+    def _named(self, oid: x509.ObjectIdentifier) -> str | None:
+        subject = x509.load_der_x509_certificate(self.der).subject
+        found = [str(attribute.value) for attribute in subject.get_attributes_for_oid(oid)]
+        if not found:
+            return None
+        return found[0] if len(found) == 1 else ""
 
 
 class Anchors:
@@ -148,7 +156,7 @@ def validate(
     if leaf.subject == anchor.subject:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
     begins, ends = zip(*validity, anchors.validity(anchor), strict=True)
-    return _trusted(leaf, anchor, validity[0], (max(begins), min(ends)))
+    return TrustedLeaf(_key(leaf), anchor, max(begins), min(ends), *validity[0], chain[0])
 
 
 def pinned(der: bytes, now: int) -> TrustedLeaf:
@@ -158,17 +166,14 @@ def pinned(der: bytes, now: int) -> TrustedLeaf:
     """
     certificate = _parse(der)
     validity = _valid(certificate, now)
-    return _trusted(certificate, certificate, validity, validity)
+    return TrustedLeaf(_key(certificate), certificate, *validity, *validity, der)
 
 
-def _trusted(
-    leaf: x509.Certificate, anchor: x509.Certificate, own: _Validity, path: _Validity
-) -> TrustedLeaf:
+def _key(leaf: x509.Certificate) -> ecdsa.PublicKey:
     try:
-        key = ecdsa.certificate_key(leaf)
+        return ecdsa.certificate_key(leaf)
     except ValueError:
         raise CredentialRejected(Reason.ALGORITHM, "the leaf's key is not one we accept") from None
-    return TrustedLeaf(key, anchor, *path, *own, leaf.subject)
 
 
 def list_signer(
@@ -342,10 +347,3 @@ def _policy(anchors: list[x509.Certificate], ca_policy: ExtensionPolicy) -> Poli
         .max_chain_depth(MAX_X5C)
         .extension_policies(ca_policy=ca_policy, ee_policy=ExtensionPolicy.permit_all())
     )
-
-
-def _named(subject: x509.Name, oid: x509.ObjectIdentifier) -> str | None:
-    found = [str(attribute.value) for attribute in subject.get_attributes_for_oid(oid)]
-    if not found:
-        return None
-    return found[0] if len(found) == 1 else ""
