@@ -38,6 +38,7 @@ MAX_DEPTH = 16
 MAX_ITEMS = 8_192
 # A message this short holds too few items to cost anything. Longer ones carry a photo, and their items are counted.
 _UNCOUNTED_BYTES = 16_384
+_MAX_TOGETHER_BYTES = 4_096
 # Arguments of 0 to 23 stand in the initial byte, 24 to 27 say how many bytes follow (RFC 8949, section 3).
 _FOLLOWING = {24: 1, 25: 2, 26: 4, 27: 8}
 # So much of an item tells it from the others: its number and a part of its random.
@@ -50,6 +51,7 @@ _STRINGS = (2, 3)  # major types with content of their own
 _SHORT_ITEMS = [
     0 if initial & 31 >= 24 else 1 + (initial & 31) * (initial >> 5 in _STRINGS) for initial in range(256)
 ]
+_ARGUMENT_BYTES = [_FOLLOWING.get(initial & 31, 0) for initial in range(256)]
 _SEPARATED = secrets.token_bytes(16)
 _SEPARATOR = b"\x50" + _SEPARATED  # a byte string
 
@@ -124,6 +126,15 @@ def loads_all(messages: Sequence[bytes]) -> list[Any]:
 
     Raises CredentialRejected as `loads` does.
     """
+    # A photo is read by itself: beside it the items of all the others would have to be counted.
+    short = [message for message in messages if len(message) <= _MAX_TOGETHER_BYTES]
+    together = iter(_loads_together(short))
+    if len(short) == len(messages):
+        return list(together)
+    return [next(together) if len(one) <= _MAX_TOGETHER_BYTES else loads(one) for one in messages]
+
+
+def _loads_together(messages: list[bytes]) -> list[Any]:
     # Between them stands what nobody outside can know. A message that ends early or late shifts the rest, and then
     # something else is found where a separator must be.
     number = len(messages)
@@ -219,18 +230,18 @@ def _count_items(data: bytes) -> None:
     for _ in range(MAX_ITEMS):
         if at >= end:
             return
-        length = _SHORT_ITEMS[data[at]]
-        at += length or _long_item(data, at)
+        initial = data[at]
+        length = _SHORT_ITEMS[initial]
+        if length:
+            at += length
+            continue
+        size = _ARGUMENT_BYTES[initial]
+        if not size:
+            raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
+        at += 1 + size
+        if initial >> 5 in _STRINGS:
+            at += int.from_bytes(data[at - size : at], "big")
     raise CredentialRejected(Reason.TOO_LARGE, "too many items of CBOR")
-
-
-def _long_item(data: bytes, at: int) -> int:
-    """The length of an item whose argument does not stand in its initial byte, without the items inside it."""
-    size = _FOLLOWING.get(data[at] & 31)
-    if size is None:
-        raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
-    content = int.from_bytes(data[at + 1 : at + 1 + size], "big") if data[at] >> 5 in _STRINGS else 0
-    return 1 + size + content
 
 
 def _checked_keys(members: Any, _immutable: bool) -> Any:
