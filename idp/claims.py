@@ -35,10 +35,10 @@ class Claim:
     sensitivity: Sensitivity = "personal"
     in_id_token: bool = True
 
-    def preview(self, value: Any, lang: str) -> str:
-        """What the consent page shows of a value; one that names itself in the page's language goes by that."""
-        named = value.get(f"name_{lang}") if isinstance(value, Mapping) else None
-        return str(named) if named else self.mask(value)
+    def names(self, value: Any) -> Text:
+        """What a value calls itself, by language; nothing where it has no names, and a preview is `mask`."""
+        named = value if isinstance(value, Mapping) else {}
+        return {lang: str(named[f"name_{lang}"]) for lang in ("ko", "en") if named.get(f"name_{lang}")}
 
 
 def _member(*path: str) -> Callable[[Mapping[str, Any]], Any]:

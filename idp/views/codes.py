@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from idp.views.language import LANGUAGES
+from idp.views.language import CONSOLE_LANGUAGES
 from idp.views.messages import MESSAGES, spoken
 
 BEGIN, END = "<!-- codes: made by `idp errors --into` -->", "<!-- codes: end -->"
@@ -208,7 +208,7 @@ def explained(code: str) -> str:
     desk = CODES[code]
     [key] = keys_of(code)
     items = [f"**To do**: {desk.to_do}"]
-    for lang in LANGUAGES:
+    for lang in CONSOLE_LANGUAGES:
         said = spoken(key, lang)
         items.append(f"**{lang}**: {said.title}. {said.message} {said.advice}")
     return "\n\n".join((f"### `{code}`", _wrapped(desk.happened), "\n".join(map(_item, items))))

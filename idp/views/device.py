@@ -19,6 +19,7 @@ from idp.oidc.user_code import spelled
 from idp.portals import Registration
 from idp.views.frame import Frame, see_other
 from idp.views.holder import forms_match
+from idp.views.language import label, said
 from idp.views.messages import message_for, spoken
 from idp.views.portal import begin_login
 
@@ -67,8 +68,8 @@ class DeviceDoor:
             user_code=spelled(user_code),
             items=[
                 {
-                    "label": CLAIMS[claim.name].label[lang],
-                    "purpose": claim.purpose[lang],
+                    "label": label(CLAIMS[claim.name].label, lang),
+                    "purpose": said(claim.purpose, lang),
                     "required": claim.required,
                 }
                 for claim in consent.asked_claims(portal, stored.request)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from idp.errors import (
 from idp.events import Event, Origin, origin, record_alone
 from idp.keys import NoSigningKey
 from idp.login import Login, LoginEnded
+from idp.oidc.checks import MAX_LOCALES
 from idp.oidc.portal_keys import NoUsableKey
 from idp.oidc.registration import logo_url
 from idp.oidc.reply import Outgoing
@@ -61,6 +63,7 @@ _FOR_SCRIPT = "holder.digital_credential"
 # A question that is over, as a wallet hears it when it fetches: it need not try again.
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
+_FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
 _DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, NoConnectionLeft)
@@ -153,24 +156,31 @@ class Frame:
         g.lang_login = login.lang
         g.ui_locales = login.request.ui_locales
 
+    def speak_as_asked(self, asked: Mapping[str, Sequence[str]]) -> None:
+        """Pages from here on are in the language a portal's request wishes, also when the request cannot be used."""
+        g.ui_locales = " ".join(asked.get("ui_locales", ()))[:MAX_LOCALES].split()
+
     def lang(self) -> str:
-        explicit = request.args.get("lang", "")[:8]
-        if explicit in language.LANGUAGES:
-            self.set_cookie("lang", explicit, _LANGUAGE_COOKIE_S)
-        else:
-            explicit = ""
+        """The language of this answer, one of `_spoken()`."""
         return language.choose(
-            explicit or g.get("lang_login"),
+            self.chosen_lang() or g.get("lang_login"),
             list(g.get("ui_locales", ())),
             self.cookie("lang"),
             request.headers.get("Accept-Language", ""),
             self.settings.languages.default,
+            among=_spoken(),
         )
+
+    def chosen_lang(self) -> str | None:
+        """What was clicked in the menu of languages to come here."""
+        return language.look_up(request.args.get("lang", ""), _spoken())
 
     # -- pages -----------------------------------------------------------------------------------------------
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         lang = self.lang()
+        if self.chosen_lang():
+            self.set_cookie("lang", lang, _LANGUAGE_COOKIE_S)
         made = render_template(
             template,
             lang=lang,
@@ -219,7 +229,7 @@ class Frame:
             return None
         contact = organisation.contact
         return {
-            "name": organisation.name[self.lang()],
+            "name": language.said(organisation.name, self.lang()),
             "email": contact.email,
             "phone": contact.phone,
             "url": contact.url,
@@ -240,8 +250,8 @@ class Frame:
         """A portal as pages show it."""
         lang = self.lang()
         return {
-            "name": registration.name[lang],
-            "operator": registration.operator[lang],
+            "name": language.said(registration.name, lang),
+            "operator": language.said(registration.operator, lang),
             "policy_uri": registration.policy_uri,
             "tos_uri": registration.tos_uri,
             "client_uri": registration.client_uri,
@@ -261,7 +271,7 @@ class Frame:
                 "url": f"{path}?{urlencode({**kept, 'lang': code})}",
                 "current": code == lang,
             }
-            for code in language.LANGUAGES
+            for code in _spoken()
         ]
 
     @cached_property
@@ -407,6 +417,11 @@ class Frame:
         if status == 503:
             response.headers["Retry-After"] = "5"
         return response
+
+
+def _spoken() -> tuple[str, ...]:
+    """The languages of the page that is asked for."""
+    return language.CONSOLE_LANGUAGES if request.path.startswith(_FOR_ENGINEERS) else language.LANGUAGES
 
 
 def _is_registered(reply_to: ReplyTo | None) -> bool:

@@ -19,8 +19,9 @@ from idp.login import Ask, Login, LoginEnded, Proof, State, Via
 from idp.portals import Registration, RequestedClaim
 from idp.presentation.question import NoCredentialType, Question
 from idp.presentation.wallets import WalletProfile
-from idp.views import language, qr
+from idp.views import qr
 from idp.views.frame import Frame, see_other
+from idp.views.language import label, said
 from idp.views.messages import Message, problem_for, spoken
 from idp.views.presenting import Presenting
 from idp.views.waiting import WaitingRoom
@@ -54,10 +55,6 @@ class HolderDoor:
 
     def sign_in(self, login_id: str) -> Response:
         login, cookie = self._own(login_id)
-        chosen = request.args.get("lang", "")[:8]
-        if chosen in language.LANGUAGES and login.lang != chosen:
-            login = self.house.logins.speak(login, chosen)
-            self.frame.speak_for(login)
         wallet = request.args.get("wallet", "")[:32]
         if login.wallet != wallet and wallet in self.house.wallets.in_use():
             login = self.house.logins.choose(login, wallet)
@@ -78,7 +75,7 @@ class HolderDoor:
         context = self._sign_in_context(login, portal, phase, asked, wallet)
         context["wallets"] = [
             {
-                "name": one.name[self.frame.lang()],
+                "name": said(one.name, self.frame.lang()),
                 "url": f"/login/{login.id}?wallet={one.id}",
                 "chosen": one.id == wallet.id,
             }
@@ -170,21 +167,21 @@ class HolderDoor:
             "key_label": _key_label(login, asked, wallet, lang),
             "items": [
                 {
-                    "label": claims.CLAIMS[claim.name].label[lang],
-                    "purpose": claim.purpose[lang],
+                    "label": label(claims.CLAIMS[claim.name].label, lang),
+                    "purpose": said(claim.purpose, lang),
                     "required": claim.required,
                 }
                 for claim in wanted
             ],
             "extra_items": sorted(
                 {
-                    claims.ELEMENT_LABELS[path][lang]
+                    label(claims.ELEMENT_LABELS[path], lang)
                     for alternative in asked.alternatives
                     for path in alternative.person_keys
                     if path not in released  # the portal does not receive it: we recognise the person by it
                 }
             ),
-            "credential_names": [kind.name[lang] for kind in asked.types],
+            "credential_names": [said(kind.name, lang) for kind in asked.types],
             "acr_secure": asked.status_fail_closed,
             "expires_at_iso": iso(login.expires_at),
             "seconds_left": max(login.expires_at - now, 0),
@@ -367,6 +364,9 @@ class HolderDoor:
         """The login, if this is the browser that began it."""
         cookie = self.frame.cookie(login_cookie(login_id)) if len(login_id) <= 64 else None
         login = self.house.logins.show(login_id, cookie)
+        chosen = self.frame.chosen_lang()
+        if chosen and login.lang != chosen and login.state is not State.FINISHED:
+            login = self.house.logins.speak(login, chosen)
         self.frame.speak_for(login)
         return login, cookie or ""
 
@@ -402,8 +402,7 @@ def consent_page(
         status=400 if error else 200,
         portal=frame.portal(portal),
         items=[_item(claim, shown, agreed, portal, lang) for claim in agreed.asked],
-        recipient=f"{portal.operator[lang]} ({portal.name[lang]})",
-        recipient_retention=portal.retention[lang],
+        recipient_retention=said(portal.retention, lang),
         offline_days=offline_days if agreed.offline else 0,
         form_url=form_url,
         csrf=csrf,
@@ -427,7 +426,7 @@ def _key_label(login: Login, asked: Question, wallet: WalletProfile, lang: str) 
         return None
     kinds = [alternative.kind for alternative in wallet.alternatives(asked)] or asked.types
     keys = {kind.person_key for kind in kinds if kind.person_key is not None}
-    return " / ".join(sorted(claims.ELEMENT_LABELS[key][lang] for key in keys))
+    return " / ".join(sorted(label(claims.ELEMENT_LABELS[key], lang) for key in keys))
 
 
 def login_cookie(login_id: str) -> str:
@@ -449,6 +448,14 @@ def _shown_code(login: Login) -> Ask | None:
     return max(codes, key=lambda ask: ask.created_at, default=None)
 
 
+def _preview(row: claims.Claim, value: Any, lang: str) -> str:
+    """A value that names itself goes by its name, in the reader's language where it has one."""
+    if value is None:
+        return "–"
+    names = row.names(value)
+    return said(names, lang) if names else row.mask(value)
+
+
 def _item(
     claim: RequestedClaim,
     shown: Mapping[str, Any],
@@ -460,13 +467,13 @@ def _item(
     value = row.value(shown)
     return {
         "name": claim.name,
-        "label": row.label[lang],
-        "preview": row.preview(value, lang) if value is not None else "–",
-        "purpose": claim.purpose[lang],
-        "retention": (claim.retention or portal.retention)[lang],
+        "label": label(row.label, lang),
+        "preview": _preview(row, value, lang),
+        "purpose": said(claim.purpose, lang),
+        "retention": said(claim.retention or portal.retention, lang),
         "required": claim.required,
         "basis": claim.basis,
-        "statute": claim.statute[lang] if claim.statute else "",
+        "statute": said(claim.statute, lang) if claim.statute else "",
         "sensitive": row.sensitivity == "unique_identifier",
         "previously_given": claim.name in agreed.before,
     }

@@ -1,14 +1,18 @@
-"""The language of a holder's page: which one, and its sentences.
+"""The language of a page: which one, its sentences, and what it shows that is in another language.
 
 English is the identity: the English sentence is the message id, and there is no English catalogue. Every
 other language is `translations/<code>.po`, read once per process straight from the source file, so that
-nothing has to be compiled before an installation works.
+nothing has to be compiled before an installation works. A language nobody asks for is never read.
+
+Holders read in LANGUAGES, administrators and engineers in CONSOLE_LANGUAGES. What operators and portals write (names,
+purposes, periods) exists in Korean and English only: `said` picks one, and `in_its_language` marks it in a template.
 """
 
 import gettext
 import io
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -18,17 +22,39 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
-LANGUAGES: Final = ("ko", "en")
-NAMES: Final = {"ko": "한국어", "en": "English"}
+from idp.oidc.metadata import UI_LOCALES
+
+LANGUAGES: Final = UI_LOCALES
+"""What holders can read, as BCP 47 tags; the same as discovery says."""
+CONSOLE_LANGUAGES: Final = ("ko", "en")
+"""What administrators and portals' engineers can read: the console, the documents, the calendar of keys."""
+NAMES: Final = {
+    "ko": "한국어",
+    "en": "English",
+}
 """Each language by its own name: somebody who cannot read the page still finds the switch."""
 
 DIRECTORY: Final = Path(__file__).parents[1] / "translations"
 
+_BY_TAG: Final = {lang.lower(): lang for lang in LANGUAGES} | {
+    # Every Chinese reader is better served by simplified characters than by Korean or English.
+    "zh": "zh-Hans",
+    "cmn": "zh-Hans",
+    "pt": "pt-BR",
+    "tl": "fil",
+    "in": "id",  # what old Java and Android still say for `id`
+}
 _DEFAULT = "ko"
 _MAX_CHARACTERS = 512
 _MAX_TAGS = 16
 _QUALITY = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.IGNORECASE)
+_TURNING = frozenset({"R", "AL", "LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+
+
+# -- sentences -----------------------------------------------------------------------------------------------
 
 
 @cache
@@ -50,13 +76,69 @@ def translations(lang: str) -> gettext.NullTranslations:
 
 
 def catalogue(lang: str) -> Catalog:
-    """What is translated into a language: files for holders, for administrators (`console.`), for all (`public.`)."""
-    merged = Catalog(locale=lang)
-    for file in (DIRECTORY / f"{part}{lang}.po" for part in ("", "console.", "public.")):
+    """What is translated into a language.
+
+    `ko.po` is for holders, `console.ko.po` for administrators, `public.ko.po` for engineers; only CONSOLE_LANGUAGES
+    have the last two.
+    """
+    locale = lang.replace("-", "_")
+    parts = ("", "console.", "public.") if lang in CONSOLE_LANGUAGES else ("",)
+    merged = Catalog(locale=locale)
+    for file in (DIRECTORY / f"{part}{locale}.po" for part in parts):
         with file.open("rb") as source:
-            for message in read_po(source, locale=lang, abort_invalid=True):
+            for message in read_po(source, locale=locale, abort_invalid=True):
                 merged[message.id] = message
     return merged
+
+
+def label(texts: Mapping[str, str], lang: str) -> str:
+    """A name out of one of our own tables, in any language: Korean and English stand there, the rest is translated."""
+    english = texts["en"]
+    return texts[lang] if lang in texts else translations(lang).gettext(english)
+
+
+# -- what others wrote ---------------------------------------------------------------------------------------
+
+
+class Said(str):
+    """A text that an operator or a portal wrote, with the language it is in. Never translated."""
+
+    lang: str
+
+    def __new__(cls, text: str, lang: str) -> "Said":
+        made = super().__new__(cls, text)
+        made.lang = lang
+        return made
+
+
+def said(texts: Mapping[str, str], lang: str) -> Said:
+    """What stands there for readers of this language: their own, English, Korean, or whatever there is."""
+    found = next((code for code in (lang, "en", "ko") if texts.get(code)), None) or next(iter(texts))
+    return Said(texts[found], found)
+
+
+def marked(text: str, lang: str) -> Markup:
+    """A text of somebody else's for the middle of a page in `lang`, with its own language where that is another.
+
+    Where a character in it turns the direction of writing, the text is shut off from its surroundings. Of a plain
+    string, such as a value of a credential, Hangul is Korean, and other letters are of no known language (`lang=""`).
+    """
+    own = text.lang if isinstance(text, Said) else _guessed(text, lang)
+    turns = any(unicodedata.bidirectional(character) in _TURNING for character in text)
+    if own == lang and not turns:
+        return Markup.escape(str(text))
+    tag = "bdi" if turns else "span"
+    attribute = Markup("") if own == lang else Markup(' lang="{}"').format(own)
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, attribute, str(text))
+
+
+def _guessed(text: str, lang: str) -> str:
+    if _HANGUL.search(text):
+        return "ko"
+    return "" if any(map(str.isalpha, text)) else lang
+
+
+# -- templates -----------------------------------------------------------------------------------------------
 
 
 @pass_context
@@ -69,15 +151,25 @@ def _ngettext(context: Context, singular: str, plural: str, number: int) -> str:
     return translations(context["lang"]).ngettext(singular, plural, number)
 
 
+@pass_context
+def _in_its_language(context: Context, text: str) -> Markup:
+    return marked(text, context["lang"])
+
+
 def install(environment: Environment) -> None:
     """Give templates `_("… %(name)s", name=…)`, in the language named by `lang` in their own context.
 
     One environment serves every language at once; values put into a sentence are escaped, the sentence is not.
+    `{{ text | in_its_language }}` is `marked`: for the content of an element, not for an attribute or a title.
     """
     environment.add_extension("jinja2.ext.i18n")
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _gettext, _ngettext, newstyle=True
     )
+    environment.filters["in_its_language"] = _in_its_language
+
+
+# -- the choice ----------------------------------------------------------------------------------------------
 
 
 def choose(
@@ -86,8 +178,10 @@ def choose(
     cookie: str | None,
     accept_language: str,
     default: str = _DEFAULT,
+    *,
+    among: Sequence[str] = LANGUAGES,
 ) -> str:
-    """One of LANGUAGES: the holder's choice in this login, the portal's wish, the last choice, the browser's.
+    """One of `among`: the holder's choice in this login, the portal's wish, the last choice, the browser's.
 
     All four come from outside and may be anything: what names no language of ours is passed over, and only
     the first 16 tags of 512 characters are looked at. The default when nobody says anything useful.
@@ -95,16 +189,20 @@ def choose(
     Source: OIDC Core 3.1.2.1 (ui_locales, in order of preference), RFC 9110 12.5.4, RFC 4647 3.4.
     """
     wishes = [explicit or "", *ui_locales[:_MAX_TAGS], cookie or "", *_by_preference(accept_language)]
-    for wish in wishes:
-        lang = _primary(wish)
-        if lang in LANGUAGES:
+    return next((lang for wish in wishes if (lang := look_up(wish, among))), default)
+
+
+def look_up(tag: str, among: Sequence[str] = LANGUAGES) -> str | None:
+    """Which of `among` a tag asks for, by cutting its end off until one fits (RFC 4647 3.4); None where none does.
+
+    `ko_KR`, the POSIX spelling, is understood too.
+    """
+    subtags = re.split(r"[-_]", tag[:_MAX_CHARACTERS].strip().lower())
+    for end in range(min(len(subtags), _MAX_TAGS), 0, -1):
+        lang = _BY_TAG.get("-".join(subtags[:end]))
+        if lang in among:
             return lang
-    return default
-
-
-def _primary(tag: str) -> str:
-    """`ko` for `ko-KR`: the primary subtag in lower case. (`ko_KR`, the POSIX spelling, is understood too.)"""
-    return re.split(r"[-_]", tag[:_MAX_CHARACTERS].strip(), maxsplit=1)[0].lower()
+    return None
 
 
 def _by_preference(accept_language: str) -> list[str]:

@@ -33,8 +33,10 @@ class LogoutDoor:
         return door
 
     def logout(self) -> Response:
+        given = _without_csrf()
+        self.frame.speak_as_asked(given)
         try:
-            asked = logout.read(_without_csrf(), self.house.id_tokens)
+            asked = logout.read(given, self.house.id_tokens)
         except RequestError as error:
             record_alone(Event.REQUEST_REFUSED, at=self.clock(), reason="bad_logout")
             log.info("%s %s", g.correlation_id, error)

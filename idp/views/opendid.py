@@ -81,7 +81,7 @@ class OpenDidDoor:
         login = asked.login
         default = self.frame.settings.languages.default
         lang = language.choose(login.lang, login.request.ui_locales, None, "", default)
-        portal, number = asked.portal.name[lang], _number(asked, transaction)
+        portal, number = str(language.said(asked.portal.name, lang)), _number(asked, transaction)
         if number is None:
             return Words(verifier=portal, title=portal, description="", language=lang)
         values = {"portal": portal, "number": number}

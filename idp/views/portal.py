@@ -75,7 +75,9 @@ class PortalDoor:
         self._throttle()
         if request.method == "POST" and request.mimetype != "application/x-www-form-urlencoded":
             raise PageError("bad_request", "not a form")
-        portal, asked = self.house.authorization_requests.read(parameters())
+        given = parameters()
+        self.frame.speak_as_asked(given)
+        portal, asked = self.house.authorization_requests.read(given)
         g.ui_locales = asked.ui_locales
         cookie = self.frame.cookie(SESSION_COOKIE)
         session = self.house.sessions.find(cookie)

@@ -19,7 +19,7 @@ from idp.clock import iso
 from idp.settings import Maintenance
 from idp.views.feeds import Happening, atom, icalendar
 from idp.views.frame import Frame
-from idp.views.language import translations
+from idp.views.language import said, translations
 from idp.views.messages import N_
 
 _KEYS_MAX_AGE_S = 300
@@ -148,7 +148,7 @@ class PublicDoor:
             maintenance=[
                 {
                     "uid": _uid(one),
-                    "text": one.text[lang],
+                    "text": said(one.text, lang),
                     "since": iso(one.since_s),
                     "until": iso(one.until_s),
                     "now": one.since_s <= now,
@@ -183,7 +183,7 @@ class PublicDoor:
                 uid=_uid(one),
                 at=one.since_s,
                 title=gettext("Planned maintenance"),
-                text=f"{one.text[lang]}\n{iso(one.since_s)} – {iso(one.until_s)}",
+                text=f"{said(one.text, lang)}\n{iso(one.since_s)} – {iso(one.until_s)}",
             )
             for one in self._ahead()
         ]

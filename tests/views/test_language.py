@@ -3,7 +3,18 @@
 import pytest
 from jinja2 import Environment
 
-from idp.views.language import LANGUAGES, NAMES, choose, install, translations
+from idp.views.language import (
+    CONSOLE_LANGUAGES,
+    LANGUAGES,
+    NAMES,
+    Said,
+    choose,
+    install,
+    look_up,
+    marked,
+    said,
+    translations,
+)
 
 
 def test_the_holders_choice_comes_first() -> None:
@@ -27,11 +38,11 @@ def test_and_korean_when_nobody_says_anything() -> None:
 
 
 def test_a_deployment_may_have_another_default() -> None:
-    assert choose(None, ["fr"], None, "ja", "en") == "en"
+    assert choose(None, ["de"], None, "sv", "en") == "en"
 
 
 def test_the_first_language_we_speak_wins_among_the_portals_wishes() -> None:
-    assert choose(None, ["fr-CA", "fr", "en", "ko"], None, "") == "en"
+    assert choose(None, ["de-CH", "de", "en", "ko"], None, "") == "en"
 
 
 @pytest.mark.parametrize("tag", ["en", "EN", "en-US", "en-Latn-US", "en_US", " en "])
@@ -49,7 +60,7 @@ def test_what_names_no_language_of_ours_is_passed_over(tag: str) -> None:
     [
         ("ko;q=0.1, en;q=0.9", "en"),
         ("en;q=0, ko;q=0.1", "ko"),
-        ("fr, en;q=0.5", "en"),
+        ("de, en;q=0.5", "en"),
         ("en;q=0.5, ko;q=0.5", "en"),
         ("*, en;q=0.1", "en"),
         ("en ; q=1.000", "en"),
@@ -97,3 +108,52 @@ def test_one_environment_speaks_every_language_and_escapes_what_it_is_given(lang
     install(environment)
     template = environment.from_string('{{ _("Sign in to %(portal)s", portal=name) }}')
     assert template.render(lang=lang, name="<i>") == sentence
+
+
+def test_engineers_read_in_two_languages_only() -> None:
+    assert CONSOLE_LANGUAGES == ("ko", "en")
+    for lang in LANGUAGES:
+        assert choose(lang, [lang], lang, lang, among=CONSOLE_LANGUAGES) in CONSOLE_LANGUAGES
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_language_is_found_by_its_own_tag(lang: str) -> None:
+    for tag in (lang, lang.upper(), lang.replace("-", "_"), f"{lang}-x-holder"):
+        assert look_up(tag) == lang
+
+
+def test_what_a_portal_wrote_is_shown_in_the_readers_language_or_in_english_or_as_it_is() -> None:
+    both = {"ko": "정부24", "en": "Government24"}
+    assert [said(both, lang).lang for lang in ("ko", "en", "vi")] == ["ko", "en", "en"]
+    assert said({"ko": "정부24", "en": ""}, "vi") == "정부24"
+    assert said({"ko": "정부24"}, "en").lang == "ko"
+    assert said({"de": "Amt"}, "en").lang == "de"
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "shown"),
+    [
+        (Said("Government24", "en"), "en", "Government24"),
+        (Said("Government24", "en"), "vi", '<span lang="en">Government24</span>'),
+        (Said("<정부24>", "ko"), "vi", '<span lang="ko">&lt;정부24&gt;</span>'),
+        ("홍○동", "vi", '<span lang="ko">홍○동</span>'),
+        ("홍○동", "ko", "홍○동"),
+        ("H○○G", "vi", '<span lang="">H○○G</span>'),
+        ("1990-○○-○○", "vi", "1990-○○-○○"),
+        (Said("a\u202eb", "en"), "en", "<bdi>a\u202eb</bdi>"),
+        (Said("a\u202eb", "en"), "vi", '<bdi lang="en">a\u202eb</bdi>'),
+        ("سارة", "en", '<bdi lang="">سارة</bdi>'),
+    ],
+)
+def test_what_others_wrote_is_marked_where_its_language_or_direction_is_not_the_pages(
+    text: str, lang: str, shown: str
+) -> None:
+    assert marked(text, lang) == shown
+
+
+def test_a_text_of_a_portal_in_the_middle_of_a_sentence_keeps_its_mark_and_is_escaped() -> None:
+    environment = Environment(autoescape=True)
+    install(environment)
+    sentence = environment.from_string('{{ _("Sign in to %(portal)s", portal=name | in_its_language) }}')
+    shown = sentence.render(lang="en", name=Said("<정부24>", "ko"))
+    assert shown == 'Sign in to <span lang="ko">&lt;정부24&gt;</span>'

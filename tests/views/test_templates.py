@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,25 @@ from typing import Any
 import pytest
 import zxingcpp
 from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from idp.claims import CLAIMS, ELEMENT_LABELS
 from idp.credentials.verdict import Reason
-from idp.views.language import LANGUAGES, NAMES, catalogue, install
+from idp.views.language import (
+    CONSOLE_LANGUAGES,
+    DIRECTORY,
+    LANGUAGES,
+    NAMES,
+    catalogue,
+    install,
+    label,
+    said,
+    translations,
+)
 from idp.views.messages import MESSAGES, Message, message_for, problem_for, spoken
+from idp.views.public import PARTS
 
 IDP = Path(__file__).parents[2] / "idp"
 STATIC = IDP / "static"
@@ -28,18 +42,20 @@ HOSTILE = "<b onclick=x>\"'&"
 WORDS = {
     "portal": ("정부24", "Government24"),
     "operator": ("행정안전부", "Ministry of the Interior and Safety"),
-    "name": ("이름", "Name"),
-    "birthdate": ("생년월일", "Date of birth"),
-    "registration": ("재외국민등록번호", "Overseas registration number"),
-    "mission": ("관할 공관", "Diplomatic mission"),
-    "address": ("주소", "Address"),
-    "passport": ("여권번호", "Passport number"),
     "credential": ("모바일 재외국민 신원확인증", "Mobile Overseas Korean Identity Certificate"),
     "who": ("민원 신청인 확인", "To know who makes the request"),
     "age": ("동명이인 구분", "To tell apart people of the same name"),
     "notify": ("처리 결과 안내", "To send you the result"),
     "retention": ("민원 처리 완료 후 5년", "5 years after the request is settled"),
     "statute": ("여권법 시행령(예시)", "Enforcement Decree of the Passport Act (example)"),
+}
+LABELS = {
+    "name": "name",
+    "birthdate": "birthdate",
+    "registration": "kr_overseas_registration_number",
+    "mission": "kr_mission",
+    "address": "address",
+    "passport": "kr_passport",
 }
 
 
@@ -69,10 +85,9 @@ def digital_requests() -> str:
     return json.dumps(made)
 
 
+@cache
 def environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(IDP / "templates"), autoescape=True, undefined=StrictUndefined, cache_size=0
-    )
+    made = Environment(loader=FileSystemLoader(IDP / "templates"), autoescape=True, undefined=StrictUndefined)
     install(made)
     return made
 
@@ -83,7 +98,8 @@ def page(template: str, lang: str = "ko", **changes: Any) -> str:
 
 
 def context(template: str, lang: str) -> dict[str, Any]:
-    word = {key: pair[LANGUAGES.index(lang)] for key, pair in WORDS.items()}
+    word: dict[str, str] = {key: said({"ko": ko, "en": en}, lang) for key, (ko, en) in WORDS.items()}
+    word |= {key: label(CLAIMS[claim].label, lang) for key, claim in LABELS.items()}
     common = {
         "lang": lang,
         "languages": [
@@ -166,7 +182,6 @@ def consent(word: dict[str, str]) -> dict[str, Any]:
             item("address", "324○○○○○○○○", "notify", required=False),
             item("mission", "주로○○○○○○○○", "who", basis="statute", statute=word["statute"]),
         ],
-        "recipient": f"{word['operator']} ({word['portal']})",
         "recipient_retention": word["retention"],
         "offline_days": 0,
         "error": False,
@@ -364,6 +379,27 @@ def test_an_english_page_says_nothing_in_korean(template: str, changes: dict[str
     assert {text for text in shown if re.search("[가-힣]", text)} <= {"홍○동", "주로○○○○○○○○"}
 
 
+@every_page
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang != "en"])
+def test_no_sentence_of_ours_stands_there_in_english(
+    template: str, changes: dict[str, Any], lang: str
+) -> None:
+    gettext = translations(lang).gettext
+    shown = {text for own, text in Elements(page(template, lang, **changes)).texts if own == lang}
+    assert {text for text in shown if gettext(text) != text} == set()
+
+
+@every_page
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang not in CONSOLE_LANGUAGES])
+def test_what_exists_in_two_languages_only_is_marked_as_english(
+    template: str, changes: dict[str, Any], lang: str
+) -> None:
+    texts = Elements(page(template, lang, **changes)).texts
+    assert {text for own, text in texts if own not in {"ko", "en"} and re.search("[가-힣]", text)} <= {"신원"}
+    theirs = {english for _, english in WORDS.values()}
+    assert {own for own, text in texts if text in theirs} <= {"en"}
+
+
 @every_language
 @pytest.mark.parametrize(
     "template", ["sign_in.html", "consent.html", "error.html", "wallet_done.html", "device_confirm.html"]
@@ -455,21 +491,46 @@ def test_the_whole_sign_in_page_fits_a_slow_line(lang: str) -> None:
     assert 1 + len(loaded) + 1 <= 6  # the page, what it loads, and the stream
 
 
-def sentences() -> set[str]:
-    """Every sentence marked for translation in the pages and in the messages."""
+KEYWORDS: dict[str, Any] = {"_": None, "gettext": None, "N_": None, "Finding": (2,)}
+PYTHON = ("views/**.py", "portals/**.py", "admin/portals/**.py", "admin/organisations.py")
+FOR_ENGINEERS = re.compile(
+    r"templates/(console/|public/(document|keys))|views/(console/|reasons\.py|public\.py)|portals/|admin/"
+)
+
+
+@cache
+def marked_for_translation() -> frozenset[tuple[str, str]]:
+    """Every sentence marked for translation, with the file it stands in."""
     found = extract_from_dir(
         IDP,
         method_map=[
             ("templates/**.html", "jinja2.ext:babel_extract"),
-            ("views/**.py", "python"),
-            ("portals/**.py", "python"),
-            ("admin/portals/**.py", "python"),
-            ("admin/organisations.py", "python"),
+            *((files, "python") for files in PYTHON),
         ],
         options_map={"templates/**.html": {"silent": "false"}},
-        keywords={"_": None, "gettext": None, "N_": None, "Finding": (2,)},
+        keywords=KEYWORDS,
     )
-    return {str(sentence) for _, _, sentence, _, _ in found}
+    return frozenset((str(file), str(sentence)) for file, _, sentence, _, _ in found)
+
+
+def sentences() -> set[str]:
+    return {sentence for _, sentence in marked_for_translation()}
+
+
+def holders_sentences() -> set[str]:
+    """Those of the pages for holders, and of the status page."""
+    found = {sentence for file, sentence in marked_for_translation() if not FOR_ENGINEERS.match(file)}
+    return found | set(PARTS.values())
+
+
+def labels() -> set[str]:
+    """What our own tables name in Korean and English, and the catalogues of all other languages too."""
+    rows = [*(claim.label for claim in CLAIMS.values()), *ELEMENT_LABELS.values()]
+    return {row["en"] for row in rows}
+
+
+def expected(lang: str) -> set[str]:
+    return sentences() if lang in CONSOLE_LANGUAGES else holders_sentences() | labels()
 
 
 @pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang != "en"])
@@ -477,13 +538,37 @@ def test_every_sentence_is_translated_and_none_is_left_over(lang: str) -> None:
     catalog = catalogue(lang)
     entries = {entry.id: entry for entry in catalog if entry.id}
     assert len(entries) > 150
-    assert set(entries) == sentences()
+    assert set(entries) == expected(lang)
     for entry in entries.values():
         assert entry.string, entry.id
         assert not entry.fuzzy, entry.id
         placeholders = re.findall(r"%\(\w+\)s", entry.string)
         assert sorted(placeholders) == sorted(re.findall(r"%\(\w+\)s", entry.id)), entry.id
+        assert re.findall("[<>]", entry.string) == re.findall("[<>]", entry.id), entry.id
     assert not catalog.obsolete
+
+
+def test_what_holders_read_stands_in_a_file_of_its_own() -> None:
+    with (DIRECTORY / "ko.po").open("rb") as source:
+        assert {entry.id for entry in read_po(source) if entry.id} == holders_sentences()
+
+
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang != "en"])
+def test_every_reason_has_its_sentences_in_every_language(lang: str) -> None:
+    gettext = translations(lang).gettext
+    english = {text for words in MESSAGES.values() for text in (words.title, words.message, words.advice)}
+    assert len(english) > 100
+    assert [text for text in english if gettext(text) == text] == []
+    told = {spoken(reason, lang) for reason in MESSAGES}
+    assert len(told) == len(MESSAGES)
+
+
+@pytest.mark.parametrize("lang", [lang for lang in LANGUAGES if lang not in CONSOLE_LANGUAGES])
+def test_every_claim_has_a_name_in_every_language(lang: str) -> None:
+    shown = [label(claim.label, lang) for claim in CLAIMS.values()]
+    assert len(set(shown)) == len(CLAIMS)
+    same = {claim.label["en"] for claim in CLAIMS.values()} & set(shown)
+    assert len(same) <= 2, same
 
 
 def test_every_reason_has_a_code_of_its_own() -> None:
