@@ -33,6 +33,7 @@ CONSOLE_LANGUAGES: Final = ("ko", "en")
 NAMES: Final = {
     "ko": "한국어",
     "en": "English",
+    "zh-Hans": "简体中文",
 }
 """Each language by its own name: somebody who cannot read the page still finds the switch."""
 

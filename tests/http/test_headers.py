@@ -165,7 +165,7 @@ def test_odd_headers_do_no_harm(rig: Rig, headers: dict[str, Any]) -> None:
 )
 def test_the_language_switch_takes_only_languages(rig: Rig, lang: str, taken: str) -> None:
     response = decent(rig.browser().get(f"{rig.issuer}/nowhere", params={"lang": lang}))
-    assert response.headers["Content-Language"] == taken or "ko"
+    assert response.headers["Content-Language"] == (taken or "ko")
     kept = [cookie for cookie in response.headers.get_list("set-cookie") if "lang=" in cookie]
     assert len(kept) == bool(taken)
 

@@ -548,6 +548,21 @@ def test_every_sentence_is_translated_and_none_is_left_over(lang: str) -> None:
     assert not catalog.obsolete
 
 
+QUOTED = {
+    "Without these %(portal)s cannot sign you in. “Agree and continue” covers all of them.": "Agree and continue",
+    "One minute left. You can ask for more time with the “More time” button.": "More time",
+    "Go back and sign in again. If you need longer, use “More time” on the sign-in page.": "More time",
+    "To sign out of Sinwon, choose “Try again” and confirm there.": "Try again",
+}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_button_is_called_what_it_says_on_it(lang: str) -> None:
+    gettext = translations(lang).gettext
+    assert set(QUOTED) | set(QUOTED.values()) <= sentences()
+    assert [text for text, button in QUOTED.items() if gettext(button) not in gettext(text)] == []
+
+
 def test_what_holders_read_stands_in_a_file_of_its_own() -> None:
     with (DIRECTORY / "ko.po").open("rb") as source:
         assert {entry.id for entry in read_po(source) if entry.id} == holders_sentences()
