@@ -34,6 +34,8 @@ NAMES: Final = {
     "ko": "한국어",
     "en": "English",
     "zh-Hans": "简体中文",
+    "ja": "日本語",
+    "fr": "Français",
 }
 """Each language by its own name: somebody who cannot read the page still finds the switch."""
 

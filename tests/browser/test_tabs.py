@@ -107,13 +107,13 @@ def test_back_after_signing_in_brings_the_browser_forward_again(visitor: Visitor
 def test_changing_the_language_keeps_the_login(visitor: Visitor) -> None:
     visitor.begin_with("gov24", prompt="consent")
     login = visitor.path
-    visitor.press("nav a[hreflang=en]")
+    visitor.speak("en")
     assert visitor.path == login
     assert visitor.heading == "Sign in to Government24"
     visitor.open_wallet()
     visitor.show("hong")
     assert visitor.page.locator("html").get_attribute("lang") == "en"
-    visitor.press("nav a[hreflang=ko]")
+    visitor.speak("ko")
     assert visitor.at_consent()
     assert "정부24" in visitor.heading
     visitor.agree()
@@ -126,7 +126,7 @@ def test_the_number_page_keeps_its_login_in_another_language(new_visitor: NewVis
     phone.scan(desk.qr_link())
     phone.show("park")
     desk.page.locator("#number").wait_for()
-    desk.press("nav a[hreflang=en]")
+    desk.speak("en")
     desk.type_number(phone.number_on_the_phone())
     desk.agree_if_asked()
     assert desk.claims()["name"] == "박민수"
@@ -139,7 +139,7 @@ def test_a_wrong_number_page_can_be_read_in_another_language(new_visitor: NewVis
     phone.show("park")
     desk.page.locator("#number").wait_for()
     desk.type_number(f"{(int(phone.number_on_the_phone()) + 1) % 10_000:04}")
-    desk.press("nav a[hreflang=en]")
+    desk.speak("en")
     assert desk.page.locator("html").get_attribute("lang") == "en"
     assert desk.page.locator("#number").is_visible()
 

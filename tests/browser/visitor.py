@@ -110,6 +110,11 @@ class Visitor:
         with self.page.expect_navigation():
             self.page.locator(selector).click()
 
+    def speak(self, lang: str) -> None:
+        """Choose a language in the menu of the page."""
+        self.page.locator(".languages summary").click()
+        self.press(f'.languages a[hreflang="{lang}"]')
+
     def at_consent(self) -> bool:
         return self.path.endswith("/consent")
 
