@@ -77,7 +77,7 @@ def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
     phone.scan(desk.qr_link())
     desk.page.locator("#fetched").wait_for()
     album.add("fetched")
-    desk.page.locator("summary").click()
+    desk.page.locator("main summary").click()
     album.add("fetched-details")
     phone.show("kim")
     album.add("wallet-rejected", phone)

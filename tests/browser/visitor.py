@@ -151,7 +151,7 @@ class Visitor:
     def open_wallet(self) -> None:
         """The button of the sign-in page."""
         if not self.page.locator("#wallet-link").is_visible():
-            self.page.locator("summary").click()
+            self.page.locator("main summary").click()
         self.page.locator("#wallet-link").click()
         self.page.locator("#present").wait_for()
 
