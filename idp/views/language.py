@@ -34,7 +34,9 @@ NAMES: Final = {
     "ko": "한국어",
     "en": "English",
     "zh-Hans": "简体中文",
+    "pt-BR": "Português (Brasil)",
     "ja": "日本語",
+    "es": "Español",
     "fr": "Français",
 }
 """Each language by its own name: somebody who cannot read the page still finds the switch."""
