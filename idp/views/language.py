@@ -34,6 +34,8 @@ NAMES: Final = {
     "ko": "한국어",
     "en": "English",
     "zh-Hans": "简体中文",
+    "vi": "Tiếng Việt",
+    "id": "Bahasa Indonesia",
     "pt-BR": "Português (Brasil)",
     "ja": "日本語",
     "es": "Español",
