@@ -21,7 +21,7 @@ from idp.oidc.single_sign_on import ACR_LEVELS
 from idp.portals import FRONT_CHANNEL_TYPES, IMPLICIT, rules
 from idp.settings import Settings
 
-UI_LOCALES = ("ko", "en", "zh-Hans", "vi", "id", "pt-BR", "ja", "es", "fr")
+UI_LOCALES = ("ko", "en", "zh-Hans", "vi", "id", "fil", "pt-BR", "ja", "es", "ru", "fr")
 PROTOCOL_CLAIMS = ("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash")
 _BACK_CHANNEL = {
     "token_endpoint": "/token",

@@ -36,9 +36,11 @@ NAMES: Final = {
     "zh-Hans": "简体中文",
     "vi": "Tiếng Việt",
     "id": "Bahasa Indonesia",
+    "fil": "Filipino",
     "pt-BR": "Português (Brasil)",
     "ja": "日本語",
     "es": "Español",
+    "ru": "Русский",
     "fr": "Français",
 }
 """Each language by its own name: somebody who cannot read the page still finds the switch."""
