@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask, Response, send_from_directory
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -14,7 +16,7 @@ from idp.views.console import ConsoleDoor
 from idp.views.device import DeviceDoor
 from idp.views.documents import DocumentsDoor
 from idp.views.frame import STATIC, Frame
-from idp.views.health import HealthDoor
+from idp.views.health import HealthDoor, Listeners
 from idp.views.holder import HolderDoor
 from idp.views.logout import LogoutDoor
 from idp.views.mip import MipDoor
@@ -54,18 +56,41 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
         holder,
         MipDoor(frame, holder),
         DeviceDoor(frame),
-        HealthDoor(frame),
         PublicDoor(frame),
         DocumentsDoor(frame),
         RegistrationDoor(frame),
     ):
         app.register_blueprint(door.blueprint())
     app.add_url_rule("/static/<path:name>", "static", _static)
+    monitored = bool(settings.server.monitor_bind)
+    app.register_blueprint(HealthDoor(house, says_which=monitored).blueprint())
+    if monitored:
+        measure(app, lambda: waiting_room.waiting)
     hops = settings.server.trusted_proxies
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.wsgi_app = HandOver(app.wsgi_app)  # type: ignore[method-assign]
+    if monitored:
+        app.wsgi_app = Listeners(app.wsgi_app, settings.server.monitor_bind)  # type: ignore[method-assign]
     return app
+
+
+def measure(app: Flask, n_waiting: Callable[[], int] = lambda: 0) -> None:
+    """Count for Prometheus, and show it at `/metrics`."""
+    # Imported late: where several processes serve, its library must find their directory in the environment.
+    from idp.views.monitor import Metrics  # noqa: PLC0415
+
+    metrics = app.extensions["sinwon_metrics"] = Metrics(house_of(app), n_waiting)
+    metrics.install(app)
+
+
+def monitor_app(app: Flask) -> Flask:
+    """For a process that serves nobody else, the worker: its health and metrics, on the house of `app`."""
+    monitor = bare_app(house_of(app).settings)
+    monitor.extensions["sinwon"] = house_of(app)
+    monitor.register_blueprint(HealthDoor(house_of(app), says_which=True).blueprint())
+    measure(monitor)
+    return monitor
 
 
 def bare_app(settings: Settings) -> Flask:
@@ -94,6 +119,8 @@ def house_of(app: Flask) -> House:
 def close(app: Flask) -> None:
     """Let go of everything that `create_app` opened."""
     app.extensions["sinwon_waiting_room"].close()
+    if "sinwon_metrics" in app.extensions:
+        app.extensions["sinwon_metrics"].close()
     with app.app_context():
         house_of(app).seen_chains.flush()
         house_of(app).close()

@@ -7,12 +7,13 @@ never a claim value, a token or a code.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from sqlalchemy import event as hooks
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
@@ -101,6 +102,37 @@ class Origin:
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - Origin is frozen
 
 
+class Happened(NamedTuple):
+    """An event that is in the audit now, as far as it is counted. `took_s`: of a sign-in, from its begin."""
+
+    event: Event
+    client_id: str | None
+    reason: str | None
+    took_s: int | None
+
+
+_listeners: list[Callable[[Happened], None]] = []
+_PENDING = "sinwon_happened"
+
+
+def listen(hear: Callable[[Happened], None]) -> Callable[[], None]:
+    """Tell `hear` of every event from now on, once it is committed; returns what ends that. It must not raise."""
+    _listeners.append(hear)
+    return lambda: _listeners.remove(hear)
+
+
+@hooks.listens_for(Session, "after_commit")
+def _committed(session: Session) -> None:
+    for happened in session.info.pop(_PENDING, ()):
+        for hear in _listeners:
+            hear(happened)
+
+
+@hooks.listens_for(Session, "after_rollback")
+def _rolled_back(session: Session) -> None:
+    session.info.pop(_PENDING, None)
+
+
 def record(
     session: Session,
     event: Event,
@@ -130,6 +162,9 @@ def record(
             "detail": dict(detail) if detail else None,
         },
     )
+    if _listeners:
+        took_s = detail.get("took_s") if detail else None
+        session.info.setdefault(_PENDING, []).append(Happened(event, client_id, reason, took_s))
 
 
 def record_alone(event: Event, **fields: Any) -> None:

@@ -7,6 +7,7 @@ transaction: it happens whole or not at all.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,22 +55,40 @@ def head() -> str:
     return revision
 
 
+def revisions() -> list[str]:
+    """Every revision of this release, the oldest first."""
+    return list(_revisions_in(directory()))
+
+
 def pending(database: Engine | URL | str) -> list[str]:
     """The revisions that `upgrade` would apply, in order: empty when all is well. Changes nothing.
 
     Raises NewerDatabase.
     """
     url = _url(database)
-    current = None
-    if url.drivername != "sqlite" or Path(url.database or "").exists():  # connecting would make the file
-        with _engine(url) as engine, engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    newest_first = [script.revision for script in _scripts().walk_revisions()]
+    if url.drivername == "sqlite" and not Path(url.database or "").exists():  # connecting would make the file
+        return _after(None)
+    with _engine(url) as engine, engine.connect() as connection:
+        return _after(MigrationContext.configure(connection).get_current_revision())
+
+
+def is_behind(connection: Connection) -> bool:
+    """Whether this database lacks a revision of this release. One that a newer release upgraded does not: the two
+    run side by side while it is rolled out."""
+    try:
+        return bool(_after(MigrationContext.configure(connection).get_current_revision()))
+    except NewerDatabase:
+        return False
+
+
+def _after(current: str | None) -> list[str]:
+    """The revisions that follow this one. Raises NewerDatabase."""
+    known = revisions()
     if current is None:
-        return newest_first[::-1]
-    if current not in newest_first:
+        return known
+    if current not in known:
         raise NewerDatabase("the database was upgraded by a newer release; run that one, or restore a backup")
-    return newest_first[: newest_first.index(current)][::-1]
+    return known[known.index(current) + 1 :]
 
 
 def directory() -> Path:
@@ -83,6 +102,12 @@ def _config() -> Config:
     config.set_main_option("script_location", str(directory()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
+
+
+@cache
+def _revisions_in(_directory: Path) -> tuple[str, ...]:
+    """Kept, since every question whether a node is ready would read them all again."""
+    return tuple(script.revision for script in _scripts().walk_revisions())[::-1]
 
 
 def _scripts() -> ScriptDirectory:

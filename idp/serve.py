@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
+import shutil
+import socket
+import tempfile
+import threading
 from collections.abc import Callable
+from socketserver import ThreadingMixIn
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from idp.app import close, create_app
 from idp.settings import Settings
@@ -22,6 +30,7 @@ ENOUGH_FILES = 12_000
 _GRACEFUL_S = 20
 _KEEPALIVE_S = 30
 _MAX_REQUEST_LINE = 16_384
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -31,17 +40,22 @@ class Server(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._on_ready = on_ready
         self._worker_thread: WorkerThread | None = None
+        self._metrics: str | None = None
+        if settings.server.monitor_bind and settings.server.workers > 1:
+            # Where each process keeps its counts, so that any of them can answer for all.
+            self._metrics = os.environ[_METRICS] = tempfile.mkdtemp(prefix="sinwon-metrics-")
         super().__init__()
 
     def load_config(self) -> None:
         server = self._settings.server
         for name, value in {
-            "bind": server.bind,
+            "bind": [bind for bind in (server.bind, server.monitor_bind) if bind],
             "workers": server.workers,
             "threads": server.threads,
             "worker_class": "gthread",
             "accesslog": None,
             "loglevel": "warning",
+            "logger_class": Log,
             "control_socket_disable": True,
             "graceful_timeout": _GRACEFUL_S,
             "keepalive": _KEEPALIVE_S,
@@ -52,6 +66,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "forwarder_headers": "",
             "post_worker_init": self._ready,
             "worker_exit": self._leave,
+            "child_exit": self._gone,
+            "on_exit": self._end,
         }.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -76,6 +92,58 @@ class Server(BaseApplication):  # type: ignore[misc]
         application = getattr(worker, "wsgi", None)
         if isinstance(application, Flask):
             close(application)
+
+    def _gone(self, _server: Any, worker: Any) -> None:
+        if self._metrics is not None:
+            # Imported late: its library must find the directory in the environment.
+            from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+    def _end(self, _server: Any) -> None:
+        if self._metrics is not None:
+            shutil.rmtree(self._metrics, ignore_errors=True)
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own lines go the way of ours (`idp.logs`)."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+class Monitor:
+    """Health and metrics of a process that serves nobody else, at `host:port`, in threads of their own."""
+
+    def __init__(self, app: Flask, bind: str) -> None:
+        """Raises OSError where the address is taken."""
+        host, _, port = bind.rpartition(":")
+        self._server = make_server(
+            host.strip("[]"), int(port), app, server_class=_MonitorServer, handler_class=_Quiet
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer what was begun and let go of the address."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _MonitorServer(ThreadingMixIn, WSGIServer):
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+
+class _Quiet(WSGIRequestHandler):
+    timeout = 10
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: who watches comes every few seconds."""
 
 
 def allow_files() -> None:

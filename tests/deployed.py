@@ -9,7 +9,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,13 @@ class Deployment:
     settings: Settings
     log: Path
     pid: int
+    environment: Mapping[str, str]
+
+    def command(
+        self, name: str, log: Path, more: Mapping[str, str]
+    ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Another `idp` command of this deployment, in a process of its own that is ended with the context."""
+        return _process(["idp.cli", name], log, {**self.environment, **more})
 
 
 @contextmanager
@@ -80,9 +87,9 @@ def deployed(
         guests = ["idp.demo", "--directory", str(prepared.directory), "--port", str(other)]
         stack.enter_context(_process(guests, directory / "guests.log", {}))
         server = stack.enter_context(_process(["idp.cli", "serve"], log, environment))
-        for url in (f"{here}/healthz", f"{prepared.issuer}/healthz"):
+        for url in (f"{here}/healthz", f"{prepared.issuer}/jwks"):
             _await(url, server, log)
-        yield Deployment(prepared, settings, log, server.pid)
+        yield Deployment(prepared, settings, log, server.pid, environment)
 
 
 def _prepare(settings: Settings, prepared: Prepared, portals: list[dict[str, Any]]) -> None:

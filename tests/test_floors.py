@@ -12,6 +12,7 @@ FLOORS = [
         "addresses",
         "errors",
         "events",
+        "logs",
         "clock",
         "fetch",
         "keys",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from idp import schema
 from idp.admin.trust import TrustRegistry
 from idp.credentials.trust import TrustDocumentError
 from idp.errors import Unavailable
@@ -46,6 +47,13 @@ def condition(store: Store, keys: Keys, trust: TrustRegistry) -> Condition:
             "trust": _answers(trust.snapshot) and bool(trust.snapshot().types and trust.snapshot().missions),
         }
     )
+
+
+def readiness(store: Store, keys: Keys, trust: TrustRegistry) -> Condition:
+    """The same for a balancer, which must not send anybody to a node that is newer than its database."""
+    found = condition(store, keys, trust)
+    up_to_date = found.parts["database"] and not schema.is_behind(db.session.connection())
+    return Condition({**found.parts, "schema": up_to_date})
 
 
 def _answers(question: Callable[[], object]) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 
 import click
 
-from idp import __version__
+from idp import __version__, logs
 from idp.cli import (
     administrators,
     audit,
     demo,
+    doctor,
     errors,
     keys,
     portals,
@@ -28,9 +28,7 @@ from idp.events import Origin, origin
 @click.version_option(__version__, prog_name="idp")
 def cli() -> None:
     """Sinwon (신원): an OpenID Connect provider for mobile credentials."""
-    # Libraries speak up only when something is wrong: some log whole URLs, and ours carry codes.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("idp").setLevel(logging.INFO)
+    logs.install("text")
     origin.set(Origin(actor=f"command line: {os.environ.get('USER', 'unknown')}"))
 
 
@@ -38,6 +36,7 @@ for command in (
     running.serve,
     running.run_worker,
     running.check_config,
+    doctor.doctor,
     running.migrate,
     running.sweep,
     administrators.admin,

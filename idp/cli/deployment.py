@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from flask import Flask
 
-from idp import clock, schema
+from idp import clock, logs, schema
 from idp.app import bare_app
 from idp.keys import Keys, WrongKeyEncryptionKey
 from idp.oidc import key_use
@@ -36,9 +36,11 @@ def fail(*lines: str) -> NoReturn:
 
 def read_settings(config: Path | None) -> Settings:
     try:
-        return load(config, os.environ)
+        settings = load(config, os.environ)
     except SettingsError as error:
         fail("The settings cannot be used:", *(f"  {line}" for line in str(error).splitlines()))
+    logs.install(settings.log.format)
+    return settings
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
 from idp import clock, opendid, schema, worker
 from idp.admin import seen
-from idp.app import close, create_app
+from idp.app import close, create_app, monitor_app
 from idp.cli.deployment import ensure_keys, fail, migrated, with_settings
 from idp.models import db, writing
 from idp.models import sweep as forget
 from idp.oidc import backchannel, session_end
 from idp.openid4vp.request import Signer, SignerError
-from idp.serve import Server
+from idp.serve import Monitor, Server
 from idp.settings import Settings
 
 
@@ -36,10 +38,11 @@ def run_worker(settings: Settings) -> None:
     with migrated(settings).app_context():
         db.engine.dispose()
     app = create_app(settings)
-    try:
+    with ExitStack() as stack:
+        stack.callback(close, app)
+        if bind := settings.worker.monitor_bind:
+            stack.callback(Monitor(monitor_app(app), bind).close)
         worker.run_until_signalled(app)
-    finally:
-        close(app)
 
 
 @click.command("check-config")

@@ -57,9 +57,14 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Server(Section, frozen=True, kw_only=True):
-    """How the HTTP server runs. `bind` is `host:port`, `[::1]:port` or `unix:/path`."""
+    """How the HTTP server runs. `bind` and `monitor_bind` are `host:port`, `[::1]:port` or `unix:/path`.
+
+    `monitor_bind`: where health and metrics are answered, and nowhere else; empty: health beside everything else, and
+    no metrics.
+    """
 
     bind: str = "127.0.0.1:8080"
+    monitor_bind: str = ""
     threads: Annotated[int, Meta(ge=1, le=256)] = 8
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     trusted_proxies: Annotated[int, Meta(ge=0, le=8)] = 0
@@ -68,6 +73,18 @@ class Server(Section, frozen=True, kw_only=True):
     client_certificate_header: str = ""
     client_certificate_authorities_file: str = ""
     mtls_base_url: str = ""
+
+
+class Worker(Section, frozen=True, kw_only=True):
+    """How `idp worker` runs. `monitor_bind`, `host:port`: where its health and metrics are; empty: nowhere."""
+
+    monitor_bind: str = ""
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What processes write to standard error: lines for people, or one JSON object a line."""
+
+    format: Literal["text", "json"] = "text"
 
 
 class Database(Section, frozen=True, kw_only=True):
@@ -249,6 +266,8 @@ class Settings(Section, frozen=True, kw_only=True):
     issuer: str
     maintenance: tuple[Maintenance, ...] = ()
     server: Server = field(default_factory=Server)
+    worker: Worker = field(default_factory=Worker)
+    log: Log = field(default_factory=Log)
     database: Database = field(default_factory=Database)
     store: Store = field(default_factory=Store)
     secrets: Secrets

@@ -67,6 +67,8 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "issuer": rules.issuer,
     "maintenance": rules.announcements,
     "server.bind": rules.listener,
+    "server.monitor_bind": rules.optional(rules.listener),
+    "worker.monitor_bind": rules.optional(rules.address),
     "server.client_certificate_header": rules.header_name,
     "server.client_certificate_authorities_file": rules.optional(rules.readable_file),
     "server.mtls_base_url": rules.optional(rules.issuer),
@@ -282,6 +284,9 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     if settings.server.workers > 1 and settings.uses_sqlite:
         names = ("server.workers", "database.url", "store.url")
         yield names, "more than one process needs PostgreSQL: an SQLite file serves one"
+    # What came in where is told by the port alone: a listener of the outside may be any address of this machine.
+    if _door(settings.server.monitor_bind) == _door(settings.server.bind):
+        yield ("server.monitor_bind", "server.bind"), "needs a port of its own"
     if settings.server.client_certificate_header and not settings.server.trusted_proxies:
         header = ("server.client_certificate_header", "server.trusted_proxies")
         yield header, "whoever reaches us directly could send it: needs server.trusted_proxies"
@@ -312,6 +317,11 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield from _production_conflicts(settings)
 
 
+def _door(bind: str) -> str:
+    """The port of a listener, or the path of its socket."""
+    return bind if bind.startswith("unix:") else bind.rpartition(":")[2]
+
+
 def _half_an_open_did(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Open DID is on or off: with a part of it no wallet could be answered."""
     parts = ("verification_method", "private_key_file", "certificate_vc_url", "registry_url")
@@ -325,9 +335,13 @@ def _demo_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]
     """The demo's keys and persons are make-believe: nobody else may reach it."""
     if not settings.is_loopback:
         yield ("issuer", "mode"), "mode demo stays on this machine: expected a loopback host"
-    bind = settings.server.bind
-    if not bind.startswith("unix:") and not is_loopback(bind.rpartition(":")[0]):
-        yield ("server.bind", "mode"), "mode demo listens on loopback only"
+    for name, bind in (
+        ("server.bind", settings.server.bind),
+        ("server.monitor_bind", settings.server.monitor_bind),
+        ("worker.monitor_bind", settings.worker.monitor_bind),
+    ):
+        if bind and not bind.startswith("unix:") and not is_loopback(bind.rpartition(":")[0]):
+            yield (name, "mode"), "mode demo listens on loopback only"
     link = urlsplit(settings.wallet.link)
     if link.scheme == "http" and not is_loopback(link.hostname or ""):
         yield ("wallet.link", "mode"), "plain http is for a loopback wallet"

@@ -165,6 +165,13 @@ def listener(value: str) -> str:
     return value
 
 
+def address(value: str) -> str:
+    """`host:port` or `[::1]:port`."""
+    if value.startswith("unix:"):
+        raise NotAcceptable("expected host:port or [::1]:port")
+    return listener(value)
+
+
 def database(value: str) -> str:
     """`sqlite:///path` (four slashes before an absolute one) or `postgresql://user:password@host/name`."""
     try:

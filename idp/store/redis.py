@@ -13,6 +13,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -48,6 +49,20 @@ if n == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return n"""
 
 _SHA1 = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (SWAP, COUNT)}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the server says of itself: maxmemory-policy, None where it may not be asked; its time in seconds."""
+
+    version: tuple[int, ...]
+    policy: str | None
+    time: float
+
+    @property
+    def evicts(self) -> bool:
+        """Whether it throws entries away when it is full: an evicted login fails for no reason anybody sees."""
+        return self.policy not in (None, "noeviction")
 
 
 class RedisStore:
@@ -100,17 +115,29 @@ class RedisStore:
     def ping(self) -> None:
         self._ask("PING")
 
+    def facts(self) -> Facts:
+        """What an operator should know. Of a Cluster one node is asked."""
+        one = {"target_nodes": RedisCluster.RANDOM} if isinstance(self._client, RedisCluster) else {}
+        info = _of_one(self._ask("INFO", "server", **one))
+        try:
+            policy = _of_one(self._ask("CONFIG GET", "maxmemory-policy", **one)).get("maxmemory-policy")
+        except StoreUnavailable:  # a hosted server may not be asked
+            policy = None
+        seconds, microseconds = _of_one(self._ask("TIME", **one))
+        version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
+        return Facts(version, policy, seconds + microseconds / 1_000_000)
+
     def close(self) -> None:
         self._closed = True
         self._listener.close()
         self._close_client()
 
-    def _ask(self, *command: str | int) -> Any:
+    def _ask(self, *command: str | int, **options: Any) -> Any:
         """One command. What a server says in refusing may quote the command, so it is not chained."""
         if self._closed:  # the client would connect again
             raise StoreUnavailable("the store is closed")
         try:
-            return self._client.execute_command(*command)
+            return self._client.execute_command(*command, **options)
         except NoScriptError:
             raise
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
@@ -140,6 +167,13 @@ def _value(key: str) -> str:
 
 def _counter(key: str) -> str:
     return "sinwon:n:" + key_to_write(key)
+
+
+def _of_one(answer: Any) -> Any:
+    """A Cluster's client may say which node answered."""
+    if isinstance(answer, dict) and len(answer) == 1 and ":" in next(iter(answer)):
+        return next(iter(answer.values()))
+    return answer
 
 
 def _decoded(text: str | None) -> Value | None:

@@ -1,0 +1,316 @@
+"""`idp doctor`: what is wrong with a deployment, and what to do about it, in words."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import ssl
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+import httpx2
+from flask import Flask
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from idp import clock, schema
+from idp.admin import expiry
+from idp.admin.measures import endings, measures
+from idp.admin.trust import TrustRegistry
+from idp.app import bare_app
+from idp.cli.deployment import keys_of, with_settings
+from idp.credentials.trust import TrustDocumentError
+from idp.errors import Unavailable
+from idp.keys import NoSigningKey, WrongKeyEncryptionKey
+from idp.models import Portal, db
+from idp.openid4vp.request import Signer, SignerError
+from idp.settings import Settings
+from idp.store import open_store
+from idp.store.redis import RedisStore
+
+Level = Literal["ok", "warning", "problem"]
+
+_SOON_S = 30 * 86_400
+_SKEW_S = 2
+_LEAST_FREE_BYTES = 1 << 30
+_ENOUGH_FILES = 10_000
+_SEALED_WITHIN_S = 300
+_TOLD_WITHIN_S = 900
+_OLDEST_POSTGRESQL = 120_000
+_OLDEST_REDIS = (6, 2)
+_ONLINE_S = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one look showed. `fix` says what to do; empty where nothing is."""
+
+    part: str
+    level: Level
+    said: str
+    fix: str = ""
+
+
+Look = Callable[[Settings, Flask], Iterator[Found]]
+
+
+@click.command()
+@click.option("--online", is_flag=True, help="Also ask the issuer's address, as a portal would.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@with_settings
+def doctor(settings: Settings, online: bool, as_json: bool) -> None:
+    """Look at everything a deployment rests on, and say how to mend what is wrong.
+
+    Changes nothing. Ends with 1 when there is a problem; a warning is none yet.
+    """
+    app = bare_app(settings)
+    worst = False
+    with app.app_context():
+        for look in (*LOOKS, *([_address] if online else [])):
+            for found in _told(look, settings, app):
+                worst = worst or found.level == "problem"
+                click.echo(json.dumps(asdict(found), ensure_ascii=False) if as_json else _line(found))
+        db.engine.dispose()
+    raise SystemExit(1 if worst else 0)
+
+
+def _told(look: Look, settings: Settings, app: Flask) -> Iterator[Found]:
+    try:
+        yield from look(settings, app)
+    except SQLAlchemyError as error:  # the database's own look says more
+        db.session.rollback()
+        part = look.__name__.strip("_")
+        yield Found(
+            part, "problem", f"the database could not be asked ({type(error).__name__})", "see database"
+        )
+
+
+def _line(found: Found) -> str:
+    line = f"{found.level:<8} {found.part:<12} {found.said}"
+    return f"{line}\n{'':<22}→ {found.fix}" if found.fix else line
+
+
+def _database(settings: Settings, _app: Flask) -> Iterator[Found]:
+    try:
+        connection = db.session.connection()
+    except SQLAlchemyError as error:
+        fix = "start it, or correct database.url; from this machine: is its port open, does the role exist?"
+        yield Found("database", "problem", f"does not answer ({type(error).__name__})", fix)
+        return
+    if connection.dialect.name == "sqlite":
+        yield from _sqlite(Path(db.engine.url.database or ""))
+        return
+    version = int(connection.execute(text("SHOW server_version_num")).scalar_one())
+    said = f"PostgreSQL {version // 10_000}"
+    if version < _OLDEST_POSTGRESQL:
+        yield Found("database", "problem", f"{said} is older than 12", "upgrade PostgreSQL")
+    elif connection.execute(text("SELECT pg_is_in_recovery()")).scalar():
+        fix = "let database.url name the primary: several hosts with target_session_attrs=read-write"
+        yield Found("database", "problem", f"{said} is a standby, which takes no rows", fix)
+    else:
+        yield Found("database", "ok", said)
+    wanted = settings.server.workers * (settings.server.threads + 4)
+    most = int(connection.execute(text("SHOW max_connections")).scalar_one())
+    if wanted > most:
+        fix = "raise max_connections, put a pooler in front, or lower server.workers or server.threads"
+        said = f"one node may open {wanted} connections, the server takes {most} in all"
+        yield Found("database", "warning", said, fix)
+    there = float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+    yield from _skew("database", there)
+
+
+def _sqlite(file: Path) -> Iterator[Found]:
+    free = shutil.disk_usage(file.parent).free
+    if free < _LEAST_FREE_BYTES:
+        said = f"{free >> 20} MiB are free beside {file.name}"
+        yield Found("database", "warning", said, "make room: a full disk stops every sign-in")
+    else:
+        yield Found("database", "ok", f"SQLite, {file.stat().st_size >> 20} MiB; one process serves")
+
+
+def _schema(settings: Settings, _app: Flask) -> Iterator[Found]:
+    try:
+        pending = schema.pending(settings.database_url)
+    except schema.NewerDatabase:
+        said = "the database was upgraded by a newer release"
+        yield Found(
+            "schema", "warning", said, "finish rolling that release out; this one runs beside it meanwhile"
+        )
+        return
+    if pending:
+        yield Found("schema", "problem", f"{len(pending)} revisions are not applied", "idp migrate")
+    else:
+        yield Found("schema", "ok", f"revision {schema.head()}")
+
+
+def _store(settings: Settings, _app: Flask) -> Iterator[Found]:
+    try:
+        with closing(open_store(settings.store_url)) as store:
+            store.ping()
+            if not isinstance(store, RedisStore):
+                yield Found("store", "ok", "beside the database")
+                return
+            facts = store.facts()
+    except Unavailable as error:
+        fix = "start it, or correct store.url; nobody can sign in without it"
+        yield Found("store", "problem", str(error), fix)
+        return
+    said = f"Redis {'.'.join(map(str, facts.version))}"
+    if facts.version < _OLDEST_REDIS:
+        yield Found("store", "problem", f"{said} is older than 6.2", "upgrade Redis, or use Valkey")
+    elif facts.evicts:
+        fix = "CONFIG SET maxmemory-policy noeviction, and in its configuration file"
+        yield Found("store", "problem", f"{said} throws entries away when it is full ({facts.policy})", fix)
+    elif facts.policy is None:
+        fix = "make sure that its maxmemory-policy is noeviction"
+        yield Found("store", "warning", f"{said} does not say what it does when it is full", fix)
+    else:
+        yield Found("store", "ok", said)
+    yield from _skew("store", facts.time)
+
+
+def _skew(part: str, there: float) -> Iterator[Found]:
+    apart_s = abs(time.time() - there)
+    if apart_s > _SKEW_S:
+        said = f"its clock and this machine's are {apart_s:.0f} s apart"
+        yield Found(part, "problem", said, "let NTP keep both: codes and credentials live by the second")
+
+
+def _keys(settings: Settings, _app: Flask) -> Iterator[Found]:
+    keys = keys_of(settings)
+    try:
+        for alg in keys.algs:
+            keys.signing_key(alg)
+    except WrongKeyEncryptionKey as error:
+        fix = "give the key that this database was begun with; see docs/operations.md for one that is lost"
+        yield Found("keys", "problem", f"{error}", fix)
+    except NoSigningKey:
+        yield Found("keys", "warning", "there is none yet", "idp serve makes them at its first start")
+    else:
+        yield Found("keys", "ok", f"{', '.join(keys.algs)} can sign")
+
+
+def _certificate(settings: Settings, _app: Flask) -> Iterator[Found]:
+    try:
+        signer = Signer(settings)
+    except SignerError as error:
+        yield Found(
+            "wallets", "problem", str(error), "see wallet.certificate_file and wallet.private_key_file"
+        )
+        return
+    now = clock.now()
+    ends = min(int(one.not_valid_after_utc.timestamp()) for one in signer.chain)
+    key = Path(settings.wallet.private_key_file)
+    if stat.S_IMODE(key.stat().st_mode) & 0o007:
+        yield Found("wallets", "warning", "everybody on this machine may read our key", f"chmod o= {key}")
+    if ends <= now + _SOON_S:
+        level: Level = "problem" if ends <= now else "warning"
+        said = f"our certificate for wallets {'has ended' if ends <= now else f'ends {_in_days(ends, now)}'}"
+        yield Found("wallets", level, said, "have a new one issued and put it in wallet.certificate_file")
+    else:
+        yield Found("wallets", "ok", signer.client_id(settings.wallet.client_id_prefix))
+
+
+def _trust(settings: Settings, _app: Flask) -> Iterator[Found]:
+    try:
+        snapshot = TrustRegistry(clock.now).snapshot()
+    except TrustDocumentError as error:
+        yield Found("trust", "problem", str(error), "idp trust show, then idp trust apply what is right")
+        return
+    if not snapshot.types or not snapshot.missions:
+        yield Found("trust", "problem", "no credential type or no mission is known", "idp trust apply FILE")
+        return
+    now = clock.now()
+    soon = [one for one in endings(snapshot, (), now) if one.at <= now + _SOON_S]
+    for ending in soon:
+        level: Level = "problem" if ending.at <= now else "warning"
+        said = f"{ending.what} ends {expiry.in_days(ending, now)}"
+        yield Found("trust", level, said, "ask the authority for the next one; idp trust apply")
+    if not soon:
+        yield Found(
+            "trust", "ok", f"{len(snapshot.missions)} missions, {len(snapshot.types)} credential types"
+        )
+
+
+def _worker(settings: Settings, _app: Flask) -> Iterator[Found]:
+    now = clock.now()
+    found = measures(now)
+    done_at = found.jobs.get("audit-seal")
+    start = "start `idp serve`" if settings.uses_sqlite else "start `idp worker`, and look at its log"
+    if done_at is None or now - done_at > _SEALED_WITHIN_S:
+        since = "never" if done_at is None else f"not for {now - done_at} s"
+        yield Found("worker", "problem", f"the audit was {since} sealed: no worker is at work", start)
+    elif found.unsealed.oldest_s > _SEALED_WITHIN_S:
+        said = f"{found.unsealed.n} rows of the audit wait, the first for {found.unsealed.oldest_s} s"
+        yield Found("worker", "problem", said, "idp audit verify, and look at the worker's log")
+    else:
+        yield Found("worker", "ok", f"sealed the audit {now - done_at} s ago")
+    if found.logout_notices.oldest_s > _TOLD_WITHIN_S:
+        said = (
+            f"{found.logout_notices.n} logout notices wait, the first for {found.logout_notices.oldest_s} s"
+        )
+        yield Found("worker", "warning", said, "idp logout-notices list shows which portal does not answer")
+    if found.notices_given_up:
+        said = f"{found.notices_given_up} logout notices were given up"
+        yield Found("worker", "warning", said, "idp logout-notices list --failed, then replay them")
+
+
+def _portals(_settings: Settings, _app: Flask) -> Iterator[Found]:
+    n = db.session.scalar(select(func.count()).select_from(Portal)) or 0
+    if n:
+        yield Found("portals", "ok", f"{n} are registered")
+    else:
+        yield Found("portals", "warning", "none is registered", "idp portals apply FILE")
+
+
+def _machine(settings: Settings, _app: Flask) -> Iterator[Found]:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < _ENOUGH_FILES:
+        said = f"a process may open {hard} files, and each waiting page is one"
+        yield Found(
+            "machine", "warning", said, "raise it: LimitNOFILE=65536 in the unit, ulimit -n elsewhere"
+        )
+    if settings.mode == "production" and not settings.server.trusted_proxies:
+        said = "server.trusted_proxies is 0: every holder seems to come from the proxy's address"
+        yield Found("machine", "warning", said, "set it to the number of proxies that add X-Forwarded-For")
+
+
+def _address(settings: Settings, _app: Flask) -> Iterator[Found]:
+    try:
+        answer = httpx2.get(f"{settings.issuer}/.well-known/openid-configuration", timeout=_ONLINE_S)
+        said_issuer = answer.json()["issuer"]
+    except (httpx2.HTTPError, ssl.SSLError, ValueError, KeyError, TypeError) as error:
+        said = f"{settings.issuer} does not answer as a provider ({type(error).__name__})"
+        yield Found(
+            "issuer", "problem", said, "look at DNS, the proxy and its certificate, then at `idp serve`"
+        )
+        return
+    if said_issuer != settings.issuer:
+        said = f"{settings.issuer} is answered by {said_issuer}"
+        yield Found("issuer", "problem", said, "the address and `issuer` must be the same text")
+    else:
+        yield Found("issuer", "ok", f"{settings.issuer} answers")
+
+
+def _in_days(at: int, now: int) -> str:
+    return f"in {(at - now) // 86_400} days"
+
+
+LOOKS: tuple[Look, ...] = (
+    _database,
+    _schema,
+    _store,
+    _keys,
+    _certificate,
+    _trust,
+    _worker,
+    _portals,
+    _machine,
+)

@@ -1,0 +1,1 @@
+"""What an operator watches, and what tells what is wrong."""
