@@ -31,6 +31,7 @@ from idp.errors import Unavailable
 from idp.keys import NoSigningKey, WrongKeyEncryptionKey
 from idp.models import Portal, db
 from idp.openid4vp.request import Signer, SignerError
+from idp.serve import ENOUGH_FILES
 from idp.settings import Settings
 from idp.store import open_store
 from idp.store.redis import RedisStore
@@ -40,7 +41,6 @@ Level = Literal["ok", "warning", "problem"]
 _SOON_S = 30 * 86_400
 _SKEW_S = 2
 _LEAST_FREE_BYTES = 1 << 30
-_ENOUGH_FILES = 10_000
 _SEALED_WITHIN_S = 300
 _TOLD_WITHIN_S = 900
 _OLDEST_POSTGRESQL = 120_000
@@ -272,7 +272,7 @@ def _portals(_settings: Settings, _app: Flask) -> Iterator[Found]:
 
 def _machine(settings: Settings, _app: Flask) -> Iterator[Found]:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if hard != resource.RLIM_INFINITY and hard < _ENOUGH_FILES:
+    if hard != resource.RLIM_INFINITY and hard < ENOUGH_FILES:
         said = f"a process may open {hard} files, and each waiting page is one"
         yield Found(
             "machine", "warning", said, "raise it: LimitNOFILE=65536 in the unit, ulimit -n elsewhere"
