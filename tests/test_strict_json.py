@@ -106,6 +106,33 @@ def test_a_text_that_ends_early_or_late_spoils_them_all(texts: list[bytes]) -> N
         strict_json.loads_each(texts)
 
 
+PHOTO = b"A" * 5000
+
+
+def test_a_long_text_is_read_in_its_place() -> None:
+    texts = [b"1", b'["salt", "picture", "%b"]' % PHOTO, b"2", b'{"a": "%b"}' % PHOTO, b'["%b", 1]' % PHOTO]
+    assert strict_json.loads_each(texts) == [strict_json.loads(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        b'["%b", {"a": 1, "a": 1}]',
+        b'["%b", 111111111111111111111]',
+        b'["%b", NaN]',
+        b'["%b", "\\ud800"]',
+        b'["%b", "\xff"]',
+        b'["%b\n"]',
+        b'["%b"],[]',
+        b'["%b"',
+        b"[" * 33 + b'"%b"' + b"]" * 33,
+    ],
+)
+def test_a_long_text_is_read_as_strictly(long: bytes) -> None:
+    with pytest.raises(ValueError):
+        strict_json.loads_each([b"1", long % PHOTO, b"2"])
+
+
 @given(
     st.lists(
         st.binary(max_size=6) | st.sampled_from([b"1", b"[", b"]", b'"', b",", b"[1", b"2]"]), max_size=5

@@ -100,7 +100,7 @@ def loads(data: bytes, *, max_bytes: int = 1_048_576, integer_keys: bool = False
     if len(data) > max_bytes:
         raise CredentialRejected(Reason.TOO_LARGE, "CBOR is too long")
     if len(data) > _UNCOUNTED_BYTES:
-        _count_items(data)
+        _count_items([data])
     stream = BytesIO(data)
     decoder = cbor2.CBORDecoder(
         stream,
@@ -128,10 +128,12 @@ def loads_all(messages: Sequence[bytes]) -> list[Any]:
     """
     # A photo is read by itself: beside it the items of all the others would have to be counted.
     short = [message for message in messages if len(message) <= _MAX_TOGETHER_BYTES]
-    together = iter(_loads_together(short))
+    together = _loads_together(short)
     if len(short) == len(messages):
-        return list(together)
-    return [next(together) if len(one) <= _MAX_TOGETHER_BYTES else loads(one) for one in messages]
+        return together
+    _count_items([message for message in messages if len(message) > _MAX_TOGETHER_BYTES])
+    read = iter(together)
+    return [next(read) if len(one) <= _MAX_TOGETHER_BYTES else loads(one) for one in messages]
 
 
 def _loads_together(messages: list[bytes]) -> list[Any]:
@@ -221,27 +223,29 @@ def _under_longer_head(message: bytes, content: bytes, start: int) -> tuple[int,
     raise CredentialRejected(Reason.MALFORMED, "the tag of embedded CBOR is not in its shortest form")
 
 
-def _count_items(data: bytes) -> None:
+def _count_items(messages: Sequence[bytes]) -> None:
     """Items stand one after the other, so counting them needs no tree and no memory.
 
-    Raises CredentialRejected: TOO_LARGE above MAX_ITEMS, MALFORMED where a length cannot be read.
+    Raises CredentialRejected: TOO_LARGE above MAX_ITEMS in all, MALFORMED where a length cannot be read.
     """
-    at, end = 0, len(data)
-    for _ in range(MAX_ITEMS):
-        if at >= end:
-            return
-        initial = data[at]
-        length = _SHORT_ITEMS[initial]
-        if length:
-            at += length
-            continue
-        size = _ARGUMENT_BYTES[initial]
-        if not size:
-            raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
-        at += 1 + size
-        if initial >> 5 in _STRINGS:
-            at += int.from_bytes(data[at - size : at], "big")
-    raise CredentialRejected(Reason.TOO_LARGE, "too many items of CBOR")
+    left = MAX_ITEMS
+    for data in messages:
+        at, end = 0, len(data)
+        while at < end:
+            if left == 0:
+                raise CredentialRejected(Reason.TOO_LARGE, "too many items of CBOR")
+            left -= 1
+            initial = data[at]
+            length = _SHORT_ITEMS[initial]
+            if length:
+                at += length
+                continue
+            size = _ARGUMENT_BYTES[initial]
+            if not size:
+                raise CredentialRejected(Reason.MALFORMED, "not a length of CBOR")
+            at += 1 + size
+            if initial >> 5 in _STRINGS:
+                at += int.from_bytes(data[at - size : at], "big")
 
 
 def _checked_keys(members: Any, _immutable: bool) -> Any:

@@ -257,6 +257,24 @@ def test_many_messages_are_refused_when_one_ends_early_or_late(messages: list[by
     assert refused(messages, read=loads_all) is Reason.MALFORMED  # type: ignore[arg-type]
 
 
+PHOTO = cbor2.dumps(bytes(5000))
+
+
+def test_a_long_message_is_read_in_its_place() -> None:
+    assert loads_all([b"\x01", PHOTO, b"\x02", PHOTO]) == [1, bytes(5000), 2, bytes(5000)]
+
+
+@pytest.mark.parametrize("long", [PHOTO + b"\x00", PHOTO[:-1], b"\xa2\x00" + PHOTO + b"\x00\x00"])
+def test_a_long_message_is_read_as_strictly(long: bytes) -> None:
+    assert refused([b"\x01", long, b"\x02"], read=loads_all) is Reason.MALFORMED  # type: ignore[arg-type]
+
+
+def test_long_messages_together_hold_no_more_items_than_one_may() -> None:
+    long = b"\x99\x10\x00" + bytes(0x1000)
+    assert loads_all([long]) == [[0] * 0x1000]
+    assert refused([long, long], read=loads_all) is Reason.TOO_LARGE  # type: ignore[arg-type]
+
+
 @given(st.lists(st.binary(max_size=12), max_size=4))
 @settings(max_examples=1000)
 def test_many_messages_are_read_exactly_where_each_of_them_is(messages: list[bytes]) -> None:
