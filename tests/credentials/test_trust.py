@@ -124,6 +124,11 @@ def test_a_self_signed_leaf_is_refused_even_when_it_is_an_anchor() -> None:
     assert refuse(trust, leaf) is Reason.ISSUER_CERTIFICATE
 
 
+def test_a_leaf_that_calls_itself_what_its_ca_is_called_is_refused(authority: Authority) -> None:
+    leaf = authority.leaf(p256(), LEAF_EXTENSIONS, subject="LAX CA")
+    assert refuse(registry(authority.mission()), leaf) is Reason.ISSUER_CERTIFICATE
+
+
 def test_another_key_under_a_trusted_name_is_refused(authority: Authority) -> None:
     assert refuse(registry(authority.mission()), Authority("LAX").signer) is Reason.ISSUER_UNTRUSTED
 
@@ -183,7 +188,7 @@ def test_a_type_may_demand_a_purpose(authority: Authority) -> None:
     assert refuse(trust, authority.signer) is Reason.ISSUER_CERTIFICATE
 
 
-@pytest.mark.parametrize(
+no_ca = pytest.mark.parametrize(
     "extensions",
     [
         LEAF_EXTENSIONS,
@@ -194,9 +199,23 @@ def test_a_type_may_demand_a_purpose(authority: Authority) -> None:
     ],
     ids=["a leaf", "not a CA", "no keyCertSign", "not critical", "no key usage"],
 )
+
+
+@no_ca
 def test_an_intermediate_that_is_no_ca_is_refused(authority: Authority, extensions: Extensions) -> None:
     key, middle = intermediate(authority, extensions)
     assert refuse(registry(authority.mission()), below(key), middle) is Reason.ISSUER_UNTRUSTED
+
+
+@no_ca
+def test_an_anchor_that_is_no_ca_vouches_for_nobody(extensions: Extensions) -> None:
+    # Documents with such an anchor are refused; this one was built by hand.
+    unfit, fit = Authority("UNFIT", ca_extensions=extensions), Authority("FIT")
+    trust = registry(unfit.mission(), fit.mission())
+    assert refuse(trust, unfit.signer) is Reason.ISSUER_UNTRUSTED
+    assert believe(trust, fit.signer).mission.code == "FIT"
+    key, middle = intermediate(unfit)
+    assert refuse(trust, below(key), middle) is Reason.ISSUER_UNTRUSTED
 
 
 def test_a_path_longer_than_its_ca_allows_is_refused() -> None:
