@@ -88,6 +88,17 @@ def test_a_qr_code_is_replaced_where_it_stands(rig: Rig, arrive: Arrive) -> None
     assert visitor.page.locator("#qr-link").get_attribute("href") == visitor.qr_link()
 
 
+def test_a_page_asks_for_a_fresh_code_though_nothing_tells_it_to(rig: Rig, arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.page.clock.install()
+    visitor.page.route("**/status", lambda route: route.fulfill(json={"state": "waiting"}))
+    visitor.begin("gov24")
+    before = visitor.qr_link()
+    rig.clock.forward(STALE_QR_S)
+    visitor.page.clock.run_for((STALE_QR_S + 5) * 1000)
+    visitor.page.locator(f"#qr:not([data-link='{before}'])").wait_for()
+
+
 def test_a_qr_code_that_nobody_looks_at_stays_until_somebody_does(rig: Rig, arrive: Arrive) -> None:
     visitor = arrive()
     visitor.context.add_init_script(
