@@ -24,10 +24,11 @@
   let freshUntil = freshFor(qr?.dataset.fresh);
   const renew = async () => {
     if (!qr || document.hidden || qr.closest("details:not([open])")) return;
-    freshUntil = freshFor(10); // until it is known
-    const answer = await fetch(`${page}/qr`, { cache: "no-store" }).catch(() => ({}));
-    if (!answer.ok) return;
-    const told = await answer.json();
+    freshUntil = freshFor(10); // when it is tried again, if this comes to nothing
+    const told = await fetch(`${page}/qr`, { cache: "no-store" })
+      .then((answer) => answer.ok && answer.json())
+      .catch(() => false);
+    if (!told) return;
     qr.firstElementChild.setAttribute("viewBox", told.view_box);
     told.paths.forEach((path, at) => qr.firstElementChild.children[at].setAttribute("d", path));
     Object.assign(qr.dataset, { link: told.link, code: told.code });

@@ -266,9 +266,8 @@ class HolderDoor:
             request.environ,
             logins.channel(login.id),
             lambda: self._page_state(self.house.logins.show(login_id, cookie)),
-            max(
-                login.expires_at - self.house.clock(), 1
-            ),  # then the page asks again, and reads that it is over
+            # Then the page asks again, and reads that it is over.
+            max(login.expires_at - self.house.clock(), 1),
         )
         return Response(status=200 if admitted else 204)
 

@@ -185,6 +185,7 @@ class _Browsers:
         self._news = threading.Condition()
         self._heard: dict[str, list[float]] = {}
         self._said: dict[str, Any] = {}
+        self._ended = False
         threading.Thread(target=self._read, daemon=True).start()
         self.links: dict[str, Link] = {url: Link(**link) for url, link in self._await("open", OPEN_S).items()}
 
@@ -213,7 +214,8 @@ class _Browsers:
 
     def _await(self, what: str, within_s: float) -> Any:
         with self._news:
-            if not self._news.wait_for(lambda: what in self._said, within_s):
+            self._news.wait_for(lambda: what in self._said or self._ended, within_s)
+            if what not in self._said:
                 raise Unexpected(f"the waiting pages did not say {what}")
             return self._said[what]
 
@@ -226,6 +228,9 @@ class _Browsers:
                     self._heard.setdefault(news["told"], []).append(news["at"])
                 self._said |= news
                 self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
 
 @contextmanager
