@@ -1,6 +1,6 @@
 """Thousands of sign-in pages that wait, and what those who sign in meanwhile notice of them.
 
-    python -m tests.bench.waiting [--pages N] [--workers N] [--quick]
+    python -m tests.bench.waiting [--pages N] [--workers N] [--sign-ins-per-s N] [--quick]
 
 `idp serve` with its own settings on PostgreSQL and Redis. First sign-ins go on without pages, then a process beside
 this one opens them (`tests.bench.pages`), then everything is measured with them, and at the end sign-ins without them
@@ -422,10 +422,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.waiting")
     parser.add_argument("--pages", type=int)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--sign-ins-per-s", type=float)
     parser.add_argument("--quick", action="store_true", help="few pages for a moment: to see that it runs")
     asked = parser.parse_args()
     size = replace(Size.quick() if asked.quick else Size(), workers=asked.workers)
-    size = replace(size, pages=asked.pages or size.pages)
+    size = replace(
+        size,
+        pages=asked.pages or size.pages,
+        sign_ins_per_s=asked.sign_ins_per_s or size.sign_ins_per_s,
+    )
     print(section(measure(size, lambda what: print(what, file=sys.stderr, flush=True))).strip())
 
 

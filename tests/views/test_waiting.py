@@ -99,6 +99,17 @@ def test_many_pages_wait_on_one_thread(room: WaitingRoom, store: Store) -> None:
             page.close()
 
 
+def test_nothing_runs_before_the_first_page_comes(store: Store) -> None:
+    """A server may fork after it has made the room: a thread from before would not be there."""
+    before = set(threading.enumerate())
+    with closing(WaitingRoom(store)) as room:
+        assert set(threading.enumerate()) <= before
+        with closing(enter(room)) as page:
+            hear(page, b"\n\n")
+            assert "waiting-room" in {thread.name for thread in set(threading.enumerate()) - before}
+    assert "waiting-room" not in {thread.name for thread in set(threading.enumerate()) - before}
+
+
 def test_two_thousand_wait_and_one_is_told(room: WaitingRoom, store: Store) -> None:
     with allowed_sockets(2 * 2000 + 200), ExitStack() as open_pages:
         pages = [
