@@ -1,7 +1,12 @@
 """What a holder is asked to agree to, and what was agreed before (개인정보 보호법, articles 15, 17, 22 and 24).
 
-A claim whose basis is a statute is announced, not asked. A consent is remembered by names of claims, and asked for
-again when the portal wants something that was not on the page then, or says `prompt=consent`.
+A claim whose basis is a statute is announced, not asked. A consent is kept by names of claims. It counts in the
+session it was given in and, only where the holder asked for that, in every later one until it is withdrawn. It is
+asked again when the portal wants something that was not on the page then, or says `prompt=consent`.
+
+The rows of a holder and a portal are two chains: those that are remembered, and those of one session. The newest row
+of a chain holds all of it, and what was given for one session is not remembered by a later tick. Withdrawing means
+`withdrawn_at` on every row of the two, or an older one would count again.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from idp.claims import CLAIMS, can_be_in, requested_names
@@ -98,40 +103,78 @@ def asked_claims(portal: Registration, request: AuthorizationRequest) -> tuple[R
     return tuple(portal.claim(name) for name in names if name in portal.claim_names)
 
 
-def agreement(portal: Registration, request: AuthorizationRequest, subject_id: str | None) -> Agreement:
-    """What stands between this holder (None: a person not seen before) and the portal."""
-    row = _latest(subject_id, portal.client_id) if subject_id else None
+def agreement(
+    portal: Registration, request: AuthorizationRequest, subject_id: str | None, session_id: str | None = None
+) -> Agreement:
+    """What stands between this holder (None: a person not seen before) and the portal, in this browser's session."""
+    rows: list[Consent | None] = []
+    if subject_id is not None:
+        rows = [
+            _latest(subject_id, portal.client_id, Consent.remembered.is_(True)),
+            _latest(subject_id, portal.client_id, _of_session(session_id)) if session_id else None,
+        ]
+    before, offered = _together(*sorted(filter(None, rows), key=lambda row: row.id))
     return Agreement(
         asked=asked_claims(portal, request),
-        before=frozenset(row.claims if row else ()),
-        offered_before=frozenset(row.offered if row else ()),
+        before=before,
+        offered_before=offered,
         prompt_consent="consent" in request.prompt,
         offline=OFFLINE in request.scopes,
     )
 
 
-def _latest(subject_id: str, client_id: str) -> Consent | None:
+def _of_session(session_id: str) -> ColumnElement[bool]:
+    return and_(Consent.remembered.is_(False), Consent.session_id == session_id)
+
+
+def _latest(subject_id: str, client_id: str, chain: ColumnElement[bool]) -> Consent | None:
     return db.session.scalars(
         select(Consent)
         .where(
-            Consent.subject_id == subject_id, Consent.client_id == client_id, Consent.withdrawn_at.is_(None)
+            Consent.subject_id == subject_id,
+            Consent.client_id == client_id,
+            Consent.withdrawn_at.is_(None),
+            chain,
         )
         .order_by(Consent.id.desc())
         .limit(1)
     ).first()
 
 
+def _together(*rows: Consent) -> tuple[frozenset[str], frozenset[str]]:
+    """The names agreed to, and all that were on a page. Of two rows the later one decides what both were asked."""
+    claims: frozenset[str] = frozenset()
+    offered: frozenset[str] = frozenset()
+    for row in rows:
+        claims = (claims - set(row.offered)) | set(row.claims)
+        offered |= set(row.offered)
+    return claims, offered
+
+
 def give(
-    session: Session, agreed: Agreement, claims: Collection[str], *, subject_id: str, client_id: str, at: int
+    session: Session,
+    agreed: Agreement,
+    claims: Collection[str],
+    *,
+    subject_id: str,
+    client_id: str,
+    session_id: str,
+    remembered: bool,
+    at: int,
 ) -> None:
-    """Record a consent in the caller's transaction."""
+    """Record a consent in the caller's transaction: for this session or, `remembered`, until it is withdrawn."""
+    chain = Consent.remembered.is_(True) if remembered else _of_session(session_id)
+    latest = _latest(subject_id, client_id, chain)
+    before, offered_before = _together(latest) if latest is not None else _together()
     consented = agreed.offered()
     session.add(
         Consent(
             subject_id=subject_id,
             client_id=client_id,
-            claims=sorted((agreed.before - set(consented)) | (set(claims) & set(consented))),
-            offered=sorted(agreed.offered_before | set(consented)),
+            claims=sorted((before - set(consented)) | (set(claims) & set(consented))),
+            offered=sorted(offered_before | set(consented)),
             given_at=at,
+            remembered=remembered,
+            session_id=session_id,
         )
     )

@@ -167,7 +167,10 @@ class SubjectKey(Base):
 
 
 class Consent(Base):
-    """What a holder agreed to release to a portal: names of claims, never their values."""
+    """What a holder agreed to release to a portal: names of claims, never their values.
+
+    It counts in the session it was given in and, where the holder asked for it (`remembered`), until it is withdrawn.
+    """
 
     __tablename__ = "consent"
     id: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=True)
@@ -177,6 +180,8 @@ class Consent(Base):
     offered: Mapped[list[str]] = mapped_column(JSON)
     given_at: Mapped[int] = mapped_column(Seconds)
     withdrawn_at: Mapped[int | None] = mapped_column(Seconds)
+    remembered: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    session_id: Mapped[str | None] = mapped_column(String(43))
     __table_args__ = (Index("consent_by_subject", "subject_id", "client_id"),)
 
 

@@ -67,8 +67,8 @@ class Wish:
 class Arrived:
     """How the browser comes back to the portal: a GET of `location`, or a POST of `form` to it (`form_post`).
 
-    `consent_asked` is False where there was no consent page: the holder had agreed before (`prompt=consent` asks
-    again), or it did not come so far.
+    `consent_asked` is False where there was no consent page: the holder had agreed before and not to be asked again
+    (`prompt=consent` asks), or it did not come so far.
     """
 
     location: str

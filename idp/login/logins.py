@@ -414,9 +414,11 @@ class Logins:
             raise LoginError("form_expired", status=409)
         return _opened(login, login.answer, cookie)
 
-    def consent(self, login: Login, claims: tuple[str, ...]) -> Login:
-        """The holder agreed to release these claims."""
-        return self._change(login, lambda current: msgspec.structs.replace(current, consented=claims))
+    def consent(self, login: Login, claims: tuple[str, ...], *, remember: bool = False) -> Login:
+        """The holder agreed to release these claims; `remember`: and not to be asked again."""
+        return self._change(
+            login, lambda current: msgspec.structs.replace(current, consented=claims, remember=remember)
+        )
 
     def finish(self, login: Login, cookie: str) -> Finished | None:
         """Take the login out of the hall. None when another request of this browser took or changed it first."""

@@ -112,6 +112,8 @@ class Login(msgspec.Struct, frozen=True):
     answer: Answer | None = None
     problem: Problem | None = None
     consented: tuple[str, ...] | None = None
+    remember: bool = False
+    """What was agreed to shall not be asked again."""
     lang: str | None = None
     wallet: str | None = None
     """The wallet that the holder chose on the page, where there is a choice."""

@@ -33,9 +33,9 @@ _LOGIN_S = 86_400  # longer than a login can live
 class FinishedLogin:
     """A login that came to an end.
 
-    `consented` is what the holder ticked now, None where no page was due. `session` is given when the login rests on
-    it. `before` is the session that this browser had, out of the Store, when a new presentation takes its place.
-    `began_at`: when the holder was first asked; None where nobody was.
+    `consented` is what the holder ticked now, None where no page was due; `remember`: and not to be asked again.
+    `session` is given when the login rests on it. `before` is the session that this browser had, out of the Store,
+    when a new presentation takes its place. `began_at`: when the holder was first asked; None where nobody was.
     """
 
     portal: Registration
@@ -44,6 +44,7 @@ class FinishedLogin:
     answer: Answer
     proof: Proof
     consented: Collection[str] | None
+    remember: bool = False
     session: Session | None = None
     before: Session | None = None
     began_at: int | None = None
@@ -81,12 +82,12 @@ class Conclusions:
             take_pushed(database, request, now=now)
             subject_id = self._subjects.find_or_create(database, finished.proof.person_keys, now=now)
             self._check_expected(finished, subject_id)
-            names, lasts = _agreed(database, finished, subject_id, now)
             if session is None:
                 session, cookie = self._sessions.start(
                     database, subject_id, answer, finished.proof, before=finished.before
                 )
                 session_end.replaced(database, finished.before, session, now=now)
+            names, lasts = _agreed(database, finished, subject_id, session.id, now)
             self._sessions.introduce(
                 database,
                 session,
@@ -129,7 +130,7 @@ class Conclusions:
 
 
 def _agreed(
-    database: Database, finished: FinishedLogin, subject_id: str, now: int
+    database: Database, finished: FinishedLogin, subject_id: str, session_id: str, now: int
 ) -> tuple[frozenset[str], bool]:
     """The claims to release, and whether the portal may come back on its own. The consent and the end are recorded."""
     portal, consented = finished.portal, finished.consented
@@ -139,10 +140,21 @@ def _agreed(
         "subject_id": subject_id,
         "login_id": finished.login_id,
     }
-    agreed = consent.agreement(portal, finished.request, subject_id).limited_to(finished.proof.claims)
+    agreed = consent.agreement(portal, finished.request, subject_id, session_id)
+    agreed = agreed.limited_to(finished.proof.claims)
     if consented is not None:
-        consent.give(database, agreed, consented, subject_id=subject_id, client_id=portal.client_id, at=now)
-        record(database, Event.CONSENT_GIVEN, **known, detail={"claims": sorted(consented)})
+        consent.give(
+            database,
+            agreed,
+            consented,
+            subject_id=subject_id,
+            client_id=portal.client_id,
+            session_id=session_id,
+            remembered=finished.remember,
+            at=now,
+        )
+        given = {"claims": sorted(consented), "remembered": finished.remember}
+        record(database, Event.CONSENT_GIVEN, **known, detail=given)
     # Never more than was on the page: the registration may have grown since the holder agreed.
     names = frozenset(agreed.within(consented) if consented is not None else agreed.standing())
     answer = finished.answer

@@ -349,7 +349,7 @@ class HolderDoor:
             released = agreed.agree(request.form.getlist("item"))
         except consent.ConsentIncomplete:
             return self._consent_page(login, cookie, error=True)
-        self.house.logins.consent(login, released)
+        self.house.logins.consent(login, released, remember=request.form.get("remember") == "yes")
         return see_other(f"/authorize/resume?login={login.id}")
 
     def _agreement(self, login: Login, portal: Registration, proof: Proof) -> consent.Agreement:

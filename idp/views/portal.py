@@ -115,7 +115,8 @@ class PortalDoor:
             return None
         if not session_serves(portal, asked, session, proof, now=self.clock(), issuer=self.issuer):
             return None
-        due = consent.agreement(portal, asked, session.subject_id).limited_to(proof.claims).due
+        agreed = consent.agreement(portal, asked, session.subject_id, session.id)
+        due = agreed.limited_to(proof.claims).due
         if due and "none" in asked.prompt:
             raise self._refused(
                 asked, "consent_required", "the holder has not agreed to this yet", check="consent_required"
@@ -182,19 +183,19 @@ class PortalDoor:
             )
         proof = self.house.logins.open(login, cookie)
         subject_id = self.house.subjects.find(proof.person_keys)
-        if login.consented is None:
-            agreed = consent.agreement(portal, login.request, subject_id).limited_to(proof.claims)
-            if agreed.due:
-                return see_other(f"/login/{login.id}/consent")
         session_cookie = self.frame.cookie(SESSION_COOKIE)
-        session = None
-        if login.answer is not None and login.answer.via == "session":
-            session = self.house.sessions.find(session_cookie)
-            # Signed out meanwhile in another tab, or somebody else signed in there.
-            if session is None or session.subject_id != subject_id:
-                raise self._refused(
-                    login.request, "login_required", "the session has ended", check="no_session"
-                )
+        session = self.house.sessions.find(session_cookie)
+        if login.consented is None:
+            agreed = consent.agreement(
+                portal, login.request, subject_id, _goes_on(session, subject_id, login)
+            )
+            if agreed.limited_to(proof.claims).due:
+                return see_other(f"/login/{login.id}/consent")
+        if login.answer is None or login.answer.via != "session":
+            session = None  # it makes way for one that rests on what was shown now
+        # Signed out meanwhile in another tab, or somebody else signed in there.
+        elif session is None or session.subject_id != subject_id:
+            raise self._refused(login.request, "login_required", "the session has ended", check="no_session")
         finished = self.house.logins.finish(login, cookie)
         if finished is None:  # a twin of this request was quicker: what it made is a moment away
             return self._again(login, portal)
@@ -205,6 +206,7 @@ class PortalDoor:
             answer=finished.answer,
             proof=finished.proof,
             consented=login.consented,
+            remember=login.remember,
             session=session,
             began_at=login.created_at,
         )
@@ -291,6 +293,16 @@ def begin_login(frame: Frame, login: Login, secret: str) -> None:
     for login_id in held[: 1 - _MAX_LOGINS]:
         frame.set_cookie(login_cookie(login_id), "", 0)
     frame.set_cookie(login_cookie(login.id), secret, frame.settings.lifetimes.login_max_s + 3600)
+
+
+def _goes_on(session: Session | None, subject_id: str | None, login: Login) -> str | None:
+    """The session in which a consent given before still counts: the same person's, in this browser (`Sessions.start`).
+
+    What is approved for a counter is no part of it.
+    """
+    if session is None or session.subject_id != subject_id or login.request.device is not None:
+        return None
+    return session.id
 
 
 def _presented() -> Presented:

@@ -1,6 +1,6 @@
 """The demonstration as a user starts it, and Chromium with nothing shown on a screen.
 
-Most tests here share one running demonstration, and a person who agreed once is not asked again. Where the consent
+Most tests here share one running demonstration, and a person who asked not to be asked again is not. Where the consent
 page matters, a persona belongs to the tests of one file (남궁민 and 최장 to one device, 박민수 to two), or the file
 starts a `demonstration` of its own.
 """

@@ -148,14 +148,86 @@ def test_changing_ones_mind_after_agreeing_does_not_help(rig: Rig, newcomer: str
         )
 
 
-def test_consent_is_asked_once_and_again_for_something_new(rig: Rig, newcomer: str) -> None:
+def asks(portal: Portal, newcomer: str, **changes: Any) -> bool:
+    """Whether a sign-in with the wallet comes to the consent page."""
+    begun = portal.begin(**{"scope": "openid profile", **changes})
+    return "/consent" in portal.to_consent(begun, newcomer).headers["Location"]
+
+
+def test_a_consent_is_remembered_only_when_that_is_asked_for(rig: Rig, newcomer: str) -> None:
     portal = rig.portal("gov24")
     agreed(portal, at_consent(portal, newcomer, scope="openid profile"))
-    again = rig.portal("gov24")
-    assert "code" in callback_parameters(again.to_consent(again.begin(scope="openid profile"), newcomer))
+    assert asks(rig.portal("gov24"), newcomer)
+    portal = rig.portal("gov24")
+    agreed(portal, at_consent(portal, newcomer, scope="openid profile"), remember="yes")
+    assert not asks(rig.portal("gov24"), newcomer)
+    assert asks(rig.portal("gov24"), newcomer, prompt="consent")
+
+
+@pytest.mark.parametrize("remember", [None, "", "no", "YES", EVIL])
+def test_nothing_but_the_tick_makes_a_consent_remembered(
+    rig: Rig, newcomer: str, remember: str | None
+) -> None:
+    portal = rig.portal("gov24")
+    agreed(portal, at_consent(portal, newcomer, scope="openid profile"), remember=remember)
+    assert asks(rig.portal("gov24"), newcomer)
+
+
+def test_the_tick_is_not_set_by_us(rig: Rig, newcomer: str) -> None:
+    portal = rig.portal("gov24")
+    shown = portal.open(f"{at_consent(portal, newcomer).location}/consent")
+    [box] = [item for item in shown.root.below() if item.attributes.get("name") == "remember"]
+    assert "checked" not in box.attributes
+
+
+def test_a_consent_of_this_session_counts_in_it_and_ends_with_it(rig: Rig, newcomer: str) -> None:
+    portal = rig.portal("gov24")
+    agreed(portal, at_consent(portal, newcomer, scope="openid profile"))
+    assert "code" in callback_parameters(portal.begin(scope="openid profile", prompt="none").response)
+    assert not asks(
+        portal, newcomer, prompt="login"
+    )  # the wallet again, by the same person in the same browser
+    portal.browser.cookies.clear()
+    assert asks(portal, newcomer)
+
+
+def test_the_session_of_somebody_else_lends_no_consent(rig: Rig, newcomer: str) -> None:
+    portal = rig.portal("gov24")
+    agreed(portal, at_consent(portal, newcomer, scope="openid profile"))
+    assert asks(portal, f"invented-{next(PEOPLE)}", prompt="login")
+
+
+def test_what_was_given_for_a_session_is_not_remembered_by_a_later_tick(rig: Rig, newcomer: str) -> None:
+    portal = rig.portal("g4k")
+    agreed(
+        portal,
+        at_consent(portal, newcomer, scope="openid profile address"),
+        item=[*REQUIRED["g4k"], "address"],
+    )
+    again = portal.begin(scope="openid profile", prompt="consent")
+    portal.agree(again.response, remember="yes")
+    # In this session the address is still known, in the next one it is not.
+    assert "code" in callback_parameters(portal.begin(scope="openid profile address", prompt="none").response)
+    assert not asks(rig.portal("g4k"), newcomer)
+    assert asks(rig.portal("g4k"), newcomer, scope="openid profile address")
+
+
+def test_a_remembered_consent_is_asked_again_for_something_new(rig: Rig, newcomer: str) -> None:
+    portal = rig.portal("gov24")
+    agreed(portal, at_consent(portal, newcomer, scope="openid profile"), remember="yes")
     third = rig.portal("gov24")
     said = agreed(third, at_consent(third, newcomer), item=[*REQUIRED["gov24"], NUMBER])
     assert NUMBER in said
+    assert not asks(rig.portal("gov24"), newcomer)
+
+
+def test_the_audit_says_whether_a_consent_is_remembered(rig: Rig, newcomer: str) -> None:
+    for remember in (None, "yes"):
+        portal, before = rig.portal("gov24"), rig.last_event()
+        agreed(portal, at_consent(portal, newcomer), remember=remember)
+        [given] = [event for event in rig.events(before) if event.name == "consent.given"]
+        assert given.detail is not None
+        assert given.detail["remembered"] is (remember == "yes")
 
 
 def test_prompt_consent_asks_again(rig: Rig, newcomer: str) -> None:
