@@ -12,3 +12,14 @@ def neighbourhood(address: str) -> str:
     if isinstance(found, IPv4Address):
         return address
     return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
+
+
+def network(address: str) -> str:
+    """What counts as one network: of IPv4 the /24, of IPv6 the /48, which one site or one carrier's gateway has."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address[:64]
+    if not isinstance(found, IPv4Address):
+        found = found.ipv4_mapped or found
+    return str(ip_network((found, 24 if found.version == 4 else 48), strict=False))

@@ -6,9 +6,12 @@ request sees one time. Times are whole seconds since 1970-01-01T00:00:00Z (a JWT
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 Clock = Callable[[], int]
+
+KST = timezone(timedelta(hours=9))
+"""Korea has one time zone, and has known no summer time since 1988."""
 
 
 def now() -> int:
@@ -24,3 +27,8 @@ def utc(seconds: int) -> datetime:
 def iso(seconds: int) -> str:
     """RFC 3339 in UTC, to the second: `2026-11-23T01:02:03Z`."""
     return utc(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def kst(seconds: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Korean time, as pages show it; `form` as of strftime."""
+    return utc(seconds).astimezone(KST).strftime(form)

@@ -15,6 +15,7 @@ from idp.clock import Clock
 from idp.credentials.status import StatusLists, StatusUnavailable, TokenType
 from idp.fetch import FetchError, GuardedClient
 from idp.keys import Keys
+from idp.location import Locations
 from idp.login import Ask, AuthorizationRequest, Logins
 from idp.mip.backend import Backend
 from idp.mip.daemon import MAX_ANSWER_BYTES, Daemon
@@ -85,6 +86,7 @@ class House:
     subjects: Subjects
     sessions: Sessions
     logins: Logins
+    locations: Locations
     requests: Requests
     responses: Responses
     opendid: OpenDid | None
@@ -259,6 +261,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         subjects=subjects,
         sessions=sessions,
         logins=logins,
+        locations=Locations(settings.holder.location_database),
         requests=requests,
         responses=responses,
         opendid=open_did,

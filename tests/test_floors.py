@@ -16,6 +16,7 @@ FLOORS = [
         "clock",
         "fetch",
         "keys",
+        "location",
         "seal",
         "models",
         "store",

@@ -13,6 +13,7 @@ from idp import seal
 from idp.clock import Clock
 from idp.errors import LoginError, PresentationError
 from idp.events import Event, record, record_alone
+from idp.location import Place
 from idp.login.records import (
     Answer,
     Ask,
@@ -20,6 +21,7 @@ from idp.login.records import (
     Finished,
     Login,
     LoginEnded,
+    OtherBrowser,
     Passed,
     Problem,
     Proof,
@@ -96,7 +98,7 @@ class Logins:
         """
         login = self._load(login_id)
         if not self._owns(login, cookie):
-            raise LoginError("other_browser", status=403)
+            raise OtherBrowser
         if login.expires_at <= self._clock() and login.state is not State.FINISHED:
             raise LoginEnded("expired", login)
         return login
@@ -120,13 +122,23 @@ class Logins:
             for via in ways:
                 whose = "" if via == "dc_api" else wallet
                 latest = current.latest(via, whose)
-                if latest is None or (via == "qr" and now - latest.created_at >= self._times.qr_offered_s):
+                if latest is None or (via == "qr" and self._is_outlived(current, latest, now)):
                     asks.append(self._new_ask(current, via, whose, now))
             codes = [ask for ask in asks if ask.via == "qr" and ask.wallet == wallet]
             outlived = codes[:-_OFFERED_QR_CODES]
             return msgspec.structs.replace(current, asks=tuple(ask for ask in asks if ask not in outlived))
 
         return self._change(login, change) if login.state is State.WAITING else login
+
+    def _is_outlived(self, login: Login, code: Ask, now: int) -> bool:
+        """Whether a QR code wants replacing: too old, or wanted by two networks.
+
+        The second only so often: whoever sees each new code could push out the one that the holder is answering.
+        """
+        contested = sum(ask.contested for ask in login.asks)
+        return now - code.created_at >= self._times.qr_offered_s or (
+            code.contested and contested < _OFFERED_QR_CODES - 1
+        )
 
     def _new_ask(self, login: Login, via: Via, wallet: str, now: int) -> Ask:
         ask_id = f"{login.id}.{secrets.token_hex(4)}"
@@ -177,28 +189,51 @@ class Logins:
             raise PresentationError("login_unknown", "no such question")
         return login, ask
 
-    def fetched(self, login: Login, ask: Ask) -> None:
-        """A wallet opened the question: the page says so, and there is time left to answer (decision D19)."""
-        if ask.fetched_at is not None or login.state is not State.WAITING:
+    def fetched(self, login: Login, ask: Ask, *, network: str = "", place: Place | None = None) -> None:
+        """A wallet opened the question: the page says so, and there is time left to answer (decision D19).
+
+        `network` is where it came from, `place` where that seems to be. A QR code is for one device at a time: while
+        it is being answered, another network gets PresentationError `opened_elsewhere`, and the page a new code.
+        """
+        if login.state is not State.WAITING:
             return
         now = self._clock()
+        fetched_by = seal.mac(seal.derive(self.ask_secret(ask), "network"), network) if network else None
+        if ask.fetched_at is not None and now < ask.fetched_at + self._times.fetched_extra_s:
+            if ask.via == "qr" and None not in (fetched_by, ask.fetched_by) and fetched_by != ask.fetched_by:
+                self._change(login, lambda current: _with_ask(current, ask.id, contested=True))
+                raise PresentationError("opened_elsewhere", status=409)
+            return
         # A fresh QR code and a fetch every two minutes must not keep a login for ever.
         limit = login.created_at + self._times.login_max_s + self._times.fetched_extra_s
         until = min(now + self._times.fetched_extra_s, limit)
+        sealed = (
+            seal.to_browser(login.browser_key, msgspec.json.encode(place), _purpose(login)) if place else None
+        )
 
         def change(current: Login) -> Login:
             if current.state is not State.WAITING:
                 return current
-            asks = tuple(
-                msgspec.structs.replace(known, fetched_at=known.fetched_at or now)
-                if known.id == ask.id
-                else known
-                for known in current.asks
+            changed = _with_ask(current, ask.id, fetched_at=now, fetched_by=fetched_by, sealed_place=sealed)
+            problem = changed.problem
+            if (
+                problem is not None and problem.reason == "opened_elsewhere"
+            ):  # this is the one that replaced it
+                problem = None
+            return msgspec.structs.replace(
+                changed, problem=problem, expires_at=max(until, current.expires_at)
             )
-            return msgspec.structs.replace(current, asks=asks, expires_at=max(until, current.expires_at))
 
         self._change(login, change)
         self._store.publish(_key(login.id))
+
+    def scanned_at(self, login: Login, cookie: str) -> Place | None:
+        """Where the phone seems to be that opened the QR code last; None where that is not known."""
+        ask = login.scanned
+        if ask is None or ask.sealed_place is None:
+            return None
+        opened = seal.open_with_browser(cookie, ask.sealed_place, _purpose(login))
+        return msgspec.json.decode(opened, type=Place)
 
     def answered(self, login: Login, ask: Ask, fingerprint: str) -> Passed | None:
         """The same answer for the same message again: a wallet whose connection broke may repeat itself."""
@@ -358,7 +393,7 @@ class Logins:
             if right:
                 self._change(login, _give_up("other_browser"))
                 self._store.publish(_key(login.id))
-            raise LoginError("other_browser", status=403)
+            raise OtherBrowser(login.request.client_id if right else None)
         login = self.show(login_id, cookie)
         if login.state in {State.FINISHED, State.REFUSED}:
             return login  # over, and it is told why and how to go back
@@ -548,6 +583,12 @@ def _finished(login: Login, code_expires_at: int, sealed_outgoing: str | None) -
         consented=None,
         sealed_outgoing=sealed_outgoing,
     )
+
+
+def _with_ask(login: Login, ask_id: str, **changes: Any) -> Login:
+    """The same login with one of its questions changed."""
+    asks = (msgspec.structs.replace(ask, **changes) if ask.id == ask_id else ask for ask in login.asks)
+    return msgspec.structs.replace(login, asks=tuple(asks))
 
 
 def _taken_back(current: Login) -> Login:

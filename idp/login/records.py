@@ -70,6 +70,12 @@ class Ask(msgspec.Struct, frozen=True):
     fetched_at: int | None = None
     wallet: str = ""
     """The wallet profile that it is put to; none for a question that the browser itself passes on."""
+    fetched_by: str | None = None
+    """A digest of the network that it was fetched from, under this question's own secret."""
+    sealed_place: str | None = None
+    """Where that seemed to be, sealed to the browser."""
+    contested: bool = False
+    """Another network wanted it while it was being answered."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -124,8 +130,15 @@ class Login(msgspec.Struct, frozen=True):
 
     def latest(self, via: Via, wallet: str = "") -> Ask | None:
         """The question put to a wallet last, by this way."""
-        asks = (ask for ask in self.asks if ask.via == via and ask.wallet == wallet)
+        # The last of those of one second: max keeps the first that it meets.
+        asks = (ask for ask in reversed(self.asks) if ask.via == via and ask.wallet == wallet)
         return max(asks, key=lambda ask: ask.created_at, default=None)
+
+    @property
+    def scanned(self) -> Ask | None:
+        """The QR code that a wallet opened last."""
+        scanned = [ask for ask in self.asks if ask.via == "qr" and ask.fetched_at is not None]
+        return max(scanned, key=lambda ask: ask.fetched_at or 0, default=None)
 
     @property
     def fetched(self) -> bool:
@@ -139,6 +152,14 @@ class LoginEnded(LoginError):
     def __init__(self, reason: str, login: Login) -> None:
         super().__init__(reason, status=410)
         self.login = login
+
+
+class OtherBrowser(LoginError):
+    """This is not the browser that began. `portal` is set where its holder's own wallet came here all the same."""
+
+    def __init__(self, portal: str | None = None) -> None:
+        super().__init__("other_browser", status=403)
+        self.portal = portal
 
 
 class StillBeingMade(LoginError):

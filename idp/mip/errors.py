@@ -111,6 +111,7 @@ _CODE_OF: Final[Mapping[str, int]] = {
     "login_unknown": TRXCODE_NOT_FOUND,
     "login_expired": TIMEOUT,
     "already_answered": SEQUENCE,
+    "opened_elsewhere": SEQUENCE,
     "unavailable": UNKNOWN,
     "status_unknown": UNKNOWN,
 }

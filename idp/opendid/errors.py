@@ -23,6 +23,7 @@ _BY_REASON: Mapping[str, tuple[str, str, int]] = {
     "offer_unknown": ("00200", "The offer is not known.", 400),
     "login_unknown": ("00300", "The transaction is not known.", 400),
     "already_answered": ("00301", "The transaction is over.", 400),
+    "opened_elsewhere": ("00301", "The offer is being answered by another device.", 409),
     "login_expired": ("00302", "The transaction has expired.", 400),
     "unavailable": _LATER,
     "internal": ("00903", "The request failed. This is not the wallet's fault.", 500),

@@ -213,10 +213,14 @@ class Registration(Section, frozen=True, kw_only=True):
 class Holder(Section, frozen=True, kw_only=True):
     """Limits on what one holder may try, and by what one is found again.
 
+    `codes_per_hour_per_network`: sign-ins at one portal, from one /24 or /48, that are offered a QR code.
+    `location_database`: a MaxMind DB file; empty: nobody is warned that phone and screen are far apart.
     `with_ci`: ask for 연계정보 (CI), which joins one person's cards; the deployment must be approved for it.
     """
 
     logins_per_minute_per_ip: Annotated[int, Meta(ge=1, le=100_000)] = 60
+    codes_per_hour_per_network: Annotated[int, Meta(ge=1, le=10_000_000)] = 3000
+    location_database: str = ""
     wrong_numbers: Annotated[int, Meta(ge=1, le=10)] = 3
     with_ci: bool = False
 

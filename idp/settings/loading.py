@@ -83,6 +83,7 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "opendid.private_key_file": rules.optional(rules.readable_file),
     "opendid.certificate_vc_url": rules.optional(rules.base_url),
     "opendid.registry_url": rules.optional(rules.base_url),
+    "holder.location_database": rules.optional(rules.location_database),
     "mip.daemon": rules.optional(rules.near),
     "mip.secure_services": rules.service_codes,
     "mip.relay": rules.optional(rules.relay),

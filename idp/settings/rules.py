@@ -226,6 +226,19 @@ def readable_file(value: str) -> str:
         raise NotAcceptable("expected the path of a file") from None
 
 
+def location_database(value: str) -> str:
+    readable_file(value)
+    try:
+        import maxminddb  # noqa: PLC0415  # of the extra `location`
+    except ImportError:
+        raise NotAcceptable("needs a package: pip install 'sinwon[location]'") from None
+    try:
+        maxminddb.open_database(value).close()
+    except (maxminddb.InvalidDatabaseError, OSError, ValueError):
+        raise NotAcceptable("expected a file in the MaxMind DB format") from None
+    return value
+
+
 def scopes(values: tuple[str, ...]) -> tuple[str, ...]:
     """What a portal may ask for; which of them there are is known upstairs."""
     if "openid" not in values or not all(re.fullmatch(r"[a-z][a-z0-9_]{0,63}", value) for value in values):

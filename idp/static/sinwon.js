@@ -2,12 +2,47 @@
 // page is complete without it.
 (() => {
   "use strict";
-  const sent = new WeakSet();
+  const sent = new WeakSet(), offline = document.getElementById("offline");
+  // Without a connection a step would end at a page of the browser's own: the page keeps what it has, and says so.
+  const missing = (yes) => {
+    if (offline && yes !== !!offline.textContent) offline.textContent = yes ? offline.dataset.text : "";
+    return yes;
+  };
+  const cut = () => missing(!navigator.onLine);
+  const stepping = (event) => {
+    if (offline && cut()) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  };
+  addEventListener("offline", cut);
+  addEventListener("online", cut);
+  addEventListener("submit", stepping);
+  addEventListener("click", (event) => event.target.closest("a")?.protocol.startsWith("http") && stepping(event));
+  cut();
   addEventListener("submit", (event) => {
     if (sent.has(event.target)) event.preventDefault();
     sent.add(event.target);
   });
-  addEventListener("pageshow", (event) => event.persisted && location.reload());
+  addEventListener("pageshow", (event) => event.persisted && navigator.onLine && location.reload());
+
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const field = document.getElementById(button.dataset.copy), said = button.nextElementSibling;
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      field.select();
+      navigator.clipboard?.writeText(field.value).then(() => { said.textContent = said.dataset.copied; }, () => {});
+    });
+  }
+
+  // Korean time is on the page; whoever lives elsewhere reads their own beside it.
+  for (const place of document.querySelectorAll("[data-local]")) {
+    const at = new Date(place.dataset.local), short = "short" in place.dataset;
+    if (at.getTimezoneOffset() === -540) continue;
+    const time = at.toLocaleString(document.documentElement.lang, short ? { timeStyle: "short" } : {});
+    place.textContent = `· ${place.dataset.text} ${time}`;
+    place.hidden = false;
+  }
 
   document.querySelector("form[data-send-at-once]")?.requestSubmit();
 
@@ -33,10 +68,11 @@
     told.paths.forEach((path, at) => qr.firstElementChild.children[at].setAttribute("d", path));
     Object.assign(qr.dataset, { link: told.link, code: told.code });
     document.getElementById("qr-link")?.setAttribute("href", told.link);
+    document.getElementById("qr-copy")?.setAttribute("value", told.link);
     freshUntil = freshFor(told.fresh_s);
   };
 
-  const goOn = () => { if (!away) { leaving = true; location.replace(page); } };
+  const goOn = () => { if (!away && !cut()) { leaving = true; location.replace(page); } };
   // Leaving would close the browser's window: then only a sign-in that came through another way counts. An answer on
   // its way is waited for, since it says where to go.
   const held = (next) => asking === "checking" || asking && /^(waiting|fetched)/.test(next);
@@ -54,17 +90,19 @@
     const known = state; // what is told after a change here may be from before it
     try {
       const answer = await fetch(status, { cache: "no-store" });
+      missing(false);
       if (answer.status === 200 && known === state) hear(await answer.text());
       if (!asking && (answer.status === 404 || answer.status === 410)) goOn();
       wait = answer.ok ? Math.min(wait * 1.3, 5000) : Math.min(wait * 2, 60000);
     } catch {
+      missing(!leaving);
       wait = Math.min(wait * 2, 60000);
     }
     later();
   };
   const poll = () => {
     clearTimeout(timer);
-    if (!streaming && !leaving && !document.hidden) look();
+    if (!streaming && !leaving && !document.hidden && !cut()) look();
   };
 
   // While a form is being answered, or a wallet that is a web address is on its way into this tab, going on
@@ -72,7 +110,7 @@
   const here = () => {
     clearTimeout(away);
     away = 0;
-    if (!leaving) look();
+    if (!leaving && !cut()) look();
   };
   const off = () => {
     clearTimeout(away);
@@ -86,11 +124,16 @@
   document.addEventListener("visibilitychange", () => document.hidden || here());
 
   // The stream counts from its first message on: a proxy may open it and then hold everything back.
-  if (window.EventSource) {
-    const stream = new EventSource(events);
-    stream.onmessage = (event) => { streaming = true; hear(event.data); };
+  let stream;
+  const listen = () => {
+    if (!window.EventSource) return;
+    stream = new EventSource(events);
+    stream.onmessage = (event) => { streaming = true; missing(false); hear(event.data); };
     stream.onerror = () => { streaming = false; later(); };
-  }
+  };
+  addEventListener("offline", () => { stream?.close(); streaming = false; });
+  addEventListener("online", () => { wait = 1500; listen(); here(); });
+  if (navigator.onLine) listen();
   later();
 
   // The minutes are corrected silently; only the last one is announced, once.

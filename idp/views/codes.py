@@ -132,6 +132,13 @@ CODES: Final[Mapping[str, Desk]] = {
         ),
         "Check that the phone is online, scan again; the operator looks at the relay.",
     ),
+    "SINWON-W006": Desk(
+        (
+            "While one device was answering a QR code, another network asked for the same request and was refused. "
+            "Mostly one phone that went from Wi-Fi to mobile data; otherwise somebody who saw the code."
+        ),
+        "Scan the new code on the page. If nobody there scanned twice, cancel and begin where nobody sees the screen.",
+    ),
     "SINWON-C001": Desk(
         "The answer did not pass verification; the audit's `reason` says which check.",
         "Update the wallet; if it stays, operator and issuer compare the reason.",

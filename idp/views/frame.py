@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from idp import portals
 from idp.admin import organisations
-from idp.clock import iso
+from idp.clock import iso, kst
 from idp.errors import (
     AuthorizationError,
     LoginError,
@@ -34,7 +34,7 @@ from idp.errors import (
 )
 from idp.events import Event, Origin, origin, record_alone
 from idp.keys import NoSigningKey
-from idp.login import Login, LoginEnded
+from idp.login import Login, LoginEnded, OtherBrowser
 from idp.oidc.checks import MAX_LOCALES
 from idp.oidc.portal_keys import NoUsableKey
 from idp.oidc.registration import logo_url
@@ -215,6 +215,7 @@ class Frame:
             advice=message.advice,
             code=message.code,
             time_iso=iso(self.house.clock()),
+            time_kst=kst(self.house.clock()),
             portal=self.portal(portal) if portal else None,
             contact=self._contact(portal),
             return_url=return_to.location if return_to and not return_to.is_form else None,
@@ -306,14 +307,25 @@ class Frame:
             return self.words(
                 "login_unknown", status=error.status
             )  # its cookie went while the page stood open
-        if error.reason == "other_browser":
-            return self.page("other_browser.html", status=error.status, portal=None)
+        if isinstance(error, OtherBrowser):
+            return self._other_browser(error)
         portal = portals.find(error.client_id or "") if isinstance(error, RequestError) else None
         return self.error_page(
             error.reason,
             status=error.status,
             portal=portal,
-            return_to=_front_door(portal, self.settings.issuer) if portal else None,
+            return_to=front_door(portal, self.settings.issuer) if portal else None,
+        )
+
+    def _other_browser(self, error: OtherBrowser) -> Response:
+        """Whoever has an address of ours learns nothing; whom the wallet sent here may begin anew, in this browser."""
+        portal = portals.find(error.portal or "")
+        door = front_door(portal, self.settings.issuer) if portal else None
+        return self.page(
+            "other_browser.html",
+            status=error.status,
+            portal=self.portal(portal) if portal else None,
+            begin_url=door.location if door else None,
         )
 
     def ended(self, login: Login, reason: str, *, status: int) -> Response:
@@ -432,7 +444,7 @@ def _is_registered(reply_to: ReplyTo | None) -> bool:
     return reply_to.device is not None or portal.has_redirect_uri(reply_to.redirect_uri)
 
 
-def _front_door(portal: Registration, issuer: str) -> Outgoing | None:
+def front_door(portal: Registration, issuer: str) -> Outgoing | None:
     """Where a sign-in can be begun anew (OpenID Connect Core 4), or at least the portal's own address."""
     if portal.initiate_login_uri is not None:
         return Outgoing(portal.initiate_login_uri, {"iss": issuer})

@@ -12,15 +12,17 @@ from markupsafe import Markup
 
 from idp import claims, consent, portals, seal
 from idp import login as logins
-from idp.clock import iso
+from idp.addresses import network
+from idp.clock import iso, kst
 from idp.errors import LoginError, PresentationError, RequestError
 from idp.events import Event
+from idp.location import far_apart
 from idp.login import Ask, Login, LoginEnded, Proof, State, Via
 from idp.portals import Registration, RequestedClaim
 from idp.presentation.question import NoCredentialType, Question
 from idp.presentation.wallets import WalletProfile
-from idp.views import qr
-from idp.views.frame import Frame, see_other
+from idp.views import qr, ways
+from idp.views.frame import Frame, front_door, see_other
 from idp.views.language import label, said
 from idp.views.messages import Message, problem_for, spoken
 from idp.views.presenting import Presenting
@@ -70,8 +72,10 @@ class HolderDoor:
         asked = self.house.question(portal, login.request)
         wallets = self._wallets(portal, asked)
         wallet = wallets.get(login.wallet or "") or next(iter(wallets.values()))
+        code_limit = False
         if phase in {"waiting", "fetched"}:
             login = self._questions(login, portal, asked, wallet)
+            code_limit = portal.cross_device and not any(ask.via == "qr" for ask in login.asks)
         context = self._sign_in_context(login, portal, phase, asked, wallet)
         context["wallets"] = [
             {
@@ -79,8 +83,13 @@ class HolderDoor:
                 "url": f"/login/{login.id}?wallet={one.id}",
                 "chosen": one.id == wallet.id,
             }
-            for one in wallets.values()
+            for one in ways.in_changing_order(login.id, wallets.values())
         ]
+        door = front_door(portal, self.frame.settings.issuer)
+        context["code_limit"] = code_limit
+        context["far"] = self._far(login, cookie)
+        context["hand_held"] = ways.is_hand_held(request.headers)
+        context["in_app"] = ways.in_app(request.user_agent.string, door.location if door else None)
         return self.frame.page(
             "sign_in.html",
             status=status,
@@ -91,10 +100,23 @@ class HolderDoor:
 
     def _questions(self, login: Login, portal: Registration, asked: Question, wallet: WalletProfile) -> Login:
         """The login with every question that its page puts; the QR code's is not too old to be offered."""
-        ways: tuple[Via, ...] = ("link", "qr") if portal.cross_device else ("link",)
+        vias: tuple[Via, ...] = ("link",)
+        if portal.cross_device and not self._codes_are_used_up(login):
+            vias = (*vias, "qr")
         if self.house.digital_credentials.serves(asked):
-            ways = (*ways, "dc_api")
-        return self.house.logins.questions(login, wallet.id, ways=ways)
+            vias = (*vias, "dc_api")
+        return self.house.logins.questions(login, wallet.id, ways=vias)
+
+    def _codes_are_used_up(self, login: Login) -> bool:
+        """Whether no QR code is offered: this network began too many sign-ins at the portal (decision D1).
+
+        Whoever lures people into scanning begins many; a holder goes on by the button, or in an hour.
+        """
+        if any(ask.via == "qr" for ask in login.asks):
+            return False
+        where = network(request.remote_addr or "")
+        count = self.house.store.count(f"rate:codes:{login.request.client_id}:{where}", 3600)
+        return count > self.frame.settings.holder.codes_per_hour_per_network
 
     def qr_code(self, login_id: str) -> Response:
         """The QR code of a page that is open, replaced when it is too old, for the page's script: what to draw
@@ -125,6 +147,15 @@ class HolderDoor:
     def _fresh_s(self, code: Ask) -> int:
         """For how long a QR code is still offered (decision D19)."""
         return max(code.created_at + self.frame.settings.lifetimes.qr_offered_s - self.house.clock(), 0)
+
+    def _far(self, login: Login, cookie: str) -> tuple[str, str] | None:
+        """The countries of phone and screen, where the two are far apart as far as anybody can tell."""
+        phone = self.house.logins.scanned_at(login, cookie)
+        screen = self.house.locations.place(request.remote_addr or "") if phone is not None else None
+        if phone is None or screen is None or not far_apart(phone, screen):
+            return None
+        lang = self.frame.lang()
+        return ways.country(phone.country, lang), ways.country(screen.country, lang)
 
     def _wallets(self, portal: Registration, asked: Question) -> dict[str, WalletProfile]:
         """The wallets that this portal's holders may use and that can hold what is asked. Raises NoCredentialType."""
@@ -184,6 +215,7 @@ class HolderDoor:
             "credential_names": [said(kind.name, lang) for kind in asked.types],
             "acr_secure": asked.status_fail_closed,
             "expires_at_iso": iso(login.expires_at),
+            "expires_at_kst": kst(login.expires_at, "%H:%M"),
             "seconds_left": max(login.expires_at - now, 0),
             "can_extend": login.expires_at < limit and now < limit,
             "extend_url": f"{base}/extend",
@@ -443,7 +475,7 @@ def forms_match(expected: str, given: str) -> bool:
 
 def _shown_code(login: Login) -> Ask | None:
     """The QR code on the page: of the wallet that was chosen, where there was a choice."""
-    codes = (ask for ask in login.asks if ask.via == "qr" and login.wallet in (None, ask.wallet))
+    codes = (ask for ask in reversed(login.asks) if ask.via == "qr" and login.wallet in (None, ask.wallet))
     return max(codes, key=lambda ask: ask.created_at, default=None)
 
 

@@ -167,6 +167,17 @@ MESSAGES: Final[Mapping[str, Message]] = {
         N_("The code was read, and no answer came from the phone. Nothing was given to anyone."),
         N_("Check that the phone is online, open the code once more and scan it again."),
     ),
+    "opened_elsewhere": Message(
+        "SINWON-W006",
+        N_("Two devices opened this request"),
+        N_(
+            "A second device tried to open the QR code while the first one was answering it, and was refused. If both "
+            "were yours, for example because your phone changed its network, scan the code on this page."
+        ),
+        N_(
+            "Did only you scan the code? Then somebody else sees your screen: cancel, and sign in out of their sight."
+        ),
+    ),
     "credential_invalid": Message(
         "SINWON-C001",
         N_("Your certificate could not be verified"),

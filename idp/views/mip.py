@@ -84,8 +84,8 @@ class MipDoor:
         if not asked.open:
             raise PresentationError("already_answered")
         transaction = self._transaction(asked, self.presenting.question(asked))
+        self.presenting.opened(asked)
         profile = self.transactions.profile(asked.ask, transaction)
-        self.house.logins.fetched(asked.login, asked.ask)
         return messages.taken(messages.m310(message.trxcode, profile))
 
     def image(self) -> dict[str, Any]:

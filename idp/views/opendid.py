@@ -70,11 +70,11 @@ class OpenDidDoor:
         question = self.presenting.question(asked)
         if not question.within(asked.wallet.speaks):
             raise NoCredentialType(asked.portal.client_id)
+        self.presenting.opened(asked)
         transaction = self._open_did.offers.begin(asked.ask, self.house.logins.ask_secret(asked.ask))
         made = self._open_did.profiles.profile(
             transaction, question, self.house.trust.snapshot(), self._words(asked, transaction)
         )
-        self.house.logins.fetched(asked.login, asked.ask)
         return jsonify(txId=transaction.id, profile=made)
 
     def _words(self, asked: Asked, transaction: Transaction) -> Words:

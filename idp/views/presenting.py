@@ -10,7 +10,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flask import request
+
 from idp import portals
+from idp.addresses import network
 from idp.errors import PresentationError
 from idp.login import Ask, Login, Passed, State
 from idp.oidc.single_sign_on import acr_reached
@@ -56,6 +59,16 @@ class Presenting:
         if wallet is None or wallet.protocol != protocol:
             raise PresentationError("login_unknown", "no such wallet")
         return Asked(login, ask, wallet, portal_of(login))
+
+    def opened(self, asked: Asked) -> None:
+        """Note that a wallet has opened the question. Raises PresentationError `opened_elsewhere`, in the audit."""
+        address = request.remote_addr or ""
+        place = self.house.locations.place(address) if asked.ask.via == "qr" else None
+        try:
+            self.house.logins.fetched(asked.login, asked.ask, network=network(address), place=place)
+        except PresentationError as error:
+            self.house.logins.reject(asked.login, error)
+            raise
 
     def question(self, asked: Asked) -> Question:
         """What is asked, in no protocol's words."""

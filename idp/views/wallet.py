@@ -37,12 +37,16 @@ class WalletDoor:
         return door
 
     def request_object(self, ask_id: str) -> Response:
-        """The signed request object, the same at every fetch (decision D9)."""
+        """The signed request object, the same at every fetch (decision D9); a QR code's for one device at a time."""
         asked = self.presenting.asked(ask_id, "openid4vp")
         if not asked.open:
             raise PresentationError("already_answered")
         wallet_nonce = self._wallet_nonce()
-        made = self.house.requests.object(
+        self.presenting.opened(asked)
+        return Response(self._made(asked, wallet_nonce), mimetype=CONTENT_TYPE)
+
+    def _made(self, asked: Asked, wallet_nonce: str | None) -> str:
+        return self.house.requests.object(
             asked.ask,
             self.house.logins.ask_secret(asked.ask),
             query(
@@ -54,8 +58,6 @@ class WalletDoor:
             client_names=asked.portal.name,
             wallet_nonce=wallet_nonce,
         )
-        self.house.logins.fetched(asked.login, asked.ask)
-        return Response(made, mimetype=CONTENT_TYPE)
 
     def _wallet_nonce(self) -> str | None:
         """Section 5.10. Anything else a wallet posts is ignored: some send its members without the parameter."""

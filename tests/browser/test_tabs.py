@@ -152,6 +152,8 @@ def test_the_wallets_answer_in_another_browser_signs_nobody_in(new_visitor: NewV
     victim.show("hong")
     assert victim.path == "/authorize/resume"
     assert victim.heading == "처음 시작한 브라우저에서 계속해 주세요"
+    begin = victim.page.locator("#begin").get_attribute("href") or ""
+    assert begin.startswith(f"{victim.demo.portals}gov24/")
     assert victim.login_cookies() == []
     thief.page.locator("text=SINWON-L004").wait_for()
     assert "홍길동" not in thief.page.content()

@@ -33,6 +33,7 @@ from idp.views.language import (
 )
 from idp.views.messages import MESSAGES, Message, message_for, problem_for, spoken
 from idp.views.public import PARTS
+from idp.views.ways import InApp
 
 IDP = Path(__file__).parents[2] / "idp"
 STATIC = IDP / "static"
@@ -142,6 +143,11 @@ def sign_in(word: dict[str, str]) -> dict[str, Any]:
         "credential_names": [word["credential"]],
         "acr_secure": False,
         "expires_at_iso": "2026-11-23T01:12:03Z",
+        "expires_at_kst": "10:12",
+        "hand_held": False,
+        "in_app": None,
+        "far": None,
+        "code_limit": False,
         "seconds_left": 600,
         "can_extend": True,
         "extend_url": "/login/a/extend",
@@ -197,6 +203,7 @@ SAMPLES = {
         "advice": "Advice.",
         "code": "SINWON-L003",
         "time_iso": "2026-11-23T01:02:03Z",
+        "time_kst": "2026-11-23 10:02:03",
         "contact": {
             "name": word["operator"],
             "phone": "+82 2-3210-0404",
@@ -211,7 +218,7 @@ SAMPLES = {
         "action": "https://gov24.example/cb",
         "parameters": {"code": "c", "state": "s"},
     },
-    "other_browser": lambda word: {},
+    "other_browser": lambda word: {"begin_url": "https://gov24.example/"},
     "device": lambda word: {"problem": None, "typed": ""},
     "device_confirm": lambda word: {
         "user_code": "BCDF-GHJK",
@@ -234,6 +241,14 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("sign_in.html", {"qr_svg": None, "acr_secure": True, "can_extend": False, "mode": "sandbox"}),
     ("sign_in.html", {"phase": "confirm", "wrong_number": True, "tries_left": 1, "mode": "production"}),
     ("sign_in.html", {"phase": "waiting", "number_in_wallet": True}),
+    ("sign_in.html", {"hand_held": True}),
+    ("sign_in.html", {"qr_svg": None, "code_limit": True}),
+    ("sign_in.html", {"phase": "confirm", "far": ("7", "8")}),
+    ("sign_in.html", {"in_app": InApp("7", None, None)}),
+    (
+        "sign_in.html",
+        {"in_app": InApp("7", "https://1.example/", "https://1.example/?a=1"), "phase": "fetched"},
+    ),
     ("sign_in.html", {"phase": "confirm", "number_in_wallet": True}),
     ("sign_in.html", {"key_label": "7"}),
     ("sign_in.html", {"phase": "confirm", "key_label": "7", "wrong_number": True}),
@@ -245,7 +260,7 @@ PAGES: list[tuple[str, dict[str, Any]]] = [
     ("error.html", {}),
     ("error.html", {"portal": None, "contact": None, "return_url": None, "retry_url": None}),
     ("other_browser.html", {}),
-    ("other_browser.html", {"portal": None}),
+    ("other_browser.html", {"portal": None, "begin_url": None}),
     ("wallet_done.html", {}),
     ("device.html", {}),
     ("device.html", {"problem": Message("SINWON-L003", "Title", "Message.", "Advice."), "typed": "BCDF"}),
@@ -362,7 +377,6 @@ def test_a_korean_page_says_nothing_in_english(template: str, changes: dict[str,
         "Message.",
         "Advice.",
         "SINWON-L003",
-        "2026-11-23 01:02:03 UTC",
     }
     shown = {text for lang, text in Elements(page(template, "ko", **changes)).texts if lang == "ko"}
     foreign = {
@@ -613,7 +627,7 @@ def reasons(pattern: re.Pattern[str]) -> set[str]:
 
 def test_every_error_that_is_raised_has_words_of_its_own() -> None:
     raised = reasons(RAISED) - {"internal"}
-    assert "other_browser" in raised
+    assert "login_unknown" in raised
     assert [reason for reason in sorted(raised) if message_for(reason) == "internal"] == []
 
 
