@@ -40,6 +40,7 @@ from idp.oidc.key_use import KeyFetches
 from idp.oidc.mtls import ClientCertificates
 from idp.oidc.portal_keys import PortalKeys
 from idp.oidc.preview import Previews
+from idp.oidc.proof_checks import ProofChecks
 from idp.oidc.pushed import PushedRequests
 from idp.oidc.redemption import Redemptions
 from idp.oidc.refresh import RefreshTokens
@@ -49,6 +50,7 @@ from idp.oidc.request_object import RequestObjects
 from idp.oidc.revocation import Revocation
 from idp.oidc.server import TokenServer
 from idp.oidc.tokens import Tokens
+from idp.oidc.trial_client import TrialClient
 from idp.oidc.userinfo import UserInfo
 from idp.oidc.wrapping import Wrapping
 from idp.opendid import OpenDid
@@ -108,6 +110,8 @@ class House:
     introspection: Introspection
     revocation: Revocation
     registrations: Registrations
+    trial_client: TrialClient
+    proof_checks: ProofChecks
 
     def question(self, portal: Registration, request: AuthorizationRequest) -> Question:
         """What a wallet is asked for this request. Raises NoCredentialType."""
@@ -183,7 +187,8 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     expected_values = ExpectedValues(settings.secrets.pepper.reveal())
     certificates = ClientCertificates(settings, portal_keys, clock)
     bases = [base for base in (settings.issuer, settings.server.mtls_base_url) if base]
-    bindings = Bindings(Proofs(store, clock, settings.issuer), certificates, bases, clock)
+    proofs = Proofs(store, clock, settings.issuer)
+    bindings = Bindings(proofs, certificates, bases, clock)
     authentication = ClientAuthentication(
         settings.issuer, f"{settings.issuer}/token", clock, portal_keys, certificates
     )
@@ -297,6 +302,18 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         ),
         revocation=Revocation(access_tokens, clock),
         registrations=Registrations(settings, outside, clock),
+        proof_checks=ProofChecks(authentication, proofs, certificates, bases),
+        trial_client=TrialClient(
+            issuer=settings.issuer,
+            certificate_header=settings.server.client_certificate_header,
+            keys=keys,
+            client_authentication=authentication,
+            bindings=bindings,
+            codes=codes,
+            userinfo=userinfo,
+            store=store,
+            clock=clock,
+        ),
     )
 
 

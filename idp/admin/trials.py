@@ -4,8 +4,9 @@ The portal's own registration is never used, so it need not know an address of o
 nobody's but the trial's. What an administrator could do with it decided its shape: they must learn nothing of a holder
 but of themselves.
 
-- It lives for one sign-in, under a `client_id` of its own. Requests must be pushed, and only the console can: the key
-  that would prove the client was made for this one and is thrown away. So no link begins one in a holder's browser.
+- It lives for one sign-in, under a `client_id` of its own. Requests must be pushed, and only the console can: the
+  secret or key that proves the client was made for this one, and leaves the server for nobody. So no link begins one
+  in a holder's browser, and no trial is a public client.
 - Codes are shown to no second device, so nobody else's wallet can answer by a QR code that was passed on; single
   sign-on answers nothing; nothing is refreshed, and no resource is asked for.
 - In production the administrator is who the console knows them as: `sub` is of the console's sector, and a sign-in of
@@ -24,8 +25,9 @@ from sqlalchemy.orm import Session
 from idp import portals, seal
 from idp.admin import console
 from idp.events import Event, record
-from idp.models import Administrator, Consent, Grant, Portal, SessionPortal, db, writing
+from idp.models import Administrator, Consent, Grant, Portal, PortalSecret, SessionPortal, db, writing
 from idp.portals import AUTHORIZATION_CODE, Registration
+from idp.portals.registration import AuthMethod
 from idp.portals.rules import TRIAL_PREFIX
 from idp.portals.texts import MAX_NAME_CHARS
 from idp.settings import Settings
@@ -48,9 +50,18 @@ def registered(client_id: str) -> Registration | None:
     )
 
 
-def begin(of: Registration, settings: Settings, key: dict[str, Any], *, now: int) -> Registration:
-    """Register a trial of this portal; `key` is the public JWK that signs its request objects."""
-    made = _like(of, settings, key, f"{TRIAL_PREFIX}{seal.random_token(16)}")
+def begin(
+    of: Registration,
+    settings: Settings,
+    *,
+    jwks: dict[str, Any],
+    method: AuthMethod,
+    secret_sha256: tuple[str, ...] = (),
+    now: int,
+) -> Registration:
+    """Register a trial of this portal, which proves itself by this method: its public keys, its secret's digest."""
+    own = {"jwks": jwks, "token_endpoint_auth_method": method, "client_secret_sha256": secret_sha256}
+    made = msgspec.structs.replace(_like(of, settings, f"{TRIAL_PREFIX}{seal.random_token(16)}"), **own)
     with writing() as session:
         sweep(session, now)
         session.add(
@@ -87,7 +98,7 @@ def _remove(session: Session, client_ids: list[str], now: int) -> None:
         .values(revoked_at=now)
         .execution_options(synchronize_session=False)
     )
-    for table in (Consent, SessionPortal, Portal):
+    for table in (Consent, SessionPortal, PortalSecret, Portal):
         session.execute(delete(table).where(table.client_id.in_(client_ids)))
 
 
@@ -98,7 +109,7 @@ def expected_sub(settings: Settings, admin_id: str) -> str | None:
     return db.session.scalars(select(Administrator.sub).where(Administrator.id == admin_id)).one()
 
 
-def _like(of: Registration, settings: Settings, key: dict[str, Any], client_id: str) -> Registration:
+def _like(of: Registration, settings: Settings, client_id: str) -> Registration:
     sector = console.CLIENT_ID if settings.mode == "production" else client_id
     return msgspec.structs.replace(
         of,
@@ -110,18 +121,15 @@ def _like(of: Registration, settings: Settings, key: dict[str, Any], client_id: 
         post_logout_redirect_uris=(),
         sector_identifier=sector,
         sector_identifier_uri=None,
-        token_endpoint_auth_method="private_key_jwt",
-        token_endpoint_auth_signing_alg=None,
-        client_secret_sha256=(),
-        jwks={"keys": [key]},
+        token_endpoint_auth_signing_alg=(
+            of.token_endpoint_auth_signing_alg if of.token_endpoint_auth_method == "private_key_jwt" else None
+        ),
         jwks_uri=None,
         tls_client_auth_subject_dn=None,
         tls_client_auth_san_dns=None,
         tls_client_auth_san_uri=None,
         tls_client_auth_san_ip=None,
         tls_client_auth_san_email=None,
-        dpop_bound_access_tokens=False,
-        tls_client_certificate_bound_access_tokens=False,
         scopes=tuple(scope for scope in of.scopes if scope != "offline_access"),
         require_pushed_authorization_requests=True,
         request_uris=(),
@@ -129,12 +137,6 @@ def _like(of: Registration, settings: Settings, key: dict[str, Any], client_id: 
         serves_resources=(),
         cross_device=False,
         single_sign_on=False,
-        authorization_encrypted_response_alg=None,
-        authorization_encrypted_response_enc=None,
-        id_token_encrypted_response_alg=None,
-        id_token_encrypted_response_enc=None,
-        userinfo_encrypted_response_alg=None,
-        userinfo_encrypted_response_enc=None,
         backchannel_logout_uri=None,
         initiate_login_uri=None,
         logo_uri=None,

@@ -27,7 +27,7 @@ from idp import portals, seal, strict_json
 from idp.clock import Clock
 from idp.errors import Mismatch, said_uri
 from idp.events import Event, record_alone
-from idp.models import Consumed, writing
+from idp.models import Consumed, db, writing
 from idp.oidc.mtls import CertificateRefused, ClientCertificates, Headers
 from idp.oidc.portal_keys import PortalKeys, signed_payload
 from idp.portals import Registration
@@ -247,6 +247,21 @@ class ClientAuthentication:
         self._consume(claimed, jti, expires_at)
         return client
 
+    def examine_assertion(self, assertion: str, registration: Registration) -> Mismatch | None:
+        """The first check of `private_key_jwt` that an assertion fails, None where it would do.
+
+        Nothing is recorded, and the assertion is not used up. Whose it says it is counts as `parties`.
+        """
+        if len(assertion) > _MAX_ASSERTION or assertion.count(".") != 2:
+            return Mismatch("assertion_malformed")
+        try:
+            claims = self._verified_claims(assertion, registration)
+            jti, _ = self._checked(claims, registration)
+        except (ValueError, TypeError) as error:
+            return error.mismatch if isinstance(error, _Wrong) else Mismatch("assertion_malformed")
+        used = db.session.get(Consumed, ("client_assertion", _digest(registration.client_id, jti)))
+        return Mismatch("assertion_replayed") if used is not None else None
+
     def _verified_claims(self, assertion: str, registration: Registration) -> dict[str, Any]:
         """The claims of an assertion signed by one of the portal's keys. Raises ValueError."""
         parts = assertion.split(".")
@@ -300,12 +315,17 @@ class ClientAuthentication:
             raise _Wrong("aud", self._audiences, _texts({"aud": audience}, "aud"))
 
     def _consume(self, client_id: str, jti: str, expires_at: int) -> None:
-        digest = seal.digest(f"{len(client_id)}:{client_id}{jti}")
+        digest = _digest(client_id, jti)
         try:
             with writing() as database:
                 database.add(Consumed(kind="client_assertion", digest=digest, expires_at=expires_at))
         except IntegrityError as error:
             raise refused("assertion_replayed", client_id, self._clock()) from error
+
+
+def _digest(client_id: str, jti: str) -> str:
+    """What a used assertion is remembered by."""
+    return seal.digest(f"{len(client_id)}:{client_id}{jti}")
 
 
 def _algorithms(registration: Registration) -> tuple[str, ...]:

@@ -54,6 +54,33 @@ def decoded(id_token: str) -> Decoded:
     return Decoded(strict_json.loads_object(seal.unb64(head)), strict_json.loads_object(seal.unb64(payload)))
 
 
+def header_of(token: str) -> dict[str, Any]:
+    """The header of a compact JWS or JWE, unverified. Raises ValueError."""
+    return strict_json.loads_object(seal.unb64(token.partition(".")[0]))
+
+
+def of_response(
+    response: str | None, asked: Asked, jwks: Mapping[str, Any], *, now: int, alg: str = "ES256"
+) -> list[Checked]:
+    """The checks of a response in a JWT, in the order of JARM, section 2.4; None: it did not come in one."""
+    jarm = "JARM 1.0, 2.4"
+    names = ("response_iss", "response_aud", "response_exp", "response_signature")
+    if response is None:
+        return [Checked(name, None, jarm) for name in names]
+    try:
+        claims, header = decoded(response).unverified_claims, header_of(response)
+    except ValueError:
+        return [Checked(name, False, jarm) for name in names]
+    expires_at = claims.get("exp")
+    holds = (
+        claims.get("iss") == asked.issuer,
+        claims.get("aud") == asked.client_id,
+        isinstance(expires_at, int) and now < expires_at + LEEWAY_S,
+        header.get("alg") == alg and _is_signed(response, header, jwks),
+    )
+    return [Checked(name, held, jarm) for name, held in zip(names, holds, strict=True)]
+
+
 def of_callback(asked: Asked, back: Mapping[str, str]) -> list[Checked]:
     """The checks before the code is used."""
     return [
@@ -97,6 +124,23 @@ def of_userinfo(claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> list[
     """UserInfo is about the same person, or worth nothing."""
     same = _same(userinfo.get("sub"), str(claims.get("sub")))
     return [Checked("userinfo_sub", same, "OpenID Connect Core 1.0, 5.3.2")]
+
+
+def of_signed_userinfo(
+    said: str | None, asked: Asked, jwks: Mapping[str, Any], *, alg: str = ""
+) -> list[Checked]:
+    """The checks of UserInfo in a JWT; None: it came as JSON."""
+    reference = "OpenID Connect Core 1.0, 5.3.2; 5.3.4"
+    if said is None:
+        return [Checked("userinfo_signature", None, reference)]
+    try:
+        read = decoded(said)
+    except ValueError:
+        return [Checked("userinfo_signature", False, reference)]
+    claims = read.unverified_claims
+    ours = claims.get("iss") == asked.issuer and claims.get("aud") == asked.client_id
+    is_signed = read.header.get("alg") == alg and _is_signed(said, read.header, jwks)
+    return [Checked("userinfo_signature", ours and is_signed, reference)]
 
 
 def _is_signed(id_token: str, header: Mapping[str, Any], jwks: Mapping[str, Any]) -> bool:

@@ -112,6 +112,25 @@ class Proofs:
 
         Spec: RFC 9449, section 4.3.
         """
+        jkt, jti, nonce_key = self._judged(headers, method, urls, access_token)
+        self._use(jkt, jti, nonce_key)
+        return jkt
+
+    def examine(
+        self, proof: str, *, method: str, urls: Collection[str], access_token: str | None = None
+    ) -> DpopRefused | None:
+        """Why a proof would be refused, None where it would do; it is not used up."""
+        try:
+            jkt, jti, _ = self._judged([proof], method, urls, access_token)
+        except DpopRefused as refused:
+            return refused
+        known = self._store.get(_mark(jkt, jti))
+        return _invalid("replayed", "The proof was used before.") if known is not None else None
+
+    def _judged(
+        self, headers: Sequence[str], method: str, urls: Collection[str], access_token: str | None
+    ) -> tuple[str, str, bytes]:
+        """Thumbprint, jti and nonce's key of a proof that holds, but for whether it was used before."""
         proof = _only(headers)
         claims, jkt = _verified(proof)
         jti = _checked_jti(claims)
@@ -119,9 +138,7 @@ class Proofs:
         self._check_times(claims)
         if access_token is not None:
             _check_token(claims, access_token)
-        nonce_key = self._check_nonce(claims.get("nonce"))
-        self._use(jkt, jti, nonce_key)
-        return jkt
+        return jkt, jti, self._check_nonce(claims.get("nonce"))
 
     def _check_request(self, claims: Mapping[str, Any], method: str, urls: Collection[str]) -> None:
         if claims.get("htm") != method:
@@ -138,9 +155,10 @@ class Proofs:
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self._clock()
-        iat, nbf, exp = (_numeric_date(claims, name) for name in ("iat", "nbf", "exp"))
+        iat = _numeric_date(claims, "iat")
         if iat is None or not now - _WINDOW_S <= iat <= now + _WINDOW_S:
             raise _invalid("iat", "The proof was not made just now.", (f"{now} ± {_WINDOW_S}",), (str(iat),))
+        nbf, exp = (_numeric_date(claims, name) for name in ("nbf", "exp"))
         # The two have no meaning in a proof, but a library that sets them means them.
         if (nbf is not None and nbf > now + _WINDOW_S) or (exp is not None and exp <= now - _WINDOW_S):
             raise _invalid("nbf_exp", "The proof is not valid now.")
@@ -162,7 +180,7 @@ class Proofs:
         return any([hmac.compare_digest(nonce, known) for known in good])  # noqa: C419 - every one is compared
 
     def _use(self, jkt: str, jti: str, nonce_key: bytes) -> None:
-        if not self._store.add(f"dpop:{seal.digest(jkt + jti)}", {}, _MARK_S):
+        if not self._store.add(_mark(jkt, jti), {}, _MARK_S):
             raise _invalid("replayed", "The proof was used before.")
         # Marking comes before this look, and no process ever writes an old key back. If the Store was emptied after
         # this proof's first use, its mark is gone, but so is the key of its nonce, and this is where that shows.
@@ -201,6 +219,11 @@ class Proofs:
             self._cached = (self._clock(), key)
             return key
         raise StoreUnavailable("the store keeps no nonce key")
+
+
+def _mark(jkt: str, jti: str) -> str:
+    """Where it is remembered that a proof was used."""
+    return f"dpop:{seal.digest(jkt + jti)}"
 
 
 def _only(headers: Sequence[str]) -> str:

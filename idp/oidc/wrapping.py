@@ -32,6 +32,10 @@ class Wrapping:
         if encryption_alg is not None:
             self._encrypted("", registration, encryption_alg, DEFAULT_ENCODING)
 
+    def recipient(self, registration: Registration, encryption_alg: str) -> str | None:
+        """The kid of the portal's key that is encrypted to with this `alg`. Raises NoUsableKey."""
+        return self._portal_keys.encrypting(registration, alg=encryption_alg).kid
+
     def jwt(
         self,
         claims: Mapping[str, Any],

@@ -12,8 +12,8 @@ from idp.admin.people import Role
 from tests.at_console import Admin
 from tests.rig import Rig, started
 
-UNGUARDED = {"console.sign_in", "console.invitation"}
-"""They begin a sign-in, and change nothing."""
+UNGUARDED = {"console.sign_in", "console.invitation", "console.portal_try_posted"}
+"""They begin a sign-in, or take the answer to one that this browser began, and change nothing."""
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import msgspec
 import pytest
+from joserfc.jwk import ECKey
 from sqlalchemy import func, select
 
 from idp.admin import organisations, trials
 from idp.admin.people import Role
-from idp.models import Consent, Portal, db, writing
+from idp.demo import check
+from idp.models import Consent, Portal, PortalSecret, db, writing
 from idp.oidc import client_checks
 from idp.portals.rules import TRIAL_PREFIX
 from idp.views.console.trying import CHECKS
@@ -31,7 +33,8 @@ PERSON = "invented-77"
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with started(tmp_path_factory.mktemp("house")) as running:
+    settings = {"server.client_certificate_header": "X-Client-Cert", "server.trusted_proxies": 1}
+    with started(tmp_path_factory.mktemp("house"), settings) as running:
         with running.app.app_context():
             made = [{"id": name, "name": {"ko": name, "en": name}} for name in ("mois", "oka")]
             organisations.apply({"organisation": made}, now=running.clock())
@@ -43,7 +46,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def staff(rig: Rig) -> dict[str, Admin]:
     made = {
         role.value: Admin(rig, f"invented-{number}").join(role, role.value)
-        for number, role in enumerate((Role.OWNER, Role.AUDITOR))
+        for number, role in enumerate((Role.OWNER, Role.AUDITOR, Role.OPERATOR))
     }
     for number, name in enumerate(("mois", "oka"), 10):
         made[name] = Admin(rig, f"invented-{number}").join(Role.MEMBER, f"of {name}", name)
@@ -101,17 +104,15 @@ def test_who_may_begin_one(rig: Rig, staff: dict[str, Admin], who: str, status: 
 def test_a_trial_is_the_real_sign_in_with_every_check(staff: dict[str, Admin]) -> None:
     shown = tried(staff["mois"], claims='{"id_token": {"birthdate": null}}')
     holds = re.findall(r'<td>(✓|.*?)</td>\s*<th scope="row">([^<]+)', shown)
-    assert {words for _, words in holds} == {str(words) for words in checks_in_words()}
+    assert {words for _, words in holds} == {CHECKS[name] for name in CHECKS}
     assert "✗" not in shown
-    assert shown.count("✓ yes") == len(checks_in_words()) - 3  # azp, acr and auth_time were not asked for
+    not_asked_for = {"azp", "acr", "auth_time", "key_proven", "userinfo_signature"}
+    not_asked_for |= {name for name in CHECKS if name.startswith("response_") or name.endswith("encrypted")}
+    assert shown.count("✓ yes") == len(CHECKS) - len(not_asked_for)
     who = person(PERSON)
     assert who.name in shown
     assert f'"birthdate": "{who.birthdate}"' in shown
     assert '"alg": "ES256"' in shown
-
-
-def checks_in_words() -> list[str]:
-    return list(CHECKS.values())
 
 
 def test_it_is_shown_once_and_nothing_remains(rig: Rig, staff: dict[str, Admin]) -> None:
@@ -247,6 +248,106 @@ def test_a_portal_that_signs_its_requests_is_tried_with_a_signed_one(
         shown = tried(staff["owner"], f"signing-{alg}", scope="openid")
         assert "Signed in a request object (JAR)" in shown
         assert "✗" not in shown
+
+
+def to_posted(admin: Admin, begun: httpx2.Response) -> httpx2.Response:
+    """From the redirect to /authorize to what the console says to the form that the browser sends."""
+    authorized = admin.get(begun.headers["Location"])
+    outcome = admin.holder.show(admin.holder.link(admin.holder.open(authorized.headers["Location"])), PERSON)
+    assert outcome.redirect_uri is not None, outcome
+    page = check.Page(admin.holder.agree(admin.get(outcome.redirect_uri)))
+    return admin.holder.submit(page, "form-post")
+
+
+@pytest.mark.parametrize("mode", ["jwt", "form_post", "form_post.jwt"])
+def test_the_answer_may_come_by_every_response_mode(staff: dict[str, Admin], mode: str) -> None:
+    staff["operator"].get("/console?lang=en")
+    if mode == "jwt":
+        shown = tried(staff["operator"], response_mode=mode)
+    else:
+        shown = html.unescape(to_posted(staff["operator"], begin(staff["operator"], response_mode=mode)).text)
+        assert "Sent by the browser as a form (POST)." in shown
+    assert "✗" not in shown
+    assert person(PERSON).name in shown
+    assert ("Inside the answer's JWT" in shown) == mode.endswith("jwt")
+    assert not re.search(r"eyJ[\w-]+\.[\w-]+\.[\w-]+", shown)
+
+
+@pytest.mark.parametrize(
+    ("alg", "enc"), [("ECDH-ES", "A256GCM"), ("RSA-OAEP-256", "A128CBC-HS256"), ("ECDH-ES+A256KW", None)]
+)
+def test_what_is_registered_as_encrypted_is_encrypted_and_opened(
+    rig: Rig, staff: dict[str, Admin], alg: str, enc: str | None
+) -> None:
+    """To a key of the trial; which key of the portal's it would be is said, or that there is none."""
+    key = {"kty": "EC", **ECKey.generate_key("P-256").as_dict(private=False), "use": "enc", "kid": "ours-1"}
+    encrypted = {
+        f"{what}_encrypted_response_{half}": value
+        for what in ("authorization", "id_token", "userinfo")
+        for half, value in (("alg", alg), ("enc", enc))
+        if value
+    }
+    rig.variant("gov24", f"sealed-{alg}", jwks={"keys": [key]}, **encrypted)
+    staff["operator"].get("/console?lang=en")
+    shown = tried(staff["operator"], f"sealed-{alg}", response_mode="jwt")
+    assert "✗" not in shown
+    assert shown.count("is encrypted as it was registered") == 3
+    assert person(PERSON).name in shown
+    fits = alg.startswith("ECDH")
+    assert ("to your key with the kid ours-1" in shown) == fits
+    assert ("Among your own keys none fits" in shown) == (not fits)
+
+
+METHODS = {
+    "client_secret_basic": "with a secret made for the trial",
+    "client_secret_post": "with a secret made for the trial",
+    "private_key_jwt": "with a key made for the trial",
+    "self_signed_tls_client_auth": "with a certificate made for the trial",
+    "none": "not tried: a public client",
+    "tls_client_auth": "not tried: a certificate of your authority",
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_client_proves_itself_as_it_registered(rig: Rig, staff: dict[str, Admin], method: str) -> None:
+    changes: dict[str, Any] = {"token_endpoint_auth_method": method}
+    if method == "tls_client_auth":
+        changes["tls_client_auth_san_dns"] = "portal.example"
+    if method not in {"client_secret_basic", "client_secret_post"}:
+        changes["client_secret_sha256"] = None
+    jwk = ECKey.generate_key("P-256").as_dict(private=False)
+    rig.variant("gov24", f"by-{method}", jwks={"keys": [jwk]}, **changes)
+    staff["operator"].get("/console?lang=en")
+    before = rows_of_trials(rig)
+    shown = tried(staff["operator"], f"by-{method}")
+    assert "✗" not in shown
+    assert METHODS[method] in shown
+    assert rows_of_trials(rig) == before
+    with rig.app.app_context():
+        left = select(func.count()).where(PortalSecret.client_id.startswith(TRIAL_PREFIX))
+        assert db.session.scalar(left.select_from(PortalSecret)) == 0
+
+
+@pytest.mark.parametrize(
+    ("bound", "words"),
+    [
+        ({"dpop_bound_access_tokens": True}, "bound by DPoP"),
+        ({"tls_client_certificate_bound_access_tokens": True}, "bound to a certificate"),
+    ],
+    ids=["dpop", "certificate"],
+)
+def test_tokens_are_bound_as_registered(
+    rig: Rig, staff: dict[str, Admin], bound: dict[str, bool], words: str
+) -> None:
+    """The proof is judged by the code that judges portals: with another key the same trial ends there."""
+    client_id = f"bound-{words[-4:]}".replace(" ", "-").lower()
+    rig.variant("gov24", client_id, **bound)
+    staff["operator"].get("/console?lang=en")
+    shown = tried(staff["operator"], client_id)
+    assert words in shown
+    assert "✗" not in shown
+    assert ('"token_type": "DPoP"' in shown) == ("dpop_bound_access_tokens" in bound)
+    assert "The key that the tokens are bound to was proven" in shown
 
 
 def test_a_sign_in_that_the_holder_gave_up_says_so(staff: dict[str, Admin]) -> None:

@@ -15,6 +15,7 @@ from idp.views.console.people import PeoplePages
 from idp.views.console.portal_wizard import PortalForms
 from idp.views.console.portals import PortalPages
 from idp.views.console.previewing import PreviewPages
+from idp.views.console.proving import ProofPages
 from idp.views.console.sessions import SessionPages
 from idp.views.console.sign_in import SignIn
 from idp.views.console.trust import TrustPages
@@ -40,6 +41,7 @@ class ConsoleDoor:
             AuditPages(desk),
             EngineerPages(desk),
             TryPages(desk),
+            ProofPages(desk),
             PreviewPages(desk),
             TrustPages(desk),
             KeyPages(desk),

@@ -14,18 +14,16 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
-from authlib.oauth2.rfc6749.errors import OAuth2Error
 from flask import Blueprint, Response, request
-from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from idp import portals, seal
 from idp.admin import portal_events, trials
 from idp.admin.people import Act, Administrator, Forbidden
 from idp.errors import AuthorizationError, LoginError, RequestError
-from idp.oidc import client_checks
-from idp.oidc.portal_keys import signed
-from idp.oidc.tokens import Order, token_key
-from idp.oidc.userinfo import Presented, TokenRefused
+from idp.oidc import trial_client
+from idp.oidc.client_checks import Asked
+from idp.oidc.portal_keys import NoUsableKey
+from idp.oidc.reply import RESPONSE_MODES
 from idp.portals import AUTHORIZATION_CODE, Registration
 from idp.seal import CannotOpen
 from idp.views import reasons
@@ -38,9 +36,19 @@ _COOKIE: Final = "console-try"
 _PURPOSE: Final = "console-try"
 _A_MINUTE: Final = 20
 _MAX_SHOWN = 200
+_MAX_ANSWER = 16_384
 CHECKS: Final[Mapping[str, str]] = {
+    "authorization_encrypted": N_("The answer is encrypted as it was registered, and can be opened"),
+    "response_iss": N_("iss in the answer's JWT is the issuer (JARM)"),
+    "response_aud": N_("aud in the answer's JWT is the client_id"),
+    "response_exp": N_("The answer's JWT has not expired"),
+    "response_signature": N_("The answer's JWT is signed with the registered algorithm and a published key"),
     "state": N_("state is the one that this browser was sent with"),
     "iss_parameter": N_("iss in the answer is the issuer that was asked"),
+    "client_authentication": N_("The client proved who it is at the token endpoint"),
+    "key_proven": N_("The key that the tokens are bound to was proven"),
+    "token_type": N_("token_type is what the binding asks for"),
+    "id_token_encrypted": N_("The ID token is encrypted as it was registered, and can be opened"),
     "alg": N_("The ID token is signed with the registered algorithm"),
     "signature": N_("The signature verifies with the published key of this kid"),
     "iss": N_("iss in the ID token is the issuer"),
@@ -52,6 +60,8 @@ CHECKS: Final[Mapping[str, str]] = {
     "acr": N_("acr is one that was asked for"),
     "auth_time": N_("auth_time is not older than max_age"),
     "at_hash": N_("at_hash fits the access token"),
+    "userinfo_encrypted": N_("UserInfo is encrypted as it was registered, and can be opened"),
+    "userinfo_signature": N_("UserInfo is signed with the registered algorithm, for this client"),
     "userinfo_sub": N_("sub at UserInfo is that of the ID token"),
 }
 LIMITS: Final = (
@@ -61,11 +71,38 @@ LIMITS: Final = (
     ),
     N_("sub is not the one that your portal gets for this person."),
     N_(
-        "How your client proves itself is not tried: the code is redeemed inside Sinwon. "
-        "Tokens are not bound to a key."
+        "Secret, keys and certificate are made for the trial, since yours are not ours to have. What your own "
+        "client sends can be pasted under “Check a proof”."
     ),
-    N_("Answers are not encrypted, since only you have the key. QR codes and single sign-on are off."),
+    N_(
+        "The token endpoint and UserInfo are asked inside Sinwon, not over your network: your proxy, your TLS "
+        "and your clock are not part of it."
+    ),
+    N_("QR codes, single sign-on, refresh tokens and resources are not tried."),
 )
+_METHODS: Final[Mapping[str, str]] = {
+    "client_secret_basic": N_("tried as registered, with a secret made for the trial"),
+    "client_secret_post": N_("tried as registered, with a secret made for the trial"),
+    "private_key_jwt": N_("tried as registered, with a key made for the trial"),
+    "self_signed_tls_client_auth": N_("tried as registered, with a certificate made for the trial"),
+    "none": N_(
+        "not tried: a public client's trial could be begun by anybody. private_key_jwt stood in for it"
+    ),
+    "tls_client_auth": N_(
+        "not tried: a certificate of your authority is not ours to make. private_key_jwt stood in for it"
+    ),
+}
+_NOT_HERE: Final = N_("not tried: this deployment reads no client certificates")
+_BOUND: Final[Mapping[str, str]] = {
+    "": N_("not bound: whoever has one can use it"),
+    "dpop": N_("bound by DPoP, to a key made for the trial"),
+    "certificate": N_("bound to a certificate made for the trial"),
+}
+_PARTS: Final[Mapping[trial_client.Encrypted, str]] = {
+    "authorization": N_("Encryption of the answer"),
+    "id_token": N_("Encryption of the ID token"),
+    "userinfo": N_("Encryption of UserInfo"),
+}
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -79,6 +116,7 @@ class _Begun(msgspec.Struct, frozen=True):
     nonce: str
     verifier: str
     signed: bool
+    own: trial_client.Own
     acr_values: tuple[str, ...] = ()
     max_age_s: int | None = None
 
@@ -103,26 +141,40 @@ class TryPages:
         )
         # Not guarded: whoever is not signed in is not sent on with a code in the address.
         rule("/try/callback", "portal_try_callback", self.callback)
+        rule("/try/callback", "portal_try_posted", self.callback, methods=["POST"])
 
     # -- out -------------------------------------------------------------------------------------------------
 
     def form(self, admin: Administrator, client_id: str) -> Response:
         portal = known(admin, client_id)
-        return self._form(admin, portal, {"scope": " ".join(trials_scopes(portal)), "claims": "", "acr": ""})
+        given = {"scope": " ".join(trials_scopes(portal)), "claims": "", "acr": "", "response_mode": ""}
+        if portal.authorization_encrypted_response_alg is not None:
+            given["response_mode"] = "jwt"
+        return self._form(admin, portal, given)
 
     def begin(self, admin: Administrator, client_id: str) -> Response:
         portal = known(admin, client_id)
-        given = {"scope": field("scope", 1024), "claims": field("claims", 4096), "acr": field("acr", 16)}
+        lengths = {"scope": 1024, "claims": 4096, "acr": 16, "response_mode": 16}
+        given = {name: field(name, max_chars) for name, max_chars in lengths.items()}
         if AUTHORIZATION_CODE not in portal.grant_types:
             raise Forbidden
         if self.house.store.count(f"rate:try:{admin.id}", 60) > _A_MINUTE:
             raise LoginError("too_many", status=429)
         now = self.desk.clock()
-        key = _new_key(portal.request_object_signing_alg or "ES256")
-        trial = trials.begin(portal, self.settings, key.as_dict(private=False, use="sig", kid="try"), now=now)
+        own = self.house.trial_client.make(portal)
+        trial = trials.begin(
+            portal,
+            self.settings,
+            jwks=own.jwks,
+            method=own.method,
+            secret_sha256=own.secret_sha256,
+            now=now,
+        )
         verifier = seal.random_token(48)
         sent = self._parameters(trial, given, verifier)
-        form = self._request_object(trial, sent, key) if portal.require_signed_request_object else sent
+        if own.binding == "dpop":
+            sent["dpop_jkt"] = own.jkt
+        form = self._request_object(trial, sent, own) if portal.require_signed_request_object else sent
         try:
             asked = self.house.authorization_requests.read_pushed(
                 {name: [value] for name, value in form.items()}, trial
@@ -144,6 +196,7 @@ class TryPages:
                 nonce=sent["nonce"],
                 verifier=verifier,
                 signed=form is not sent,
+                own=own,
                 acr_values=asked.acr_values,
                 max_age_s=asked.max_age_s,
             )
@@ -164,6 +217,8 @@ class TryPages:
             "code_challenge_method": "S256",
             "ui_locales": self.frame.lang(),
         }
+        if given["response_mode"]:
+            sent["response_mode"] = given["response_mode"]
         if given["claims"]:
             sent["claims"] = given["claims"]
         if given["acr"]:
@@ -171,14 +226,16 @@ class TryPages:
         return sent
 
     def _request_object(
-        self, trial: Registration, sent: Mapping[str, str], key: ECKey | OKPKey | RSAKey
+        self, trial: Registration, sent: Mapping[str, str], own: trial_client.Own
     ) -> dict[str, str]:
         """The same parameters, signed (RFC 9101)."""
         now = self.desk.clock()
-        alg = trial.request_object_signing_alg or "ES256"
         claims = {**sent, "iss": trial.client_id, "aud": self.settings.issuer, "nbf": now, "exp": now + 300}
-        header = {"alg": alg, "typ": "oauth-authz-req+jwt", "kid": "try"}
-        return {"client_id": trial.client_id, "request": signed(header, claims, key)}
+        alg = trial_client.request_object_alg(trial)
+        return {
+            "client_id": trial.client_id,
+            "request": own.sign(alg, claims, typ="oauth-authz-req+jwt"),
+        }
 
     def _keep(self, begun: _Begun) -> None:
         cookie = seal.random_token()
@@ -204,6 +261,7 @@ class TryPages:
             may=admin.may(Act.CHANGE_PORTALS) and AUTHORIZATION_CODE in portal.grant_types,
             own=self.settings.mode == "production",
             acrs=[("", "–"), ("general", "general"), ("secure", "secure")],
+            modes=[("", "–"), *((mode, mode) for mode in RESPONSE_MODES)],
             limits=LIMITS,
             url=f"/console/portals/{quote(portal.client_id, safe='')}/try",
         )
@@ -222,7 +280,8 @@ class TryPages:
                 N_("Its result is shown once, in the browser that began it. Begin another one."),
                 status=404,
             )
-        back = {name: request.args.get(name, "")[:512] for name in request.args}
+        given = request.form if request.method == "POST" else request.args
+        back = {name: given.get(name, "")[:_MAX_ANSWER] for name in given if name != "lang"}
         try:
             shown = self._result(begun, trial, back)
         finally:
@@ -233,7 +292,9 @@ class TryPages:
             sent=begun.sent,
             signed=begun.signed,
             pushed=real.must_push,
-            back={name: _told(name, value) for name, value in back.items() if name != "lang"},
+            back=_short({name: _told(name, value) for name, value in back.items()}),
+            posted=request.method == "POST",
+            ways=self._ways(begun, real),
             words=CHECKS,
             limits=LIMITS,
             **shown,
@@ -261,7 +322,7 @@ class TryPages:
 
     def _result(self, begun: _Begun, trial: Registration, back: Mapping[str, str]) -> dict[str, Any]:
         """What the page shows: the checks, and what came of the code if they hold."""
-        asked = client_checks.Asked(
+        asked = Asked(
             issuer=self.settings.issuer,
             client_id=trial.client_id,
             state=begun.state,
@@ -270,50 +331,48 @@ class TryPages:
             acr_values=begun.acr_values,
             max_age_s=begun.max_age_s,
         )
-        checks = client_checks.of_callback(asked, back)
-        nothing = {"checks": checks, "tokens": None, "id_token": None, "userinfo": None, "trouble": None}
-        if not all(check.holds for check in checks) or not back.get("code"):
-            return {**nothing, "trouble": self._trouble(trial)}
-        try:
-            tokens = self.house.codes.redeem(
-                trial,
-                back["code"],
-                Order(),
-                redirect_uri=trial.redirect_uris[0],
-                code_verifier=begun.verifier,
-            )
-        except OAuth2Error:
-            return {**nothing, "trouble": self._trouble(trial)}
-        return self._read(asked, checks, tokens)
-
-    def _read(
-        self, asked: client_checks.Asked, checks: list[client_checks.Checked], tokens: dict[str, Any]
-    ) -> dict[str, Any]:
-        read = client_checks.decoded(tokens["id_token"])
-        jwks = self.house.keys.jwks()
-        access_token = tokens["access_token"]
-        checks += client_checks.of_id_token(
-            asked, tokens["id_token"], access_token, jwks, now=self.desk.clock()
-        )
-        userinfo = self._userinfo(access_token)
-        checks += client_checks.of_userinfo(read.unverified_claims, userinfo)
+        made = self.house.trial_client.finish(trial, begun.own, asked, begun.verifier, back)
+        inside = made.parameters if "response" in back else {}
+        tokens = made.tokens
         return {
-            "checks": checks,
-            "tokens": pretty({name: _told(name, value) for name, value in tokens.items()}),
-            "id_token": (pretty(read.header), pretty(read.unverified_claims)),
-            "userinfo": pretty(userinfo),
-            "trouble": None,
+            "checks": made.checks,
+            "inside": {name: _told(name, value) for name, value in inside.items() if name != "response"},
+            "tokens": pretty({n: _told(n, v) for n, v in tokens.items()}) if tokens else None,
+            "id_token": (
+                (pretty(made.id_token.header), pretty(made.id_token.unverified_claims))
+                if made.id_token
+                else None
+            ),
+            "userinfo": pretty(made.userinfo),
+            "trouble": None if tokens else self._trouble(trial),
         }
 
-    def _userinfo(self, access_token: str) -> dict[str, Any]:
-        """What UserInfo says, by its own way; the token is forgotten at once."""
+    def _ways(self, begun: _Begun, real: Registration) -> list[tuple[str, str, str]]:
+        """What of the registration was tried, and how: its name, its value there, words about it."""
+        text, method = self.desk.text, real.token_endpoint_auth_method
+        is_explained = begun.own.method == method or method in trial_client.UNTRIED
+        how = _METHODS[method] if is_explained else _NOT_HERE
+        return [
+            (text(N_("Client authentication")), method, text(how)),
+            (text(N_("Tokens")), "", text(_BOUND[begun.own.binding])),
+            *(
+                (text(_PARTS[what]), " ".join(found), self._recipient(real, found[0]))
+                for what in trial_client.ENCRYPTED
+                if (found := trial_client.encryption(real, what))
+            ),
+        ]
+
+    def _recipient(self, real: Registration, alg: str) -> str:
+        """Whom the portal's own answers are encrypted to."""
+        text = self.desk.text
         try:
-            said = self.house.userinfo.answer(Presented(access_token, "bearer", "GET", request.headers))
-        except TokenRefused:
-            return {}
-        finally:
-            self.house.store.take(token_key(seal.digest(access_token)))
-        return client_checks.decoded(said).unverified_claims if isinstance(said, str) else said
+            kid = self.house.wrapping.recipient(real, alg)
+        except NoUsableKey:
+            return text(
+                N_("Tried with a key of the trial. Among your own keys none fits: your sign-ins fail here.")
+            )
+        message = N_("Tried with a key of the trial. Yours goes to your key with the kid %(kid)s.")
+        return text(message) % {"kid": kid or "–"}
 
     def _trouble(self, trial: Registration) -> reasons.Reason | None:
         """The words for what the trial was refused for last."""
@@ -325,12 +384,6 @@ class TryPages:
 def trials_scopes(portal: Registration) -> list[str]:
     """What a trial may ask for: the portal's scopes but for coming back later."""
     return [scope for scope in portal.scopes if scope != "offline_access"]
-
-
-def _new_key(alg: str) -> ECKey | OKPKey | RSAKey:
-    if alg == "EdDSA":
-        return OKPKey.generate_key("Ed25519")
-    return ECKey.generate_key("P-256") if alg == "ES256" else RSAKey.generate_key(2048)
 
 
 def _told(name: str, value: Any) -> Any:
