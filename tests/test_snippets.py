@@ -81,6 +81,9 @@ def test_the_shell_script_is_one_and_only_says_things(method: str, tmp_path: Pat
     [
         ({"profile": "fapi2"}, "pushed"),
         ({"dpop_bound_access_tokens": True}, "bound to a key"),
+        ({"tls_client_certificate_bound_access_tokens": True}, "bound to a certificate"),
+        ({"require_signed_request_object": True}, "signed"),
+        ({"id_token_encrypted_response_alg": "ECDH-ES"}, "encrypted"),
         ({"token_endpoint_auth_method": "tls_client_auth"}, "tls_client_auth"),
         ({"redirect_uris": ()}, "browser"),
     ],
@@ -88,6 +91,37 @@ def test_the_shell_script_is_one_and_only_says_things(method: str, tmp_path: Pat
 def test_where_there_is_no_app_it_is_said(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(NoSnippet, match=re.escape(why)):
         render(portal(**changes), "https://id.example", "python")
+
+
+FAPI2 = {"profile": "fapi2", "token_endpoint_auth_method": "private_key_jwt"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_portal_of_the_strict_profile_has_apps_of_its_own(language: str) -> None:
+    if language not in snippets.FAPI:
+        with pytest.raises(NoSnippet, match="pushed"):
+            render(portal(**FAPI2), "https://id.example", language)
+        return
+    made = render(portal(**FAPI2), "https://id.example", language)
+    for said in ("https://id.example", "my-portal", "openid profile", "DPoP", "k1", "SINWON_CLIENT_KEY_FILE"):
+        assert said in made.code
+    assert "SINWON_CLIENT_SECRET" not in made.code
+
+
+@pytest.mark.parametrize("alg", ["ES256", "PS256"])
+def test_the_strict_python_app_is_python_whatever_the_portal_calls_itself(alg: str) -> None:
+    registration = portal(**FAPI2, client_id=LOADED, token_endpoint_auth_signing_alg=alg)
+    compile(render(registration, "https://id.example", "python").code, "app.py", "exec")
+
+
+def test_the_strict_shell_script_only_says_things(tmp_path: Path) -> None:
+    registration = portal(**FAPI2, client_id="$(touch made)`touch made`'")
+    script = render(registration, "http://127.0.0.1:1", "curl").code
+    ended = subprocess.run(
+        ["/bin/bash"], input=script, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert "syntax error" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_loopback_address_gets_a_port_and_spring_its_own_path() -> None:

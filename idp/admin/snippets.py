@@ -4,8 +4,9 @@ The templates lie in `idp/snippets/`, one a language. Whatever comes from a regi
 that language: somebody registered it, and it must not become code. Secrets are not known here; the apps read them
 from the environment (`SINWON_CLIENT_SECRET`, or `SINWON_CLIENT_KEY_FILE`, PKCS #8 in PEM).
 
-Left out: portals that push their requests or bind their tokens to a key (profile `fapi2`), certificates, and the
-device flow. A library's own manual is the better guide there.
+A portal that pushes its requests or binds its tokens to a key (profile `fapi2`) gets another app where there is one
+(`FAPI`): with PAR, `private_key_jwt` and DPoP. Left out: client certificates, signed requests, encrypted ID tokens,
+and the device flow. A library's own manual is the better guide there.
 """
 
 from __future__ import annotations
@@ -79,6 +80,15 @@ LANGUAGES = {
     "curl": Language("Shell: curl, OpenSSL", "sign-in.sh", "", "bash sign-in.sh"),
 }
 
+FAPI = {
+    "python": Language(
+        "Python: Flask, requests, joserfc", "app.py", "pip install flask requests joserfc", "python app.py"
+    ),
+    "node": LANGUAGES["node"],
+    "curl": LANGUAGES["curl"],
+}
+"""The apps for portals that push their requests or bind their tokens."""
+
 
 def _php(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -106,11 +116,12 @@ _TEMPLATES.filters |= {
 def render(registration: Registration, issuer: str, language: str) -> Snippet:
     """The app for this portal. `language` is a key of LANGUAGES. Raises NoSnippet."""
     values = _values(registration, issuer, language)
-    chosen = LANGUAGES[language]
+    chosen = (FAPI if values["fapi"] else LANGUAGES)[language]
+    own = f"{language}_fapi2.jinja" if values["fapi"] and language != "node" else f"{language}.jinja"
     return Snippet(
         title=chosen.title,
         filename=chosen.filename,
-        code=_TEMPLATES.get_template(f"{language}.jinja").render(values),
+        code=_TEMPLATES.get_template(own).render(values),
         install=chosen.install,
         run=chosen.run.replace(str(DEFAULT_PORT), str(values["port"])),
         start_url=values["start_url"],
@@ -122,12 +133,18 @@ def _values(registration: Registration, issuer: str, language: str) -> dict[str,
     method = registration.token_endpoint_auth_method
     if AUTHORIZATION_CODE not in registration.grant_types or not registration.redirect_uris:
         raise NoSnippet("It does not sign people in through a browser.")
-    if registration.must_push or registration.must_prove_key or registration.require_signed_request_object:
-        raise NoSnippet(
-            "Its requests are pushed or signed, or its tokens bound to a key: see docs/portals.md."
-        )
+    if registration.require_signed_request_object or registration.id_token_encrypted_response_alg:
+        raise NoSnippet("Its requests are signed, or its ID tokens encrypted: see docs/portals.md.")
+    if registration.tls_client_certificate_bound_access_tokens:
+        raise NoSnippet("Its tokens are bound to a certificate: see docs/portals.md.")
     if method not in _METHODS:
         raise NoSnippet(f"It proves itself by {method}: see docs/portals.md.")
+    fapi = registration.must_push or registration.must_prove_key
+    if fapi and (method != "private_key_jwt" or language not in FAPI):
+        raise NoSnippet(
+            "Its requests are pushed, or its tokens bound to a key: there is an app for that with private_key_jwt, "
+            f"in {', '.join(FAPI)}."
+        )
     key = _key(registration)
     if language == "curl" and method == "private_key_jwt" and key["alg"] != "ES256":
         raise NoSnippet(f"A shell script cannot well sign assertions with {key['alg']}.")
@@ -148,6 +165,7 @@ def _values(registration: Registration, issuer: str, language: str) -> dict[str,
         "kty": key["kty"],
         "public_jwk": json.dumps(key),
         "id_token_alg": registration.id_token_signed_response_alg,
+        "fapi": fapi,
         "insecure": issuer.startswith("http:"),
     }
 

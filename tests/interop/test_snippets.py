@@ -32,7 +32,9 @@ class App:
         self.demo = demo
         self.port = free_port()
         self.client_id = f"{language}-{like}"
-        given = next(one for one in demo.prepared.clients() if one["client_id"] == like)
+        registered = {one["client_id"]: one for one in demo.prepared.clients()}
+        strict = {"profile": "fapi2", "dpop_bound_access_tokens": True, "cross_device": False}
+        given = {**registered["test_key"], **strict} if like == "fapi2" else registered[like]
         path = "login/oauth2/code/sinwon" if language == "spring" else "callback"
         changed = {"client_id": self.client_id, "redirect_uris": [f"http://127.0.0.1:{self.port}/{path}"]}
         file = directory / "portals.toml"
@@ -97,7 +99,8 @@ def try_app(app: App, command: list[str], directory: Path, login: str = "/login"
         assert "홍길동" not in stray.text
 
 
-CLIENTS = ("test", "test_key")
+CLIENTS = ("test", "test_key", "fapi2")
+"""Registrations of the demonstration, and the second of them in the strict profile."""
 
 
 @pytest.mark.parametrize("like", CLIENTS)
@@ -157,7 +160,7 @@ def spring_classpath(tmp_path_factory: pytest.TempPathFactory) -> str:
     return found.read_text("utf-8").strip()
 
 
-@pytest.mark.parametrize("like", CLIENTS)
+@pytest.mark.parametrize("like", CLIENTS[:2])
 def test_the_spring_app_signs_somebody_in(
     demo: Demonstration, tmp_path: Path, spring_classpath: str, like: str
 ) -> None:
