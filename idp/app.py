@@ -10,9 +10,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from idp import clock as clocks
 from idp.clock import Clock
 from idp.models import db, prepare_sqlite
+from idp.presentation.wallets import WalletProfile
 from idp.settings import Settings
 from idp.views.back_channel import BackChannelDoor
 from idp.views.console import ConsoleDoor
+from idp.views.console.wallets import Tried
 from idp.views.device import DeviceDoor
 from idp.views.documents import DocumentsDoor
 from idp.views.frame import STATIC, Frame
@@ -46,7 +48,7 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
     app.extensions["sinwon_waiting_room"] = waiting_room
     holder = HolderDoor(frame, waiting_room)
     if settings.console.enabled:
-        app.register_blueprint(ConsoleDoor(frame).blueprint())
+        app.register_blueprint(ConsoleDoor(frame, _try_wallet).blueprint())
     for door in (
         PortalDoor(frame),
         BackChannelDoor(frame),
@@ -125,6 +127,19 @@ def close(app: Flask) -> None:
         house_of(app).seen_chains.flush()
         house_of(app).close()
         db.engine.dispose()
+
+
+def _try_wallet(settings: Settings, profile: WalletProfile, clock: Clock) -> Tried:
+    """As `idp wallets test` does."""
+    from idp.cli import wallet_trial  # noqa: PLC0415 - the demonstration's wallet comes with it
+
+    lines: list[str] = []
+    try:
+        for line in wallet_trial.run(settings, profile, clock):
+            lines.append(line)
+    except wallet_trial.TrialFailed as failure:
+        return Tried(lines, str(failure))
+    return Tried(lines, "")
 
 
 def _static(name: str) -> Response:

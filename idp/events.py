@@ -65,6 +65,7 @@ class Event(StrEnum):
     TRUST_REMOVED = "admin.trust_removed"
     SESSIONS_ENDED = "admin.sessions_ended"
     NOTICES_REPLAYED = "admin.notices_replayed"
+    CREDENTIAL_TESTED = "admin.credential_tested"
     WALLET_TESTED = "admin.wallet_tested"
     WALLET_APPLIED = "admin.wallet_applied"
     WALLET_ENABLED = "admin.wallet_enabled"

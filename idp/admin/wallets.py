@@ -26,16 +26,15 @@ class UnknownWallet(LookupError):
     """There is no profile of this id."""
 
 
-def apply(wallets: Mapping[str, Any], *, now: int) -> list[str]:
-    """Create or replace the profiles of a `wallets.toml`; the ids that changed.
-
-    A new profile is off, and so is one whose document changed: it is switched on once it was tried (`enable`). Raises
-    ProfileError with every problem, and then nothing is written.
-    """
+def read(wallets: Mapping[str, Any]) -> dict[str, WalletProfile]:
+    """The profiles of a `wallets.toml`, by id. Raises ProfileError with every problem."""
     unknown = set(wallets) - {"wallet"}
     problems = [f"unknown tables: {', '.join(sorted(unknown))}"] if unknown else []
     profiles: dict[str, WalletProfile] = {}
-    for entry in wallets.get("wallet", ()):
+    entries = wallets.get("wallet", [])
+    if not isinstance(entries, list):
+        raise ProfileError(["wallet: must be tables ([[wallet]])"])
+    for entry in entries:
         try:
             profile = parse(entry)
         except ProfileError as error:
@@ -46,6 +45,16 @@ def apply(wallets: Mapping[str, Any], *, now: int) -> list[str]:
         profiles[profile.id] = profile
     if problems:
         raise ProfileError(problems)
+    return profiles
+
+
+def apply(wallets: Mapping[str, Any], *, now: int, reason: str | None = None) -> list[str]:
+    """Create or replace the profiles of a `wallets.toml`; the ids that changed.
+
+    A new profile is off, and so is one whose document changed: it is switched on once it was tried (`enable`). Raises
+    ProfileError with every problem, and then nothing is written.
+    """
+    profiles, why = read(wallets), {"why": reason} if reason is not None else {}
     changed = []
     with writing() as session:
         known = {row.id: row.document for row in session.scalars(select(Row))}
@@ -54,7 +63,7 @@ def apply(wallets: Mapping[str, Any], *, now: int) -> list[str]:
             if known.get(profile_id) == made:
                 continue
             session.merge(Row(id=profile_id, document=made, enabled=False, updated_at=now, tested_at=None))
-            record(session, Event.WALLET_APPLIED, at=now, detail={"wallet": profile_id})
+            record(session, Event.WALLET_APPLIED, at=now, detail={"wallet": profile_id, **why})
             changed.append(profile_id)
     return changed
 

@@ -11,7 +11,7 @@ encrypted and zero-knowledge documents, identifier lists, JPEG 2000.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +25,7 @@ from idp.credentials.cose import UnverifiedSign1
 from idp.credentials.mso import Elements, MobileSecurityObject, member
 from idp.credentials.status import StatusLookup, TokenType, status_evidence
 from idp.credentials.trust import CredentialTypeTrust, FormatTrust, Issuer, Mission, TrustSnapshot, seoul_day
-from idp.credentials.verdict import CredentialRejected, Expected, Reason, VerifiedCredential
+from idp.credentials.verdict import CredentialRejected, Examined, Expected, Reason, VerifiedCredential
 from idp.seal import unb64
 
 FORMAT = "mso_mdoc"
@@ -257,3 +257,63 @@ def _check_status(members: Mapping[str, Any], mission: Mission) -> None:
         return
     if listed["certificate"] not in [one.public_bytes(Encoding.DER) for one in mission.believed_for_status]:
         raise CredentialRejected(Reason.STATUS_INVALID, "a list under an authority that is not the mission's")
+
+
+def examine(
+    text: str, seen: Examined, *, trust: TrustSnapshot, status: StatusLookup, now: int
+) -> Iterator[str]:
+    """The steps of `verify` but for the device's signature, each named once it holds; what is learnt goes into `seen`.
+
+    text: a DeviceResponse with one document, or an IssuerSigned, base64url.
+
+    Raises CredentialRejected.
+    """
+    document = _unverified_issued(text)
+    yield "form"
+    every = Expected("nobody", "none", frozenset(trust.types))
+    known, looks = _accepted_type(document.doc_type, every, trust)
+    seen.type_id = known.id
+    yield "type"
+    seen.chain = cose.x5chain(document.issuer_auth.unprotected, Reason.ISSUER_CERTIFICATE)
+    issuer = trust.issuer_for_chain(known.id, FORMAT, seen.chain, now)
+    yield "issuer"
+    signed, elements = verify_issuer_signed(document, issuer, now)
+    seen.mission, seen.name = issuer.mission, signed.doc_type
+    seen.issued_at, seen.expires_at = signed.signed, signed.valid_until
+    seen.elements = tuple(sorted(name for shown in elements.values() for name in shown))
+    yield "signature"
+    yield "holder_key"  # of an MSO it is read with the rest
+    _check_issuer_named(elements, issuer)
+    today = seoul_day(now)
+    schema.disclosed(elements, looks.paths, mission_code=issuer.mission.code, today=today, in_json=_in_json)
+    schema.authentication(elements, looks.authentication, today)
+    yield "claims"
+    _check_status(signed.members, issuer.mission)
+    status_evidence(
+        signed.members, known, issuer.mission, every, token_type=TokenType.CWT, status=status, now=now
+    )
+    yield "status"
+
+
+def _unverified_issued(text: str) -> UnverifiedDocument:
+    """The issuer's part of a document; the device's, which nobody will look at, stands empty."""
+    if len(text) > MAX_PRESENTATION_CHARS:
+        raise CredentialRejected(Reason.TOO_LARGE, "it is too long")
+    try:
+        received = unb64(text)
+    except ValueError:
+        raise CredentialRejected(Reason.MALFORMED, "not base64url") from None
+    read = cbor.loads(received, integer_keys=True)
+    alone = isinstance(read, dict) and "issuerAuth" in read
+    document = {} if alone else _only_document(read)
+    issuer_signed = read if alone else member(document, "issuerSigned", dict)
+    issuer_auth = cose.unverified_sign1(issuer_signed.get("issuerAuth"))
+    return UnverifiedDocument(
+        response=received,
+        # An IssuerSigned alone does not name its type: what its MSO says is read, and checked below as signed.
+        doc_type=mso.read(issuer_auth.payload or b"").doc_type if alone else member(document, "docType", str),
+        name_spaces=member(issuer_signed, "nameSpaces", dict) if "nameSpaces" in issuer_signed else {},
+        issuer_auth=issuer_auth,
+        device_name_spaces=Embedded(_NOTHING_STATED),
+        device_signature=issuer_auth,
+    )

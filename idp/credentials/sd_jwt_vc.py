@@ -9,14 +9,14 @@ HAIP 1.0 section 6.1. Left out: type metadata, issuer metadata by URL, transacti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from idp.credentials import jose, schema, sd_jwt
 from idp.credentials.status import StatusLookup, TokenType, status_evidence
 from idp.credentials.trust import CredentialTypeTrust, FormatTrust, TrustSnapshot, seoul_day
-from idp.credentials.verdict import CredentialRejected, Expected, Reason, VerifiedCredential
+from idp.credentials.verdict import CredentialRejected, Examined, Expected, Reason, VerifiedCredential
 
 FORMAT = "dc+sd-jwt"
 UNDISCLOSABLE = frozenset({"iss", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status"})
@@ -79,3 +79,48 @@ def _accepted_type(
     if known.id not in expected.accepted_types:
         raise CredentialRejected(Reason.TYPE_NOT_ACCEPTED, "not a type that was asked for")
     return known, looks
+
+
+def examine(
+    text: str,
+    seen: Examined,
+    *,
+    header_types: frozenset[str],
+    trust: TrustSnapshot,
+    status: StatusLookup,
+    now: int,
+) -> Iterator[str]:
+    """The steps of `verify` but for the holder's key, each named once it holds; what is learnt goes into `seen`.
+
+    Raises CredentialRejected.
+    """
+    token = sd_jwt.unverified_parse(text)
+    sd_jwt.check_header_type(token, header_types)
+    yield "form"
+    every = Expected("nobody", "none", frozenset(trust.types))
+    known, looks = _accepted_type(token.issuer.payload, every, trust)
+    seen.type_id = known.id
+    yield "type"
+    seen.chain = jose.x5c_chain(token.issuer.header, Reason.ISSUER_CERTIFICATE)
+    issuer = trust.issuer_for_chain(known.id, FORMAT, seen.chain, now)
+    yield "issuer"
+    payload = sd_jwt.verify_sd_jwt(
+        token,
+        issuer_key=issuer.key,
+        header_types=header_types,
+        key_binding=None,
+        now=now,
+        undisclosable=UNDISCLOSABLE,
+    )
+    seen.mission, seen.name = issuer.mission, payload["vct"]
+    seen.issued_at, seen.expires_at = jose.numeric_date(payload, "iat"), jose.numeric_date(payload, "exp")
+    seen.elements = tuple(sorted(payload.keys() - UNDISCLOSABLE - {"iat"}))
+    yield "signature"
+    sd_jwt.holder_key(payload)
+    yield "holder_key"
+    today = seoul_day(now)
+    schema.disclosed(payload, looks.paths, mission_code=issuer.mission.code, today=today)
+    schema.authentication(payload, looks.authentication, today)
+    yield "claims"
+    status_evidence(payload, known, issuer.mission, every, token_type=TokenType.JWT, status=status, now=now)
+    yield "status"

@@ -270,6 +270,22 @@ def _ttl(claims: Mapping[str, Any]) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptList:
+    """A list as this process has it, for whoever looks after the service; it names no credential.
+
+    fetched_at and what follows: None where it could never be had. failed: the last attempt to have it did.
+    """
+
+    uri: str
+    token_type: str
+    mission: str
+    fetched_at: int | None
+    fresh_until: int | None
+    usable_until: int | None
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """A list in the cache. fresh_until: its ttl, clamped; usable_until: while its host cannot be reached."""
 
@@ -372,6 +388,26 @@ class StatusLists:
         Raises CredentialRejected(STATUS_UNKNOWN): it cannot be had now (`__cause__` says why).
         """
         return self._current(_Asked(uri, token_type, mission), now, True).listed
+
+    def kept(self) -> list[KeptList]:
+        """Every list that was asked for lately, by mission and address."""
+        with self._lock:
+            slots = list(self._slots.items())
+        found = []
+        for (uri, token_type, mission, _anchors), slot in slots:
+            held = slot.held
+            found.append(
+                KeptList(
+                    uri=uri,
+                    token_type=token_type.value,
+                    mission=mission,
+                    fetched_at=held.fetched_at if held else None,
+                    fresh_until=held.fresh_until if held else None,
+                    usable_until=held.usable_until if held else None,
+                    failed=slot.failure is not None,
+                )
+            )
+        return sorted(found, key=lambda one: (one.mission, one.uri, one.token_type))
 
     def _current(self, asked: _Asked, now: int, fail_closed: bool) -> _Held:
         slot = self._slot(asked)

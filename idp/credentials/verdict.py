@@ -158,3 +158,25 @@ class VerifiedCredential:
     expires_at: int | None
     status: StatusEvidence | None
     issuer_chain: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(slots=True)
+class Examined:
+    """How far a credential holds that nobody presents now (`credentials.examining`): no key binding is looked at.
+
+    passed: the steps that hold, in their order. reason, detail: why the next one does not, None and "" where all do.
+    What its issuer signed is filled in only once the signature held: mission, name, times, and the names of the
+    elements shown, never a value of them. chain: the certificates that it brings, DER, leaf first, trusted or not.
+    """
+
+    format: str
+    passed: list[str] = field(default_factory=list)
+    reason: Reason | None = None
+    detail: str = ""
+    chain: tuple[bytes, ...] = field(default=(), repr=False)
+    type_id: str | None = None
+    name: str | None = None
+    mission: Mission | None = None
+    issued_at: int | None = None
+    expires_at: int | None = None
+    elements: tuple[str, ...] = ()

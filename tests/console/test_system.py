@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import tomli_w
 from sqlalchemy import delete, select
 
 from idp import portals
@@ -524,7 +525,8 @@ def test_a_wallet_that_was_not_tried_is_switched_on_only_if_that_is_said(
 ) -> None:
     with rig.app.app_context():
         wallets.apply({"wallet": [WALLET]}, now=rig.clock())
-    assert "idp wallets test haip" in owner.get("/console/wallets/haip").text
+    assert "/console/wallets/haip/test" in owner.get("/console/wallets/haip").text
+    assert "idp wallets test haip" in owner.get("/console/wallets/haip/enable").text
     assert owner.send("/console/wallets/haip/enable", reason="pilot").status_code == 409
     with rig.app.app_context():
         assert [enabled for _, enabled in wallets.listed()] == [False]
@@ -558,6 +560,67 @@ def test_a_trial_counts_for_the_profile_that_was_tried(rig: Rig, tables: None) -
         assert [kept.tested_at for kept in wallets.kept()] != [None]
         wallets.apply({"wallet": [{**WALLET, "version": 3}]}, now=rig.clock())
         assert [kept.tested_at for kept in wallets.kept()] == [None]
+
+
+def profile_file(**changes: Any) -> str:
+    return tomli_w.dumps({"wallet": [{**WALLET, **changes}]})
+
+
+def test_profiles_are_seen_then_applied_then_tried_and_only_then_offered(
+    rig: Rig, operator: Admin, tables: None
+) -> None:
+    operator.get("/console?lang=en")
+    seen = operator.send("/console/wallets/see", toml=profile_file())
+    assert seen.status_code == 200
+    assert hidden(seen.text, "toml").strip() == profile_file().strip()
+    with rig.app.app_context():
+        assert wallets.kept() == []
+    assert operator.send("/console/wallets/apply", toml=profile_file(), reason="").status_code == 400
+    assert operator.send("/console/wallets/apply", toml=profile_file(), reason="pilot").status_code == 303
+    assert last(rig, "admin.wallet_applied").detail == {"wallet": "haip", "why": "pilot"}
+    assert operator.send("/console/wallets/haip/enable", reason="pilot").status_code == 409
+    tried = operator.send("/console/wallets/haip/test")
+    assert "It works with these settings." in tried.text
+    assert "the same answer to another request is refused" in tried.text
+    assert last(rig, "admin.wallet_tested").detail == {"wallet": "haip"}
+    assert operator.send("/console/wallets/haip/enable", reason="pilot").status_code == 303
+    changed = operator.send("/console/wallets/see", toml=profile_file(version=2))
+    assert "It is offered now." in changed.text
+    again = operator.send("/console/wallets/see", toml=profile_file())
+    assert "Nothing would change." in again.text
+
+
+def test_a_profile_that_does_not_work_says_why_and_stays_off(rig: Rig, operator: Admin, tables: None) -> None:
+    """The certificate of these settings names an address, and no DNS name."""
+    operator.get("/console?lang=en")
+    file = profile_file(client_id_prefix="x509_san_dns")
+    assert operator.send("/console/wallets/apply", toml=file, reason="pilot").status_code == 303
+    tried = operator.send("/console/wallets/haip/test")
+    assert "It does not work with these settings" in tried.text
+    with rig.app.app_context():
+        assert [kept.tested_at for kept in wallets.kept()] == [None]
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "",
+        "wallet = 1",
+        "[[wallet]]\nid = 'x'",
+        "[[other]]\nid = 'x'",
+        "= =",
+        profile_file(link="javascript:alert(1)"),
+        profile_file(more=1),
+    ],
+)
+def test_what_is_no_profile_is_named_and_changes_nothing(rig: Rig, owner: Admin, toml: str) -> None:
+    for path in ("see", "apply"):
+        answered = owner.send(f"/console/wallets/{path}", toml=toml, reason="because")
+        if path == "see" or toml:
+            assert answered.status_code == 400, path
+            assert 'role="alert"' in answered.text
+    with rig.app.app_context():
+        assert wallets.kept() == []
 
 
 def test_a_wallet_that_is_not_there_is_not_found(rig: Rig, owner: Admin, tables: None) -> None:

@@ -8,6 +8,7 @@ from idp.admin.console import ConsoleSessions
 from idp.views.console.audit import AuditPages
 from idp.views.console.desk import Desk
 from idp.views.console.engineer import EngineerPages
+from idp.views.console.examining import CredentialPages
 from idp.views.console.home import Home
 from idp.views.console.keys import KeyPages
 from idp.views.console.organisations import OrganisationPages
@@ -20,14 +21,14 @@ from idp.views.console.sessions import SessionPages
 from idp.views.console.sign_in import SignIn
 from idp.views.console.trust import TrustPages
 from idp.views.console.trying import TryPages
-from idp.views.console.wallets import WalletPages
+from idp.views.console.wallets import Trial, WalletPages
 from idp.views.frame import Frame
 
 
 class ConsoleDoor:
-    """`/console`."""
+    """`/console`. `wallet_trial` tries a wallet's profile, with a wallet that this floor does not know."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, wallet_trial: Trial) -> None:
         house = frame.house
         desk = Desk(frame, ConsoleSessions(house.store, house.settings, house.clock))
         portals = PortalPages(desk)
@@ -43,9 +44,10 @@ class ConsoleDoor:
             TryPages(desk),
             ProofPages(desk),
             PreviewPages(desk),
+            CredentialPages(desk),
             TrustPages(desk),
             KeyPages(desk),
-            WalletPages(desk),
+            WalletPages(desk, wallet_trial),
             SessionPages(desk),
         )
 

@@ -147,7 +147,22 @@ class Home:
             rotate_s=house.settings.lifetimes.key_rotate_s,
             now=now,
         )
-        return [self._said(one, now) for one in found]
+        return [*self._stale_lists(now), *(self._said(one, now) for one in found)]
+
+    def _stale_lists(self, now: int) -> list[Next]:
+        """Status lists whose host does not answer, one line an authority: from when on nobody of it can sign in."""
+        ends: dict[str, int] = {}
+        for one in self.desk.house.status_lists.kept():
+            if one.failed:
+                ends[one.mission] = min(
+                    one.usable_until or now, ends.get(one.mission, one.usable_until or now)
+                )
+        what = self.desk.text(N_("The status list of %(of)s cannot be fetched: it is usable until then"))
+        found = [
+            Next(at, what % {"of": mission}, f"/console/trust/missions/{mission}", soon=True)
+            for mission, at in ends.items()
+        ]
+        return sorted(found, key=lambda one: one.at)
 
     def _said(self, one: Coming, now: int) -> Next:
         path = _LEADS_TO.get(one.kind, "")

@@ -18,6 +18,7 @@ from idp.admin.people import Act, Administrator
 from idp.admin.trust import Change, Document, Entry, Kind, Outdated, Preview, UnknownEntry
 from idp.admin.trust_record import Line, Version
 from idp.credentials import TrustDocumentError, TrustSnapshot
+from idp.credentials.status import KeptList
 from idp.credentials.trust import seoul_day
 from idp.views.console.desk import SAY_WHY, Desk, NotFound, field, reason
 from idp.views.messages import N_
@@ -31,6 +32,12 @@ _ROLES: Final[Mapping[str, str]] = {
     "issuer": N_("Issuer"),
     "status": N_("Status lists"),
     "pinned": N_("Pinned signer"),
+}
+LIST_STATES: Final[Mapping[str, str]] = {
+    "fresh": N_("up to date"),
+    "due": N_("asked for again at the next sign-in"),
+    "stale": N_("out of date, and its host does not answer"),
+    "unusable": N_("not to be had"),
 }
 _VERBS: Final[Mapping[str, str]] = {
     "added": N_("added"),
@@ -108,6 +115,8 @@ class TrustPages:
             "trust.html",
             types=[row for row in rows if row.line.entry.kind == "credential_type"],
             missions=[row for row in rows if row.line.entry.kind == "mission"],
+            lists=[(one, _freshness(one, now)) for one in self.desk.house.status_lists.kept()],
+            list_words=LIST_STATES,
             now=now,
         )
 
@@ -152,7 +161,7 @@ class TrustPages:
         if mission is None:
             return []
         return [
-            _certificate(self.desk.text(_ROLES[role]), one)
+            certificate(self.desk.text(_ROLES[role]), one)
             for role, certificates in expiry.roles(mission)
             for one in certificates
         ]
@@ -255,6 +264,15 @@ class TrustPages:
         return self.desk.page("trust_change.html", status=400, toml=toml, problems=problems)
 
 
+def _freshness(one: KeptList, now: int) -> str:
+    """How a status list stands: a key of LIST_STATES."""
+    if one.usable_until is None or now >= one.usable_until:
+        return "unusable"
+    if one.fresh_until is not None and now < one.fresh_until:
+        return "fresh"
+    return "stale" if one.failed else "due"
+
+
 def _current() -> TrustSnapshot | None:
     """None: what is in the database makes no sense (and the last good registry stands)."""
     try:
@@ -311,7 +329,7 @@ def _row(line: Line, known: TrustSnapshot | None, now: int) -> Row:
     return Row(line, _path(line.entry), ("over" if over else word, day), ends_at, soon)
 
 
-def _certificate(role: str, one: x509.Certificate) -> Certificate:
+def certificate(role: str, one: x509.Certificate) -> Certificate:
     return Certificate(
         role=role,
         subject=one.subject.rfc4514_string(),
