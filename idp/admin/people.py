@@ -7,13 +7,13 @@ way in when nobody else is left; it makes the first owner.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from idp.models import Organisation, Portal, db, writing
 
 MAX_LABEL_CHARS = 64
 SEEN_EVERY_S = 300
+_ACTOR = "admin:"
 
 
 class Role(StrEnum):
@@ -103,7 +104,7 @@ class Administrator:
     @property
     def actor(self) -> str:
         """What the audit calls this person."""
-        return f"admin:{self.id}"
+        return f"{_ACTOR}{self.id}"
 
     def may(self, act: Act) -> bool:
         return act in MAY[self.role]
@@ -245,6 +246,21 @@ def listed(*, organisation: str | None) -> list[Administrator]:
     if organisation is not None:
         query = query.where(Row.organisation_id == organisation)
     return [_administrator(row) for row in db.session.scalars(query.limit(1000))]
+
+
+def labels(actors: Iterable[str | None]) -> dict[str, str]:
+    """The labels of those actors of the audit that are administrators, shut out or not, by actor."""
+    ids = {actor.removeprefix(_ACTOR) for actor in actors if actor is not None and actor.startswith(_ACTOR)}
+    found = db.session.execute(select(Row.id, Row.label).where(Row.id.in_(sorted(ids)))) if ids else ()
+    return {f"{_ACTOR}{admin_id}": label for admin_id, label in found}
+
+
+def called(label: str, *, organisation: str | None) -> frozenset[str]:
+    """The actors of the audit that go by this label, in any case; of an organisation those who belong to it."""
+    query = select(Row.id).where(func.lower(Row.label) == label.lower())
+    if organisation is not None:
+        query = query.where(Row.organisation_id == organisation)
+    return frozenset(f"{_ACTOR}{admin_id}" for admin_id in db.session.scalars(query.limit(100)))
 
 
 def find(admin_id: str) -> Administrator:

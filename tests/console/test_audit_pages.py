@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from idp.admin import organisations
+from idp.admin.figures import Counting
 from idp.admin.people import Role
 from tests.at_console import Admin
 from tests.rig import Rig, started
@@ -137,3 +139,45 @@ def test_a_month_is_counted(rig: Rig, owner: Admin) -> None:
     assert "Figures of" in shown
     assert "admin.joined" in shown
     assert owner.get("/console/audit/report?month=2026-13").status_code == 200
+
+
+def test_an_actor_is_called_by_the_label_and_found_by_it(rig: Rig, owner: Admin, member: Admin) -> None:
+    owner.get("/console/audit?client_id=gov24")
+    shown = owner.get("/console/audit?name=admin.audit_read").text
+    assert re.search(r"<td>owner<br><span[^>]*>admin:[\w-]+</span>", shown)
+    found = owner.get("/console/audit?actor=OWNER&name=admin.audit_read").text
+    assert "<td>owner<br>" in found
+    assert "of mois<br>" not in found
+    [read] = [event for event in rig.events() if event.name == "admin.audit_read"][-1:]
+    assert read.detail == {"filter": {"actor": "(given)", "name": "admin.audit_read"}}
+    assert "Nothing was found." in owner.get("/console/audit?actor=nobody&lang=en").text
+
+
+def test_a_member_finds_by_the_labels_of_the_own_people_only(rig: Rig, owner: Admin, member: Admin) -> None:
+    """The owner's reading of this portal's audit is in it, and the owner's label is not theirs to look up."""
+    owner.get("/console/audit?client_id=gov24")
+    assert "Nothing was found." in member.get("/console/audit?actor=owner&lang=en").text
+    assert "Nothing was found." not in member.get("/console/audit?actor=of%20mois").text
+
+
+def test_the_report_of_an_organisation_says_what_happened_to_its_portals(
+    rig: Rig, owner: Admin, member: Admin
+) -> None:
+    rig.apply_portal("gov24", contacts=["help@gov24.example"])
+    rig.apply_portal("g4k", contacts=["help@g4k.example"])
+    rig.portal("gov24").begin(scope="profile")
+    with rig.app.app_context():
+        Counting(rig.clock).count(10)
+    exported(owner, client_id="gov24", why="asked by gov24's auditor")
+    exported(owner, client_id="g4k", why="asked by g4k's auditor")
+    exported(member, why="our own review")
+    shown = member.get("/console/audit/report?lang=en").text
+    for heading in ("Refusals", "Changes of portals", "Client secrets last used", "Taken out of the audit"):
+        assert heading in shown, heading
+    assert "asked by gov24&#39;s auditor" in shown
+    assert "our own review" in shown
+    assert "g4k" not in shown
+    whole = owner.get("/console/audit/report?lang=en").text
+    assert "asked by g4k&#39;s auditor" in whole
+    long_ago = member.get("/console/audit/report?month=2020-01&lang=en").text
+    assert "of this month it is not known any more" in long_ago

@@ -35,7 +35,8 @@ class Filter:
     """Which events. Every field that is set must match.
 
     `since` is included, `until` not; both in seconds since the epoch. `client_ids`: only events of these portals, as
-    an organisation may see them (then events without a portal are not found); None: everything.
+    an organisation may see them (then events without a portal are not found); None: everything. `actors`: done by one
+    of these.
     """
 
     actor: str | None = None
@@ -48,6 +49,7 @@ class Filter:
     since: int | None = None
     until: int | None = None
     client_ids: frozenset[str] | None = None
+    actors: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         """Raises BadSearch."""
@@ -76,6 +78,8 @@ class Filter:
                 continue
             if field.name == "client_ids":
                 kept["n_portals"] = len(value)
+            elif field.name == "actors":
+                kept["actor"] = "(given)"
             else:
                 kept[field.name] = "(given)" if field.name in {"actor", "client_id"} else value
         return kept
@@ -179,6 +183,8 @@ def _conditions(filter: Filter) -> list[Any]:
     conditions: list[Any] = [
         EVENTS.c[field] == value for field in equal if (value := getattr(filter, field)) is not None
     ]
+    if filter.actors is not None:
+        conditions.append(EVENTS.c.actor.in_(sorted(filter.actors)))
     if filter.since is not None:
         conditions.append(EVENTS.c.at >= filter.since)
     if filter.until is not None:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request, stream_with_context
 
 from idp.admin import audit as log
 from idp.admin import people
+from idp.admin.month import MAX_LINES, particulars
 from idp.admin.people import Act, Administrator
 from idp.clock import utc
 from idp.views.console.desk import KST, Desk, field
@@ -74,8 +75,16 @@ class AuditPages:
         figures = log.report(month, now=now, client_ids=people.portals_of(admin))
         shown = figures.sign_ins[:_SHOWN_PORTALS]
         n_more = len(figures.sign_ins) - len(shown)
+        more = particulars(month, admin, now=now)
         return self.desk.page(
-            "audit_report.html", figures=figures, sign_ins=shown, n_more=n_more, months=_months(now)
+            "audit_report.html",
+            figures=figures,
+            sign_ins=shown,
+            n_more=n_more,
+            months=_months(now),
+            more=more,
+            max_lines=MAX_LINES,
+            called=self.desk.called([*more.actors, *(count.of for count in figures.admin_acts)]),
         )
 
     def _page(self, given: dict[str, str], page: log.Page, *, problem: str | None = None) -> Response:
@@ -88,6 +97,7 @@ class AuditPages:
             status=400 if problem else 200,
             given=given,
             events=page.events,
+            called=self.desk.called(event["actor"] for event in page.events),
             after=after,
             names=log.catalogue(),
             searched=any(given.values()),
@@ -98,6 +108,9 @@ class AuditPages:
 def _filter(given: dict[str, str], admin: Administrator) -> log.Filter:
     """Raises log.BadSearch."""
     asked: dict[str, Any] = {name: value for name, value in given.items() if value}
+    if "actor" in asked and (actors := people.called(asked["actor"], organisation=admin.organisation)):
+        del asked["actor"]
+        asked["actors"] = actors
     for name in ("since", "until"):
         if name in asked:
             asked[name] = _moment(asked[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
 from functools import wraps
@@ -176,6 +176,23 @@ class Desk:
 
     def said(self, messages: Sequence[str]) -> list[str]:
         return [self.text(message) for message in messages]
+
+    @staticmethod
+    def called(actors: Iterable[str | None] = ()) -> Callable[[str | None], str]:
+        """What to call an actor of the audit: an administrator by the label, whom nobody knows by the id.
+
+        Those named at once are asked for at once.
+        """
+        asked = set(actors)
+        known = people.labels(asked)
+
+        def name(actor: str | None) -> str:
+            if actor is not None and actor not in asked:
+                asked.add(actor)
+                known.update(people.labels([actor]))
+            return known.get(actor or "", actor or "–")
+
+        return name
 
     def choices(self, options: Mapping[str, str]) -> list[tuple[str, str]]:
         """A select's options: values and their messages."""

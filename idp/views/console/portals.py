@@ -13,7 +13,7 @@ from idp import portals
 from idp.admin import organisations, people
 from idp.admin import portals as portal_admin
 from idp.admin.organisations import OrganisationError
-from idp.admin.people import Act, Administrator, Role, UnknownAdministrator
+from idp.admin.people import Act, Administrator, Role
 from idp.admin.portals import changes, contract, reading
 from idp.admin.portals.changes import ChangeRefused, Decision, PortalChanges, Submitted
 from idp.admin.portals.differences import differences
@@ -77,7 +77,7 @@ class PortalPages:
         search, after = request.args.get("q", ""), request.args.get("after", "")
         return self.desk.page(
             "portals.html",
-            called=self.names(),
+            called=self.desk.called(),
             listed=reading.listed(search, after, admin=admin),
             search=search[: reading.MAX_SEARCH_CHARS],
             after=after,
@@ -93,7 +93,7 @@ class PortalPages:
         context = {"problems": [], "secret": None, "tried": None, "tried_uri": "", "keys": None, **more}
         return self.desk.page(
             "portal.html",
-            called=self.names(),
+            called=self.desk.called(),
             status=status,
             portal=found,
             facts=self._facts(found),
@@ -142,7 +142,7 @@ class PortalPages:
         back = changes.as_it_was(found, number) if can_return else None
         return self.desk.page(
             "portal_version.html",
-            called=self.names(),
+            called=self.desk.called(),
             status=status,
             portal=found,
             version=version,
@@ -294,7 +294,7 @@ class PortalPages:
         mine = proposal.proposed_by == admin.actor
         return self.desk.page(
             "portal_proposal.html",
-            called=self.names(),
+            called=self.desk.called(),
             status=status,
             proposal=proposal,
             portal=current,
@@ -332,23 +332,6 @@ class PortalPages:
         return self.desk.done(f"{PATH}/proposals/{proposal_id}", _NOTICES[decision])
 
     # -- steps -----------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def names() -> Callable[[str | None], str]:
-        """What to call an actor of the audit: an administrator by the label, whom nobody knows by the id."""
-        known: dict[str, str] = {}
-
-        def name(actor: str | None) -> str:
-            if actor is None or not actor.startswith("admin:"):
-                return actor or "–"
-            if actor not in known:
-                try:
-                    known[actor] = people.find(actor.removeprefix("admin:")).label
-                except UnknownAdministrator:
-                    known[actor] = actor
-            return known[actor]
-
-        return name
 
     def said(self, problems: Sequence[Finding]) -> list[str]:
         """Problems in the language of the page."""

@@ -121,7 +121,9 @@ class TrustPages:
         )
 
     def history(self, admin: Administrator) -> Response:
-        return self.desk.page("trust_history.html", versions=trust_record.history(), **_words())
+        versions = trust_record.history()
+        called = self.desk.called(one.actor for one in versions)
+        return self.desk.page("trust_history.html", versions=versions, called=called, **_words())
 
     def export(self, admin: Administrator) -> Response:
         lines = trust_record.listed(self.desk.clock())
@@ -150,6 +152,7 @@ class TrustPages:
             toml=trust_record.as_toml([(entry.kind, line.document)]) if line is not None else "",
             certificates=self._certificates(known, entry),
             versions=versions,
+            called=self.desk.called(one.actor for one in versions),
             today=seoul_day(now).isoformat(),
             problem=self.desk.text(problem) if problem else "",
             now=now,
