@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session
 
 from idp.claims import CLAIMS, can_be_in, requested_names
@@ -41,6 +41,8 @@ class Agreement:
     prompt_consent: bool
     offline: bool = False
     """The portal wants to come back later on its own (`offline_access`): asked beside the claims, never required."""
+    consent_id: int | None = None
+    """The consent that was given before, where there is one."""
 
     @property
     def to_ask(self) -> tuple[RequestedClaim, ...]:
@@ -113,13 +115,15 @@ def agreement(
             _latest(subject_id, portal.client_id, Consent.remembered.is_(True)),
             _latest(subject_id, portal.client_id, _of_session(session_id)) if session_id else None,
         ]
-    before, offered = _together(*sorted(filter(None, rows), key=lambda row: row.id))
+    found = sorted(filter(None, rows), key=lambda row: row.id)
+    before, offered = _together(*found)
     return Agreement(
         asked=asked_claims(portal, request),
         before=before,
         offered_before=offered,
         prompt_consent="consent" in request.prompt,
         offline=OFFLINE in request.scopes,
+        consent_id=max((row.id for row in found), default=None),
     )
 
 
@@ -161,20 +165,89 @@ def give(
     session_id: str,
     remembered: bool,
     at: int,
-) -> None:
-    """Record a consent in the caller's transaction: for this session or, `remembered`, until it is withdrawn."""
+) -> int:
+    """Record a consent in the caller's transaction: for this session or, `remembered`, until it is withdrawn; its id."""
     chain = Consent.remembered.is_(True) if remembered else _of_session(session_id)
     latest = _latest(subject_id, client_id, chain)
     before, offered_before = _together(latest) if latest is not None else _together()
     consented = agreed.offered()
-    session.add(
+    row = Consent(
+        subject_id=subject_id,
+        client_id=client_id,
+        claims=sorted((before - set(consented)) | (set(claims) & set(consented))),
+        offered=sorted(offered_before | set(consented)),
+        given_at=at,
+        remembered=remembered,
+        session_id=session_id,
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a person agreed to at a portal and did not take back. `remembered`: it is not asked for each time."""
+
+    claims: frozenset[str]
+    remembered: bool
+
+
+def given_by(subject_id: str) -> dict[str, Given]:
+    """What a person agreed to, by client_id, in whichever session it was."""
+    rows: dict[str, list[Consent]] = {}
+    for row in db.session.scalars(_not_withdrawn(subject_id)):
+        rows.setdefault(row.client_id, []).append(row)
+    return {
+        client_id: Given(_together(*those)[0], any(row.remembered for row in those))
+        for client_id, those in rows.items()
+    }
+
+
+def withdraw(
+    session: Session, subject_id: str, client_id: str, *, item: str | None = None, at: int
+) -> tuple[str, ...]:
+    """End a person's consent at a portal, or one item of it, in the caller's transaction; the names taken back.
+
+    An item taken back counts as left unticked: the portal does not get it, and the person is not asked for it again
+    where the rest is remembered, unless the portal insists (`prompt=consent`). What is required cannot be taken back
+    alone; that is the caller's to know, since registrations change.
+    """
+    rows = list(session.scalars(_not_withdrawn(subject_id).where(Consent.client_id == client_id)))
+    newest = {_chain(row): row for row in rows}
+    ended = [row for row in newest.values() if item is None or item in row.claims]
+    if not ended:
+        return ()
+    chains = {_chain(row) for row in ended}
+    for row in rows:
+        if _chain(row) in chains:
+            row.withdrawn_at = at
+    if item is None:
+        return tuple(sorted(_together(*rows)[0]))
+    session.add_all(
         Consent(
             subject_id=subject_id,
             client_id=client_id,
-            claims=sorted((before - set(consented)) | (set(claims) & set(consented))),
-            offered=sorted(offered_before | set(consented)),
-            given_at=at,
-            remembered=remembered,
-            session_id=session_id,
+            claims=[name for name in row.claims if name != item],
+            offered=row.offered,
+            given_at=row.given_at,
+            remembered=row.remembered,
+            session_id=row.session_id,
         )
+        for row in ended
+    )
+    return (item,)
+
+
+def _chain(row: Consent) -> tuple[bool, str | None]:
+    """Rows with the same are one consent, of which the newest says all: the remembered one, or that of a session."""
+    return row.remembered, None if row.remembered else row.session_id
+
+
+def _not_withdrawn(subject_id: str) -> Select[tuple[Consent]]:
+    """A person's consents, in the order in which they were given."""
+    return (
+        select(Consent)
+        .where(Consent.subject_id == subject_id, Consent.withdrawn_at.is_(None))
+        .order_by(Consent.id)
     )

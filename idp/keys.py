@@ -286,7 +286,7 @@ class Keys:
                     if state(other, now) == "active":
                         other.retiring_at = other.gone_at = None
             row.retiring_at = min(row.retiring_at or now, now)
-            row.gone_at = now
+            row.gone_at = row.removed_at = now
             row.sealed_private_jwk = ""
         self._forget()
 

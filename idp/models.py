@@ -185,6 +185,37 @@ class Consent(Base):
     __table_args__ = (Index("consent_by_subject", "subject_id", "client_id"),)
 
 
+class ReceiptTerms(Base):
+    """What holders were told with a sign-in: portal and operator by name, each released item with its purpose,
+    retention and basis (`idp.receipts`). One row for all sign-ins that say the same, by the document's SHA-256."""
+
+    __tablename__ = "receipt_terms"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    used_at: Mapped[int] = mapped_column(Seconds, index=True)
+    """To the day: when a sign-in last said this."""
+
+
+class Receipt(Base):
+    """One sign-in, for the holder's own page: names of what was released, never values. `login_id` is its `txn`.
+
+    `revoked_at`: the holder took back what this sign-in gave access to; a code of it buys nothing any more.
+    """
+
+    __tablename__ = "receipt"
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(String(43))
+    client_id: Mapped[str] = mapped_column(String(255))
+    login_id: Mapped[str] = mapped_column(String(43), unique=True)
+    at: Mapped[int] = mapped_column(Seconds, index=True)
+    auth_time: Mapped[int] = mapped_column(Seconds)
+    acr: Mapped[str] = mapped_column(String(255))
+    terms: Mapped[str] = mapped_column(ForeignKey("receipt_terms.digest"))
+    consent_id: Mapped[int | None] = mapped_column(BigInteger)
+    revoked_at: Mapped[int | None] = mapped_column(Seconds)
+    __table_args__ = (Index("receipt_by_subject", "subject_id", "at", "id"),)
+
+
 class SigningKey(Base):
     """A key of ours. Its state at any time follows from the four times; the private half is sealed under
     the key-encryption key."""
@@ -198,6 +229,8 @@ class SigningKey(Base):
     active_at: Mapped[int] = mapped_column(Seconds)
     retiring_at: Mapped[int | None] = mapped_column(Seconds)
     gone_at: Mapped[int | None] = mapped_column(Seconds)
+    removed_at: Mapped[int | None] = mapped_column(Seconds)
+    """Others may have copied it: what it signed is not believed any more, however old."""
 
 
 class Grant(Base):

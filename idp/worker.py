@@ -24,7 +24,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from idp import models, seal
+from idp import models, receipts, seal
 from idp.admin import audit, expiry, figures, seen, trials
 from idp.app import house_of
 from idp.clock import Clock
@@ -201,6 +201,7 @@ class Worker:
             seen.sweep(database, now)
             trials.sweep(database, now)
             figures.sweep(database, now)
+            receipts.sweep(database, now, self._audit_days)
 
     def _seal_audit(self) -> None:
         try:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import click
 
-from idp import clock, opendid, schema, worker
+from idp import clock, opendid, receipts, schema, worker
 from idp.admin import seen
 from idp.app import close, create_app, monitor_app
 from idp.cli.deployment import ensure_keys, fail, migrated, with_settings
@@ -82,4 +82,5 @@ def sweep(settings: Settings) -> None:
     now = clock.now()
     with migrated(settings).app_context(), writing() as session:
         sweeps = (forget, backchannel.sweep, session_end.sweep, seen.sweep)
-        click.echo(f"Deleted {sum(one(session, now) for one in sweeps)} rows.")
+        n_old = receipts.sweep(session, now, settings.lifetimes.audit_days)
+        click.echo(f"Deleted {n_old + sum(one(session, now) for one in sweeps)} rows.")

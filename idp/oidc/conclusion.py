@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Database
 
-from idp import claims, consent, seal
+from idp import claims, consent, receipts, seal
 from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError
 from idp.events import Event, record
@@ -132,7 +132,8 @@ class Conclusions:
 def _agreed(
     database: Database, finished: FinishedLogin, subject_id: str, session_id: str, now: int
 ) -> tuple[frozenset[str], bool]:
-    """The claims to release, and whether the portal may come back on its own. The consent and the end are recorded."""
+    """The claims to release, and whether the portal may come back on its own. The consent, the end and the receipt are
+    recorded."""
     portal, consented = finished.portal, finished.consented
     known: dict[str, Any] = {
         "at": now,
@@ -142,8 +143,9 @@ def _agreed(
     }
     agreed = consent.agreement(portal, finished.request, subject_id, session_id)
     agreed = agreed.limited_to(finished.proof.claims)
+    consent_id = agreed.consent_id
     if consented is not None:
-        consent.give(
+        consent_id = consent.give(
             database,
             agreed,
             consented,
@@ -162,7 +164,20 @@ def _agreed(
     if finished.began_at is not None:
         detail["took_s"] = max(0, now - finished.began_at)
     record(database, Event.LOGIN_FINISHED, **known, detail=detail)
-    return names, agreed.lasts(consented)
+    lasts = agreed.lasts(consented)
+    receipts.keep(
+        database,
+        portal,
+        [claim for claim in agreed.asked if claim.name in names],
+        subject_id=subject_id,
+        login_id=finished.login_id,
+        at=now,
+        auth_time=answer.presented_at,
+        acr=answer.acr,
+        offline=lasts,
+        consent_id=consent_id,
+    )
+    return names, lasts
 
 
 def _take_login(database: Database, login_id: str, now: int) -> None:

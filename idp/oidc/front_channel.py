@@ -26,6 +26,7 @@ from idp.clock import Clock
 from idp.errors import AuthorizationError
 from idp.events import Event, record
 from idp.models import Grant, writing
+from idp.oidc import grants
 from idp.oidc.code import Issued
 from idp.oidc.conclusion import Conclusions, FinishedLogin
 from idp.oidc.records import Authorization
@@ -121,7 +122,12 @@ class FrontChannel:
         if request.response_type == _ID_TOKEN_ALONE:
             granted = _all_in_id_token(granted)
         bought = Bought(portal, granted, concluded.released, digest, Order())
-        self._record(bought, request.response_type)
+        try:
+            self._record(bought, request.response_type)
+        except grants.TakenBack as error:
+            raise AuthorizationError(
+                "access_denied", "the holder has withdrawn the consent", check="holder_refused"
+            ).to(request.reply_to) from error
         if request.response_type == _ID_TOKEN_ALONE:
             sent: dict[str, Any] = {"id_token": self._tokens.id_token(bought, None, granted.nonce)}
         else:
@@ -134,17 +140,16 @@ class FrontChannel:
         now = self._clock()
         granted = bought.granted
         with writing() as database:
-            database.add(
-                Grant(
-                    code_digest=bought.code_digest,
-                    client_id=bought.portal.client_id,
-                    subject_id=granted.subject_id,
-                    session_id=granted.session_id,
-                    offline=False,
-                    redeemed_at=now,
-                    expires_at=now + self._ttl_s,
-                )
+            grant = Grant(
+                code_digest=bought.code_digest,
+                client_id=bought.portal.client_id,
+                subject_id=granted.subject_id,
+                session_id=granted.session_id,
+                offline=False,
+                redeemed_at=now,
+                expires_at=now + self._ttl_s,
             )
+            grants.begin(database, grant, granted.login_id)
             record(
                 database,
                 Event.TOKEN_SENT,

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, CursorResult, exists, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as Database
 
-from idp import seal
+from idp import receipts, seal
 from idp.models import Consumed, Grant, db
 
 _ENDED_SESSION = "ended_session"
@@ -24,6 +24,21 @@ _REVOKED_TOKEN = "revoked_token"
 _MARK = text(
     "INSERT INTO consumed (kind, digest, expires_at) VALUES (:kind, :digest, :expires_at) ON CONFLICT DO NOTHING"
 )
+
+
+class TakenBack(Exception):
+    """The holder has taken back what this sign-in gave."""
+
+
+def begin(database: Database, grant: Grant, login_id: str) -> None:
+    """Record what a code, or a sign-in, bought, in the caller's transaction.
+
+    Raises TakenBack when the holder withdrew while the code was on its way; IntegrityError for a code redeemed before.
+    """
+    if receipts.is_revoked(database, login_id):
+        raise TakenBack
+    database.add(grant)
+    database.flush()
 
 
 def end_session(database: Database, session_id: str, *, now: int) -> None:
@@ -47,6 +62,20 @@ def revoke(database: Database, code_digest: str, *, now: int) -> None:
         .where(Grant.code_digest == code_digest, Grant.revoked_at.is_(None))
         .values(revoked_at=now)
     )
+
+
+def revoke_portal(database: Database, subject_id: str, client_id: str, *, now: int) -> int:
+    """Everything a portal bought of a person dies, offline too; how many grants that were.
+
+    In the caller's transaction, after `receipts.revoke`: what is bought at this moment is found.
+    """
+    revoked = database.execute(
+        update(Grant)
+        .where(Grant.subject_id == subject_id, Grant.client_id == client_id, Grant.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return cast("CursorResult[Any]", revoked).rowcount
 
 
 def revoke_session(database: Database, session_id: str, *, now: int) -> int:

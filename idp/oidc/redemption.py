@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from idp.clock import Clock
-from idp.events import Event, record
+from idp.errors import Mismatch
+from idp.events import Event, record, record_alone
 from idp.models import Grant, SignedIn, db, writing
 from idp.oidc import grants
 from idp.oidc.records import Authorization
@@ -44,7 +45,8 @@ class Redemptions:
         """The code is this request's; until when what it buys may be refreshed, if at all.
 
         `code_ttl_s` is how long the code itself could still come a second time: the row must outlive it. Raises
-        InvalidGrantError when another request was quicker; what that one bought is revoked then.
+        InvalidGrantError when another request was quicker, what that one bought is revoked then; and when the holder
+        withdrew meanwhile.
         """
         self._tokens.check(portal, granted, order)
         now = self._clock()
@@ -52,17 +54,16 @@ class Redemptions:
         expires_at = now + max(self._access_token_ttl_s, code_ttl_s, lives_s)
         try:
             with writing() as database:
-                database.add(
-                    Grant(
-                        code_digest=digest,
-                        client_id=portal.client_id,
-                        subject_id=granted.subject_id,
-                        session_id=granted.session_id,
-                        offline=granted.is_offline and may_refresh(portal),
-                        redeemed_at=now,
-                        expires_at=expires_at,
-                    )
+                grant = Grant(
+                    code_digest=digest,
+                    client_id=portal.client_id,
+                    subject_id=granted.subject_id,
+                    session_id=granted.session_id,
+                    offline=granted.is_offline and may_refresh(portal),
+                    redeemed_at=now,
+                    expires_at=expires_at,
                 )
+                grants.begin(database, grant, granted.login_id)
                 record(
                     database,
                     Event.CODE_REDEEMED,
@@ -75,7 +76,21 @@ class Redemptions:
         except IntegrityError as error:
             self.revoke_replayed(portal, digest)
             raise refused() from error
+        except grants.TakenBack as error:
+            self._report_taken_back(portal, granted)
+            raise refused() from error
         return now + lives_s
+
+    def _report_taken_back(self, portal: Registration, granted: Authorization) -> None:
+        record_alone(
+            Event.CODE_REFUSED,
+            at=self._clock(),
+            client_id=portal.client_id,
+            subject_id=granted.subject_id,
+            login_id=granted.login_id,
+            reason="consent_withdrawn",
+            detail=Mismatch("code_consent_withdrawn").detail,
+        )
 
     def buy(self, bought: Bought, *, expires_at: int) -> dict[str, Any]:
         """The token response for a code that was spent, with a refresh token where the portal may refresh."""

@@ -43,6 +43,10 @@ class Reason(StrEnum):
     """The credential behind it was revoked or suspended, or its issuer is no longer trusted."""
 
 
+_EVERYTHING = {Reason.ADMIN: Event.SESSIONS_ENDED, Reason.HOLDER: Event.HOLDER_SIGNED_OUT}
+"""How the audit calls the end of everything that a person has open."""
+
+
 def end(
     database: Database, session_id: str, *, subject_id: str, reason: Reason, now: int, why: str | None = None
 ) -> bool:
@@ -79,6 +83,37 @@ def replaced(database: Database, before: Session | None, session: Session, *, no
         end(database, before.id, subject_id=before.subject_id, reason=Reason.REPLACED, now=now)
 
 
+def leave(database: Database, subject_id: str, client_id: str, *, now: int) -> list[str]:
+    """A portal is out of a person's sessions, in the caller's transaction; the sessions it was in.
+
+    The sessions go on, and this portal alone is told, as if each had ended: it must not go on serving somebody who has
+    withdrawn. `hold` must have been called before, in the same transaction.
+    """
+    introduced = database.scalars(
+        select(SessionPortal)
+        .join(SignedIn, SignedIn.id == SessionPortal.session_id)
+        .where(
+            SignedIn.subject_id == subject_id,
+            SignedIn.ended_at.is_(None),
+            SessionPortal.client_id == client_id,
+        )
+    ).all()
+    for seen in introduced:
+        _tell(database, seen, subject_id, now)
+        database.delete(seen)
+    database.flush()
+    return [seen.session_id for seen in introduced]
+
+
+def hold(database: Database, subject_id: str) -> None:
+    """Keep a person's sessions from ending, and new portals out of them, until the transaction is over.
+
+    Whoever locks grants afterwards does so in the order in which `end` does.
+    """
+    live = select(SignedIn.id).where(SignedIn.subject_id == subject_id, SignedIn.ended_at.is_(None))
+    database.execute(live.order_by(SignedIn.id).with_for_update())
+
+
 def _announce(database: Database, row: SignedIn, now: int) -> list[str]:
     """A notice to every portal of the session that wants one; their client_ids."""
     introduced = database.scalars(
@@ -86,22 +121,28 @@ def _announce(database: Database, row: SignedIn, now: int) -> list[str]:
     ).all()
     told = []
     for seen in introduced:
-        portal = portals.find(seen.client_id)
-        if portal is None or portal.backchannel_logout_uri is None:
-            continue
-        database.add(
-            LogoutNotice(
-                client_id=seen.client_id,
-                subject_id=row.subject_id,
-                sid=seen.sid,
-                created_at=now,
-                due_at=now,
-                attempts=0,
-            )
-        )
-        told.append(seen.client_id)
+        if _tell(database, seen, row.subject_id, now):
+            told.append(seen.client_id)
     database.flush()
     return told
+
+
+def _tell(database: Database, seen: SessionPortal, subject_id: str, now: int) -> bool:
+    """A notice to one portal, where it wants one."""
+    portal = portals.find(seen.client_id)
+    if portal is None or portal.backchannel_logout_uri is None:
+        return False
+    database.add(
+        LogoutNotice(
+            client_id=seen.client_id,
+            subject_id=subject_id,
+            sid=seen.sid,
+            created_at=now,
+            due_at=now,
+            attempts=0,
+        )
+    )
+    return True
 
 
 class SessionEnds:
@@ -134,10 +175,10 @@ class SessionEnds:
                 .where(Grant.subject_id == subject_id, Grant.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
-            if reason is Reason.ADMIN:
+            if reason in _EVERYTHING:
                 n_grants = cast("CursorResult[Any]", revoked).rowcount
                 detail = {"n": n_ended, "grants": n_grants, **({"why": why} if why else {})}
-                record(database, Event.SESSIONS_ENDED, at=now, subject_id=subject_id, detail=detail)
+                record(database, _EVERYTHING[reason], at=now, subject_id=subject_id, detail=detail)
         return n_ended
 
     def one(self, session_id: str, reason: Reason, *, why: str | None = None) -> bool:

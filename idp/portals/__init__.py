@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, select
 
-from idp.models import Portal, db
+from idp.models import Portal, db, writing
 from idp.portals.registration import (
     AUTHORIZATION_CODE,
     DEVICE_CODE,
@@ -40,6 +40,7 @@ __all__ = [
     "RequestedClaim",
     "SigningAlgorithm",
     "document",
+    "ensure",
     "find",
     "parse",
     "serving",
@@ -91,6 +92,17 @@ def serving(resource: str) -> Registration | None:
     served = (row for row in rows if resource in row.get("serves_resources", ()))
     found = next(served, None)
     return msgspec.convert(found, Registration) if found is not None else None
+
+
+def ensure(registration: Registration, *, now: int) -> None:
+    """See to it that a portal of our own is registered like this, and enabled."""
+    wanted = document(registration)
+    row = db.session.get(Portal, registration.client_id)
+    if row is None or row.registration != wanted or not row.enabled:
+        with writing() as session:
+            session.merge(
+                Portal(client_id=registration.client_id, enabled=True, registration=wanted, updated_at=now)
+            )
 
 
 def document(registration: Registration) -> dict[str, Any]:

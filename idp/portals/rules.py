@@ -52,6 +52,11 @@ _MAX_URI_CHARS = 2048
 CONSOLE: Final = "sinwon-console"
 """The console's own portal (`admin.console`) and its sector: by that one administrators are known."""
 
+MY_PAGE: Final = "sinwon-me"
+"""The holder's own page (`idp.my_page`), a portal of ours as well, and its sector."""
+
+OURS: Final = (CONSOLE, MY_PAGE)
+
 TRIAL_PREFIX: Final = "sinwon-try-"
 """What begins the client_id of a trial (`admin.trials`), which lives for one sign-in."""
 
@@ -72,8 +77,8 @@ class Finding(NamedTuple):
 
 
 def is_ours(client_id: str) -> bool:
-    """Whether this portal is the console or a trial, which is nobody's to name, to see or to change."""
-    return client_id == CONSOLE or client_id.startswith(TRIAL_PREFIX)
+    """Whether this portal is one of the house's own or a trial, which is nobody's to name, to see or to change."""
+    return client_id in OURS or client_id.startswith(TRIAL_PREFIX)
 
 
 def problems(registration: Registration) -> list[str]:
@@ -197,8 +202,8 @@ def _sector(r: Registration) -> Iterator[Finding]:
         sector = getattr(r, field) or ""
         if len(sector) > _MAX_SECTOR_CHARS or not sector.isprintable():
             yield Finding(field, "%(what)s must be 1 to 255 printable characters", {"what": field})
-        if sector == CONSOLE and r.client_id != CONSOLE:
-            yield Finding(field, "%(what)s: this is the console's own", {"what": field})
+        if sector in OURS and r.client_id != sector:
+            yield Finding(field, "%(what)s: this is one of the house's own", {"what": field})
     if (r.previous_sector_identifier is None) != (r.previous_sector_until is None):
         yield Finding(
             "previous_sector_identifier",

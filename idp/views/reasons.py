@@ -409,6 +409,11 @@ _TOKENS: Final[Mapping[str, Reason]] = {
         N_("This is no fault. Begin a new sign-in."),
         "OpenID Connect Back-Channel Logout 1.0, 2.7",
     ),
+    "code_consent_withdrawn": Reason(
+        N_("The holder withdrew the consent before the code was redeemed"),
+        N_("This is no fault. Begin a new sign-in: the holder is asked again."),
+        "OpenID Connect Core 1.0, 3.1.2.4",
+    ),
     "refresh_unknown": Reason(
         N_("The refresh token is unknown"),
         N_("Keep the newest refresh token: each use brings another one, and the old one ends."),
@@ -531,7 +536,7 @@ REFUSALS: Final = frozenset({
 
 NO_FAULT: Final = frozenset({
     "no_session", "consent_required", "other_person", "holder_refused", "code_session_ended", "refresh_revoked",
-    "refresh_other_client_or_expired",
+    "refresh_other_client_or_expired", "code_consent_withdrawn",
 })  # fmt: skip
 """Refusals that belong to every day: the portal did nothing wrong."""
 

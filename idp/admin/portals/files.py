@@ -14,7 +14,7 @@ from idp.admin.portals.differences import Difference, differences
 from idp.events import Event, record
 from idp.models import Portal, db, writing
 from idp.portals import Registration, RegistrationError, versions
-from idp.portals.rules import CONSOLE, TRIAL_PREFIX, is_ours, sector_problem
+from idp.portals.rules import OURS, TRIAL_PREFIX, is_ours, sector_problem
 from idp.portals.versions import UnknownPortal
 
 _NOT_EXPORTED = ("client_secret_sha256", "previous_sector_identifier", "previous_sector_until")
@@ -100,7 +100,7 @@ def export(client_ids: Sequence[str] = ()) -> str:
 
 
 def _all() -> list[str]:
-    theirs = (Portal.client_id != CONSOLE, ~Portal.client_id.startswith(TRIAL_PREFIX, autoescape=True))
+    theirs = (Portal.client_id.not_in(OURS), ~Portal.client_id.startswith(TRIAL_PREFIX, autoescape=True))
     rows = db.session.query(Portal.client_id).where(*theirs).order_by(Portal.client_id)
     return [row[0] for row in rows]
 
@@ -126,7 +126,7 @@ def _read(document: Mapping[str, Any], *, now: int) -> list[_Read]:
     registrations = [one.registration for one in found]
     ids = [registration.client_id for registration in registrations]
     problems += [f"{client_id} is there twice" for client_id in sorted(set(ids)) if ids.count(client_id) > 1]
-    problems += [f"{client_id} is reserved for the console" for client_id in ids if is_ours(client_id)]
+    problems += [f"{client_id} is reserved for the house itself" for client_id in ids if is_ours(client_id)]
     problems += _served_twice(registrations)
     problems += _moved(found, now)
     if problems:

@@ -16,7 +16,7 @@ from sqlalchemy import Select, func, or_, select
 from idp.admin.people import Administrator, Role
 from idp.models import Portal, PortalLogo, PortalProposal, PortalSecret, PortalVersion, db
 from idp.portals import Registration, versions
-from idp.portals.rules import CONSOLE, TRIAL_PREFIX, is_ours
+from idp.portals.rules import OURS, TRIAL_PREFIX, is_ours
 from idp.portals.versions import UnknownPortal
 
 PAGE_ROWS = 50
@@ -112,7 +112,7 @@ def listed(search: str, after: str, *, admin: Administrator | None, rows: int = 
     """
     registration = Portal.registration
     query = _seen(select(Portal), admin, Portal.organisation_id).where(
-        Portal.client_id != CONSOLE, ~Portal.client_id.startswith(TRIAL_PREFIX, autoescape=True)
+        Portal.client_id.not_in(OURS), ~Portal.client_id.startswith(TRIAL_PREFIX, autoescape=True)
     )
     wanted = search.strip()[:MAX_SEARCH_CHARS].replace("\0", "")
     if wanted:

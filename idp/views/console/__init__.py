@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from idp.admin.console import ConsoleSessions
+from idp.admin import console
 from idp.views.console.audit import AuditPages
 from idp.views.console.desk import Desk
 from idp.views.console.engineer import EngineerPages
@@ -30,7 +30,7 @@ class ConsoleDoor:
 
     def __init__(self, frame: Frame, wallet_trial: Trial) -> None:
         house = frame.house
-        desk = Desk(frame, ConsoleSessions(house.store, house.settings, house.clock))
+        desk = Desk(frame, console.sessions(house.store, house.settings, house.clock))
         portals = PortalPages(desk)
         self.areas = (
             SignIn(desk),

@@ -12,11 +12,11 @@ from urllib.parse import quote
 from flask import Response, g, request
 
 from idp.admin import people
-from idp.admin.console import ConsoleSessions, csrf_token
 from idp.admin.people import Act, Administrator, Forbidden, Role
 from idp.clock import iso, utc
 from idp.errors import LoginError
 from idp.events import Event, record_alone
+from idp.page_session import PageSessions
 from idp.portals.rules import Finding
 from idp.views.frame import CSP, Frame, see_other
 from idp.views.holder import forms_match
@@ -64,7 +64,7 @@ class NotFound(Exception):
 class Desk:
     """Guards the console's views, and makes their pages."""
 
-    def __init__(self, frame: Frame, sessions: ConsoleSessions) -> None:
+    def __init__(self, frame: Frame, sessions: PageSessions) -> None:
         self.frame = frame
         self.house = frame.house
         self.clock = frame.house.clock
@@ -109,8 +109,8 @@ class Desk:
         if "admin" not in g:
             cookie = self.frame.cookie(COOKIE)
             session = self.sessions.find(cookie)
-            g.admin = people.enabled(session.admin_id, now=self.clock()) if session is not None else None
-            g.console_csrf = csrf_token(cookie) if cookie and g.admin is not None else ""
+            g.admin = people.enabled(session.who, now=self.clock()) if session is not None else None
+            g.console_csrf = self.sessions.csrf_token(cookie) if cookie and g.admin is not None else ""
         found: Administrator | None = g.admin
         return found
 

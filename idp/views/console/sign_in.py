@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from typing import Final
+from urllib.parse import urlsplit
 
-import msgspec
-from authlib.oauth2.rfc6749.errors import OAuth2Error
 from flask import Blueprint, Response, request
 
-from idp import seal
-from idp.addresses import neighbourhood
 from idp.admin import console, people
 from idp.admin.people import InvitationError
-from idp.errors import LoginError
 from idp.events import Event, record_alone
 from idp.oidc import backchannel
 from idp.oidc.session_end import SessionEnds
-from idp.oidc.tokens import Order
+from idp.portals import Registration
 from idp.views.console.desk import COOKIE, SIGN_IN, Desk
 from idp.views.frame import see_other
-from idp.views.holder import forms_match
 from idp.views.messages import N_
+from idp.views.own_sign_in import Begun, NotSignedIn, OwnSignIn
 from idp.views.portal import SESSION_COOKIE
 
-_BEGUN_COOKIE: Final = "console-sign-in"
-_BEGUN_S: Final = 3600
 HOME: Final = "/console"
-
-
-class _Begun(msgspec.Struct, frozen=True):
-    """A sign-in on its way, under `console-sign-in:<sha256>` of its cookie."""
-
-    state: str
-    nonce: str
-    verifier: str
-    to: str
-    invitation: str | None = None
+_NOT_COMPLETED: Final = N_("The sign-in was not completed.")
+_NOT_SIGNED_IN: Final = {"state": N_("This sign-in was begun in another browser, or too long ago.")}
 
 
 class SignIn:
@@ -48,6 +31,7 @@ class SignIn:
         self.desk = desk
         self.frame = desk.frame
         self.house = desk.house
+        self.own = OwnSignIn("console", self.frame, self._registered)
 
     def add_to(self, door: Blueprint) -> None:
         rule = door.add_url_rule
@@ -78,32 +62,11 @@ class SignIn:
         )
 
     def _begin(self, to: str, invitation: str | None) -> Response:
-        self._throttle()
-        cookie = seal.random_token()
-        begun = _Begun(seal.random_token(16), seal.random_token(16), seal.random_token(48), to, invitation)
-        self.house.store.put(_key(cookie), msgspec.to_builtins(begun), _BEGUN_S)
-        self.frame.set_cookie(_BEGUN_COOKIE, cookie, _BEGUN_S)
-        registered = console.ensure(self.frame.settings, self._types(), now=self.desk.clock())
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(begun.verifier.encode("ascii")).digest())
-        asked = {
-            "client_id": registered.client_id,
-            "redirect_uri": registered.redirect_uris[0],
-            "response_type": "code",
-            "scope": "openid",
-            "state": begun.state,
-            "nonce": begun.nonce,
-            "code_challenge": challenge.rstrip(b"=").decode("ascii"),
-            "code_challenge_method": "S256",
-            "acr_values": f"{self.frame.settings.issuer}/acr/secure",
-            "ui_locales": self.frame.lang(),
-        }
-        return see_other(f"/authorize?{urlencode(asked)}")
+        secure = f"{self.frame.settings.issuer}/acr/secure"
+        return self.own.begin(to, invitation=invitation, acr_values=secure)
 
-    def _throttle(self) -> None:
-        """Anybody can begin: what is kept for one address must have an end."""
-        limit = self.frame.settings.holder.logins_per_minute_per_ip
-        if self.house.store.count(f"rate:console:{neighbourhood(request.remote_addr or '')}", 60) > limit:
-            raise LoginError("too_many", status=429)
+    def _registered(self) -> Registration:
+        return console.ensure(self.frame.settings, self._types(), now=self.desk.clock())
 
     def _types(self) -> list[str]:
         """By which cards one may sign in: as set, or by all by which a person is found again."""
@@ -115,41 +78,14 @@ class SignIn:
     # -- back ------------------------------------------------------------------------------------------------
 
     def callback(self) -> Response:
-        """The answer to our own request. Spec: OpenID Connect Core 1.0, section 3.1.3.7; RFC 9207."""
-        cookie = self.frame.cookie(_BEGUN_COOKIE)
-        self.frame.set_cookie(_BEGUN_COOKIE, "", 0)
-        begun = self._begun(cookie)
-        if begun is None or not forms_match(begun.state, request.args.get("state", "")):
-            return self._failed(N_("This sign-in was begun in another browser, or too long ago."), "state")
-        if request.args.get("iss") != self.frame.settings.issuer or not request.args.get("code"):
-            return self._failed(N_("The sign-in was not completed."), "no_code")
+        """The answer to our own request."""
         try:
-            claims = self._redeem(request.args["code"][:512], begun)
-        except OAuth2Error:
-            return self._failed(N_("The sign-in was not completed."), "code")
-        if claims.get("nonce") != begun.nonce or claims.get("aud") != console.CLIENT_ID:
-            return self._failed(N_("The sign-in was not completed."), "nonce")
-        return self._arrive(str(claims["sub"]), begun)
+            arrived = self.own.back()
+        except NotSignedIn as error:
+            return self._failed(_NOT_SIGNED_IN.get(error.reason, _NOT_COMPLETED), error.reason)
+        return self._arrive(arrived.sub, arrived.begun)
 
-    def _begun(self, cookie: str | None) -> _Begun | None:
-        document = self.house.store.take(_key(cookie)) if cookie and len(cookie) <= 64 else None
-        try:
-            return msgspec.convert(document, _Begun) if document is not None else None
-        except msgspec.ValidationError:  # of another version of this program
-            return None
-
-    def _redeem(self, code: str, begun: _Begun) -> dict[str, Any]:
-        registered = console.ensure(self.frame.settings, self._types(), now=self.desk.clock())
-        tokens = self.house.codes.redeem(
-            registered,
-            code,
-            Order(),
-            redirect_uri=registered.redirect_uris[0],
-            code_verifier=begun.verifier,
-        )
-        return self.house.id_tokens.claims_of_hint(tokens["id_token"]) or {}
-
-    def _arrive(self, sub: str, begun: _Begun) -> Response:
+    def _arrive(self, sub: str, begun: Begun) -> Response:
         now = self.desk.clock()
         admin = people.by_sub(sub)
         if begun.invitation is not None:
@@ -204,7 +140,3 @@ def _inside(path: str) -> str:
     parts = urlsplit(path[:512]) if path[:512].isascii() and path[:512].isprintable() else urlsplit("")
     mine = not parts.scheme and not parts.netloc and "\\" not in path
     return path[:512] if mine and (parts.path == HOME or parts.path.startswith(f"{HOME}/")) else HOME
-
-
-def _key(cookie: str) -> str:
-    return f"console-sign-in:{seal.digest(cookie)}"
