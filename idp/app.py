@@ -21,6 +21,7 @@ from idp.views.frame import STATIC, Frame
 from idp.views.health import HealthDoor, Listeners
 from idp.views.holder import HolderDoor
 from idp.views.logout import LogoutDoor
+from idp.views.me import MeDoor
 from idp.views.mip import MipDoor
 from idp.views.opendid import OpenDidDoor
 from idp.views.portal import PortalDoor
@@ -58,6 +59,7 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
         holder,
         MipDoor(frame, holder),
         DeviceDoor(frame),
+        MeDoor(frame),
         PublicDoor(frame),
         DocumentsDoor(frame),
         RegistrationDoor(frame),

@@ -29,6 +29,6 @@ def iso(seconds: int) -> str:
     return utc(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def kst(seconds: int, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """Korean time, as pages show it; `form` as of strftime."""
+def kst(seconds: int, form: str = "%Y-%m-%d %H:%M KST") -> str:
+    """Korean time, as pages show it: to the minute, or in a form of strftime."""
     return utc(seconds).astimezone(KST).strftime(form)

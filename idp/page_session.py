@@ -58,6 +58,9 @@ class PageSessions:
             return None
         if not 0 <= now - session.seen_at < self.idle_s:
             return None
+        ended = self._store.get(self._all_key(session.who))
+        if ended is not None and session.started_at <= int(ended["at"]):
+            return None
         if now - session.seen_at >= _TOUCH_S:
             # One that was ended meanwhile stays ended: only what is still there is replaced.
             touched = msgspec.structs.replace(session, seen_at=now)
@@ -69,12 +72,19 @@ class PageSessions:
         if cookie and len(cookie) <= _MAX_COOKIE_CHARS:
             self._store.take(self._key(cookie))
 
+    def end_all(self, who: str) -> None:
+        """End every session of this page that they began until now, to the second, in whatever browser."""
+        self._store.put(self._all_key(who), {"at": self._clock()}, self._max_s)
+
     def csrf_token(self, cookie: str) -> str:
         """What every form of this session carries."""
         return seal.mac(seal.derive(cookie.encode("utf-8"), "csrf"), self._page)
 
     def _lives_s(self, session: PageSession) -> int:
         return max(1, min(self.idle_s, session.started_at + self._max_s - self._clock()))
+
+    def _all_key(self, who: str) -> str:
+        return f"{self._page}-all:{seal.digest(who)}"
 
     def _key(self, cookie: str) -> str:
         return f"{self._page}:{seal.digest(cookie)}"

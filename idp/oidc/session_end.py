@@ -39,6 +39,8 @@ class Reason(StrEnum):
     ADMIN = "admin"
     HOLDER = "holder"
     """From a list of the holder's own sessions."""
+    PAGE = "page"
+    """It was begun by nothing but a look at the holder's own page."""
     CREDENTIAL = "credential"
     """The credential behind it was revoked or suspended, or its issuer is no longer trusted."""
 

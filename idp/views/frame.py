@@ -62,7 +62,7 @@ WALLETS_ANSWERS = ("/wallet/response/", f"{OPENDID}/api/v1/request-verify", "/mi
 _FOR_SCRIPT = "holder.digital_credential"
 # A question that is over, as a wallet hears it when it fetches: it need not try again.
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
-_STEPS = ("/authorize", "/login/", "/logout", "/wallet/")
+_STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
@@ -215,15 +215,15 @@ class Frame:
             advice=message.advice,
             code=message.code,
             time_iso=iso(self.house.clock()),
-            time_kst=kst(self.house.clock()),
+            time_kst=kst(self.house.clock(), "%Y-%m-%d %H:%M:%S"),
             portal=self.portal(portal) if portal else None,
-            contact=self._contact(portal),
+            contact=self.contact(portal),
             return_url=return_to.location if return_to and not return_to.is_form else None,
             return_form=return_to if return_to and return_to.is_form else None,
             retry_url=retry_url,
         )
 
-    def _contact(self, portal: Registration | None) -> dict[str, str | None] | None:
+    def contact(self, portal: Registration | None) -> dict[str, str | None] | None:
         """Whom holders may ask about this portal, where its organisation says so."""
         organisation = organisations.owner_of(portal.client_id) if portal is not None else None
         if organisation is None or organisation.contact == organisations.Contact():

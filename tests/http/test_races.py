@@ -2,7 +2,10 @@
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
+from idp.models import Receipt, db
+from idp.oidc import withdrawal
 from tests.at_once import MANY, at_once, names, statuses
 from tests.harmless import kept, rows
 from tests.presenting import Answer
@@ -37,6 +40,30 @@ def test_a_code_redeemed_by_fifty_at_once_is_redeemed_once_and_its_tokens_die(
     assert rows(rig) == {**before, "grant": before["grant"] + 1}
     (winner,) = [response.json() for response in responses if response.status_code == 200]
     assert gov24.userinfo(winner["access_token"]).status_code == 401
+
+
+def test_whether_the_code_or_its_withdrawal_is_quicker_nothing_is_left_that_reads(rig: Rig) -> None:
+    for _ in range(3):
+        portal = rig.portal("gov24")
+        code, begun = portal.code(prompt="login")
+        login_id = next(event.login_id for event in rig.events()[::-1] if event.name == "login.finished")
+        with rig.app.app_context():
+            subject_id = db.session.scalars(
+                select(Receipt.subject_id).where(Receipt.login_id == login_id)
+            ).one()
+
+        def take_back(subject_id: str = subject_id) -> None:
+            with rig.app.app_context():
+                withdrawal.withdraw(subject_id, "gov24", now=rig.clock())
+
+        def redeem(portal: Portal = portal, code: str = code, begun: Begun = begun) -> httpx2.Response:
+            return portal.token(code, begun.verifier)
+
+        answered, _ = at_once(redeem, take_back)
+        if answered.status_code == 200:
+            assert portal.userinfo(answered.json()["access_token"]).status_code == 401
+        else:
+            assert answered.json()["error"] == "invalid_grant"
 
 
 def test_a_code_tried_by_thieves_while_its_owner_redeems_it_is_the_owners(rig: Rig, gov24: Portal) -> None:

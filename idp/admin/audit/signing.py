@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from idp import seal
-from idp.models import AuditCheckpoint, AuditKey, db
+from idp.models import AuditCheckpoint, AuditKey, SigningKey, db
 
 ALG = "ES256"
 CHECKPOINT = "sinwon-audit-checkpoint+jwt"
@@ -54,6 +54,13 @@ class LogSigner:
             session.add(AuditKey(kid=kid, public_jwk=jwk, vouched=_vouched(self._vouching_key, jwk)))
             session.flush()
         return signed
+
+    def vouched_keys(self) -> list[dict[str, Any]]:
+        """Every key that ever signed and that we vouch for, without those that were removed because others may have
+        copied them: what such a key signed proves nothing any more."""
+        removed = select(SigningKey.kid).where(SigningKey.removed_at.is_not(None))
+        rows = db.session.scalars(select(AuditKey).where(AuditKey.kid.not_in(removed)).order_by(AuditKey.kid))
+        return [_jwk(row) for row in rows if row.vouched == _vouched(self._vouching_key, row.public_jwk)]
 
 
 class LogVerifier:
@@ -104,12 +111,16 @@ def vouching_key(kek: bytes) -> bytes:
 def public_keys() -> list[dict[str, Any]]:
     """Every key that ever signed the log, as JWKs with their kid: for an auditor to keep."""
     rows = db.session.scalars(select(AuditKey).order_by(AuditKey.kid))
-    return [{**row.public_jwk, "kid": row.kid, "alg": ALG, "use": "sig"} for row in rows]
+    return [_jwk(row) for row in rows]
 
 
 def latest_checkpoint() -> str | None:
     """The newest signed checkpoint: for an auditor to keep elsewhere."""
     return db.session.scalar(select(AuditCheckpoint.signed).order_by(AuditCheckpoint.size.desc()).limit(1))
+
+
+def _jwk(row: AuditKey) -> dict[str, Any]:
+    return {**row.public_jwk, "kid": row.kid, "alg": ALG, "use": "sig"}
 
 
 def _public(jwk: Mapping[str, Any]) -> dict[str, Any]:

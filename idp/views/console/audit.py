@@ -13,8 +13,8 @@ from idp.admin import audit as log
 from idp.admin import people
 from idp.admin.month import MAX_LINES, particulars
 from idp.admin.people import Act, Administrator
-from idp.clock import utc
-from idp.views.console.desk import KST, Desk, field
+from idp.clock import KST, utc
+from idp.views.console.desk import Desk, field
 from idp.views.messages import N_
 
 PATH = "/console/audit"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta, timezone
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from flask import Response, g, request
 
 from idp.admin import people
 from idp.admin.people import Act, Administrator, Forbidden, Role
-from idp.clock import iso, utc
+from idp.clock import iso, kst
 from idp.errors import LoginError
 from idp.events import Event, record_alone
 from idp.page_session import PageSessions
@@ -28,7 +27,6 @@ SIGN_IN: Final = "/console/sign-in"
 _CSP = f"{CSP}; form-action 'self'"
 MIN_REASON_CHARS, MAX_REASON_CHARS = 3, 255
 SAY_WHY: Final = N_("Say why, in 3 to 255 characters: it stands in the audit.")
-KST = timezone(timedelta(hours=9))
 _SAFE = frozenset({"GET", "HEAD"})
 
 P = ParamSpec("P")
@@ -210,11 +208,6 @@ class Desk:
     def _area() -> str:
         inside = [area.path for area in AREAS[1:] if f"{request.path}/".startswith(f"{area.path}/")]
         return inside[0] if inside else AREAS[0].path
-
-
-def kst(seconds: int) -> str:
-    """A time as an operator in Korea reads it, to the minute (UTC+9; Korea has no summer time)."""
-    return utc(seconds).astimezone(KST).strftime("%Y-%m-%d %H:%M KST")
 
 
 def reason(name: str = "reason") -> str | None:

@@ -12,10 +12,10 @@ from idp.admin import coming, figures, people
 from idp.admin.coming import Coming
 from idp.admin.figures import HOUR_S, Failure, Figures
 from idp.admin.people import Act, Administrator
-from idp.clock import utc
+from idp.clock import KST, utc
 from idp.events import Event
 from idp.oidc import backchannel
-from idp.views.console.desk import KST, Desk
+from idp.views.console.desk import Desk
 from idp.views.messages import N_, message_for, problem_for, spoken
 
 _DAY_H, _WEEK_H = 24, 168

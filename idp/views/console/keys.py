@@ -8,11 +8,12 @@ from typing import Any, Final
 from flask import Blueprint, Response, request
 
 from idp.admin.people import Act, Administrator
+from idp.clock import kst
 from idp.events import Event, record_alone
 from idp.keys import SIGNING_ALGORITHMS, Listed, NoSigningKey, RotationPending, UnknownKey
 from idp.oidc import key_use
 from idp.views.console.confirming import Asked, ask, why
-from idp.views.console.desk import Desk, NotFound, field, kst
+from idp.views.console.desk import Desk, NotFound, field
 from idp.views.messages import N_
 
 PATH: Final = "/console/keys"
