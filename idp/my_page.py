@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session as Database
 
 from idp import consent, portals, receipts, seal
@@ -183,9 +183,11 @@ class Open:
 def open_sessions(subject_id: str, cookie: str) -> list[Open]:
     """The sessions of a person whose row has not ended, the latest first. `cookie`: this page's, for the handles."""
     database: Database = db.session()
+    # One in which there is nothing but this page was never any browser's.
+    elsewhere = exists().where(SessionPortal.session_id == SignedIn.id, SessionPortal.client_id != CLIENT_ID)
     rows = database.execute(
         select(SignedIn.id, SignedIn.started_at)
-        .where(SignedIn.subject_id == subject_id, SignedIn.ended_at.is_(None))
+        .where(SignedIn.subject_id == subject_id, SignedIn.ended_at.is_(None), elsewhere)
         .order_by(SignedIn.started_at.desc(), SignedIn.id)
     ).all()
     return [Open(row.id, _handle(cookie, row.id), row.started_at, _names(row.id)) for row in rows]
@@ -199,14 +201,6 @@ def _names(session_id: str) -> tuple[Mapping[str, str], ...]:
         .order_by(SessionPortal.since)
     )
     return tuple(registration["name"] for client_id, registration in rows if not is_ours(client_id))
-
-
-def is_nothing_but_a_look(session_id: str) -> bool:
-    """Whether no portal is in this session but this page."""
-    others = select(SessionPortal.client_id).where(
-        SessionPortal.session_id == session_id, SessionPortal.client_id != CLIENT_ID
-    )
-    return db.session.execute(others.limit(1)).first() is None
 
 
 def _handle(cookie: str, session_id: str) -> str:

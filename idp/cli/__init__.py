@@ -15,6 +15,7 @@ from idp.cli import (
     errors,
     keys,
     portals,
+    receipts,
     running,
     sessions,
     trust,
@@ -49,6 +50,7 @@ for command in (
     wallets.wallets,
     keys.keys,
     audit.audit,
+    receipts.receipts,
     demo.demo,
     errors.errors,
 ):

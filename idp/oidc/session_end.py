@@ -40,7 +40,7 @@ class Reason(StrEnum):
     HOLDER = "holder"
     """From a list of the holder's own sessions."""
     PAGE = "page"
-    """It was begun by nothing but a look at the holder's own page."""
+    """It belonged to a look at the holder's own page, which is no sign-in elsewhere."""
     CREDENTIAL = "credential"
     """The credential behind it was revoked or suspended, or its issuer is no longer trusted."""
 

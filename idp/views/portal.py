@@ -24,6 +24,7 @@ from idp.oidc.reply import Outgoing
 from idp.oidc.single_sign_on import session_serves
 from idp.oidc.userinfo import Presented, TokenRefused
 from idp.portals import Registration
+from idp.portals.rules import MY_PAGE
 from idp.presentation.question import NoCredentialType
 from idp.seal import CannotOpen
 from idp.session import Session
@@ -212,10 +213,12 @@ class PortalDoor:
         )
         if reply_to.device is not None:
             return self._approve(login, over)
-        before = self.house.sessions.end(session_cookie) if session is None else None
+        # A look at the holder's own page is no sign-in elsewhere: the session of this browser stays as it was.
+        leaves_session = portal.client_id == MY_PAGE
+        before = self.house.sessions.end(session_cookie) if session is None and not leaves_session else None
         issued = self._issue(replace(over, before=before))
         self.house.logins.remember(login, msgspec.json.encode(issued.outgoing))
-        if issued.session_cookie is not None:
+        if issued.session_cookie is not None and not leaves_session:
             self.frame.set_cookie(SESSION_COOKIE, issued.session_cookie, None)
         return self.frame.send(issued.outgoing)
 

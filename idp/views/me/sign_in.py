@@ -9,13 +9,12 @@ from flask import Blueprint, Response
 from idp import my_page, seal
 from idp.events import Event, record, record_alone
 from idp.models import Grant, db, writing
-from idp.oidc import backchannel, grants
+from idp.oidc import grants
 from idp.oidc.session_end import Reason, SessionEnds
 from idp.portals import Registration
 from idp.views.frame import see_other
 from idp.views.me.desk import COOKIE, HOME, MyDesk
 from idp.views.own_sign_in import Arrived, NotSignedIn, OwnSignIn
-from idp.views.portal import SESSION_COOKIE
 
 _FORM_EXPIRED: Final = "form_expired"
 
@@ -64,13 +63,10 @@ class MySignIn:
         with writing() as database:
             grants.revoke(database, grant.code_digest, now=now)
             record(database, Event.MY_PAGE_OPENED, at=now, subject_id=subject_id)
-        if my_page.is_nothing_but_a_look(session_id):
-            # Looking at this page is no sign-in elsewhere: on a borrowed computer nothing must be left behind.
-            self._ends.one(session_id, Reason.PAGE)
-            self.frame.set_cookie(SESSION_COOKIE, "", 0)
+        # Every sign-in makes a session; no browser has got the cookie of this one (`views.portal`).
+        self._ends.one(session_id, Reason.PAGE)
         self.desk.sessions.end(self.frame.cookie(COOKIE))
         self.frame.set_cookie(COOKIE, self.desk.sessions.start(subject_id), None)
-        self.house.store.publish(backchannel.WAKE)
         return see_other(arrived.begun.to)
 
     def close(self, subject_id: str) -> Response:
