@@ -31,6 +31,16 @@ def open_page(visitor: Visitor, persona: str) -> None:
     visitor.page.locator("#close").wait_for()
 
 
+def fits(visitor: Visitor, width: int) -> bool:
+    """Whether a page so narrow does not scroll sideways."""
+    before = visitor.page.viewport_size
+    assert before is not None
+    visitor.page.set_viewport_size({"width": width, "height": 640})
+    too_wide = visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    visitor.page.set_viewport_size(before)
+    return bool(too_wide <= 0)
+
+
 @pytest.mark.parametrize("who", [("ko", "light", "hong"), ("en", "dark", "park")], ids=["ko", "en dark"])
 def test_a_person_sees_what_was_given_and_takes_it_back(
     new_visitor: NewVisitor, axe: str, tmp_path: Path, who: tuple[str, str, str]
@@ -56,6 +66,7 @@ def test_a_person_sees_what_was_given_and_takes_it_back(
     # One optional item, then all of a service.
     visitor.press("a[href='/me/service?id=g4k']")
     album.add(f"me-service-{scheme}")
+    assert fits(visitor, 320)
     visitor.press("a[href*='item=address']")
     album.add(f"me-take-back-{scheme}")
     visitor.press("#withdraw")
