@@ -166,7 +166,7 @@ def give(
     remembered: bool,
     at: int,
 ) -> int:
-    """Record a consent in the caller's transaction: for this session or, `remembered`, until it is withdrawn; its id."""
+    """Record a consent in the caller's transaction, for this session or, `remembered`, until its end; the row's id."""
     chain = Consent.remembered.is_(True) if remembered else _of_session(session_id)
     latest = _latest(subject_id, client_id, chain)
     before, offered_before = _together(latest) if latest is not None else _together()
@@ -244,7 +244,7 @@ def _chain(row: Consent) -> tuple[bool, str | None]:
     return row.remembered, None if row.remembered else row.session_id
 
 
-def _not_withdrawn(subject_id: str) -> Select[tuple[Consent]]:
+def _not_withdrawn(subject_id: str) -> Select[Consent]:
     """A person's consents, in the order in which they were given."""
     return (
         select(Consent)

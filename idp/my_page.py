@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session as Database
 
 from idp import consent, portals, receipts, seal
 from idp.clock import Clock
-from idp.models import Consent, Grant, Portal, SessionPortal, SignedIn, db
+from idp.consent import Given
+from idp.models import Grant, Portal, SessionPortal, SignedIn, db
 from idp.page_session import PageSessions
 from idp.portals import Registration
 from idp.portals.rules import MY_PAGE, is_ours
@@ -76,7 +77,7 @@ class Service:
     portal: Registration | None
     items: tuple[Item, ...]
     sign_ins: AtPortal | None
-    consent: Consent | None
+    consent: Given | None
     access_until: int | None
 
     def agreed_to(self, item: Item) -> bool:
@@ -96,7 +97,7 @@ class Service:
 
 def services(subject_id: str, *, now: int) -> list[Service]:
     """Every portal that this person used or agreed to, the latest first."""
-    used, agreed = receipts.by_portal(subject_id), consent.standing_of(subject_id)
+    used, agreed = receipts.by_portal(subject_id), consent.given_by(subject_id)
     until = _access(subject_id, now)
     ids = [*used, *(client_id for client_id in agreed if client_id not in used)]
     made = (
@@ -116,7 +117,7 @@ def _service(
     subject_id: str,
     client_id: str,
     used: AtPortal | None,
-    agreed: Consent | None,
+    agreed: Given | None,
     access_until: int | None,
 ) -> Service | None:
     row = db.session.get(Portal, client_id)
@@ -141,7 +142,7 @@ def _service(
 
 
 def _items(
-    given: tuple[Item, ...], registration: Registration | None, agreed: Consent | None
+    given: tuple[Item, ...], registration: Registration | None, agreed: Given | None
 ) -> tuple[Item, ...]:
     """What was given the last time, and what was agreed to beside it: an item left out of one request stays agreed."""
     if registration is None or agreed is None:

@@ -14,6 +14,7 @@ from idp.clock import iso, kst
 from idp.errors import LoginError
 from idp.views.frame import CSP, Frame, see_other
 from idp.views.holder import forms_match
+from idp.views.language import Said, label, said
 from idp.views.messages import N_
 
 COOKIE: Final = "me"
@@ -107,13 +108,13 @@ class MyDesk:
         made.headers["Content-Security-Policy"] = _CSP
         return made
 
-    def said(self, texts: Mapping[str, str]) -> str:
-        """A text of a registration in the language of this page; in English where it has none."""
-        return texts.get(self.frame.lang()) or texts["en"]
+    def said(self, texts: Mapping[str, str]) -> Said:
+        """A text of a registration, in the language of this page where it has that."""
+        return said(texts, self.frame.lang())
 
     def label(self, name: str) -> str:
         """What an item is called; its name where the table has it no more."""
-        return self.said(CLAIMS[name].label) if name in CLAIMS else name
+        return label(CLAIMS[name].label, self.frame.lang()) if name in CLAIMS else name
 
     def done(self, path: str, notice: str) -> Response:
         """Go on to `path`, which says what was done; `notice` is one of NOTICES."""
