@@ -151,8 +151,12 @@ def validate(
         _check_order(certificates)
     validity = [_valid(certificate, now) for certificate in certificates]
     _check_leaf(leaf, accepted_ekus)
-    anchor = anchors.path(leaf, intermediates, now)
-    # Of a leaf alone this is its issuer, of whom only the anchor's own certificate need be read.
+    try:
+        anchor = anchors.path(leaf, intermediates, now)
+    except CredentialRejected:
+        _check_order(certificates)  # whose reasons say more
+        raise
+    # Of a leaf alone the anchor is the issuer: one name less to read.
     if leaf.subject == anchor.subject:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
     begins, ends = zip(*validity, anchors.validity(anchor), strict=True)
