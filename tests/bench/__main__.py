@@ -34,10 +34,10 @@ def main() -> None:
         presentation = figures.presentation(running, place, 300 // few)
         page = figures.sign_in_page(running, place)
     say("verification")
-    costs, others = verifying.costs(60 // few), []
+    costs, others = verifying.costs(verifying.ROUNDS // few), []
     if asked.peers is not None:
         peers.install(asked.peers)
-        others = peers.measure(asked.peers, verifying.for_peers(60 // few, 20))
+        others = peers.measure(asked.peers, verifying.for_peers(verifying.ROUNDS // few, verifying.EACH))
     waited = waiting.measure(waiting.Size.quick() if asked.quick else waiting.Size(), say)
     print(
         report.document(
