@@ -167,6 +167,9 @@ ELEMENT_LABELS: Mapping[Path, Text] = {
 }
 """Elements by which a person can be found again, and how the page names what is read for that."""
 
+GENDERS: Mapping[str, Text] = {"male": _text("남성", "Male"), "female": _text("여성", "Female")}
+"""How the consent page names the values of `gender`."""
+
 CI: Path = ("kr_ci",)
 CI_DOMAIN = "kr-ci"
 """연계정보: one person's is the same in every card, whoever issued it, so it joins them under one Subject."""

@@ -23,7 +23,7 @@ from idp.presentation.question import NoCredentialType, Question
 from idp.presentation.wallets import WalletProfile
 from idp.views import qr, ways
 from idp.views.frame import Frame, front_door, see_other
-from idp.views.language import label, said
+from idp.views.language import Said, label, said
 from idp.views.messages import Message, problem_for, spoken
 from idp.views.presenting import Presenting
 from idp.views.waiting import WaitingRoom
@@ -483,6 +483,8 @@ def _preview(row: claims.Claim, value: Any, lang: str) -> str:
     """A value that names itself goes by its name, in the reader's language where it has one."""
     if value is None:
         return "–"
+    if row.name == "gender":
+        return Said(label(claims.GENDERS[value], lang), lang)
     names = row.names(value)
     return said(names, lang) if names else row.mask(value)
 

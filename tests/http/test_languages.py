@@ -8,7 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-from idp.views.language import CONSOLE_LANGUAGES, LANGUAGES, NAMES
+from idp.claims import CLAIMS
+from idp.views.language import CONSOLE_LANGUAGES, LANGUAGES, NAMES, label
 from tests.rig import Begun, Portal, Rig
 
 FEW = [lang for lang in LANGUAGES if lang not in CONSOLE_LANGUAGES]
@@ -58,6 +59,20 @@ def test_what_a_portal_wishes_is_kept_to_the_consent_page(portal: Portal, lang: 
 )
 def test_a_wish_is_looked_up_as_a_browsers_is(portal: Portal, wish: str, lang: str) -> None:
     assert lang_of(opened(portal, portal.begin(ui_locales=wish))) == lang
+
+
+@pytest.mark.parametrize(
+    ("lang", "shown"), [("ko", ["남성", "여성"]), ("en", ["Male", "Female"]), ("ru", ["Мужской", "Женский"])]
+)
+def test_a_gender_is_said_in_the_holders_language(rig: Rig, lang: str, shown: list[str]) -> None:
+    purpose = {"ko": "확인", "en": "To check"}
+    portal = rig.variant(
+        "gov24", "asks-gender", claims=[{"name": "gender", "required": True, "purpose": purpose}]
+    )
+    resumed = portal.to_consent(portal.begin(ui_locales=lang, prompt="consent"))
+    consent = portal.browser.get(portal.absolute(resumed.headers["Location"])).text
+    assert [word for word in shown if f'<span class="preview" translate="no">{word}</span>' in consent]
+    assert label(CLAIMS["gender"].label, lang) in consent
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from idp.claims import CLAIMS, ELEMENT_LABELS
+from idp.claims import CLAIMS, ELEMENT_LABELS, GENDERS
 from idp.credentials.verdict import Reason
 from idp.views.language import (
     CONSOLE_LANGUAGES,
@@ -539,7 +539,7 @@ def holders_sentences() -> set[str]:
 
 def labels() -> set[str]:
     """What our own tables name in Korean and English, and the catalogues of all other languages too."""
-    rows = [*(claim.label for claim in CLAIMS.values()), *ELEMENT_LABELS.values()]
+    rows = [*(claim.label for claim in CLAIMS.values()), *ELEMENT_LABELS.values(), *GENDERS.values()]
     return {row["en"] for row in rows}
 
 
