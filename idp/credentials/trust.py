@@ -456,6 +456,9 @@ _IDENTIFIER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
 _TYPE_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"  # it becomes part of a DCQL id (OpenID4VP 1.0, section 6.1)
 _OID = r"[0-2](?:\.[0-9]{1,20}){1,20}"
 _MISSING = object()
+_LANGUAGE = re.compile(
+    r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
+)  # a tag as BCP 47 has it, its language in small letters
 
 
 class _Entry:
@@ -525,6 +528,8 @@ class _Entry:
         ):
             self.problem(key, "not a table of texts by language, with ko and en")
             return {}
+        if unknown := sorted(str(tag) for tag in value if not _LANGUAGE.fullmatch(str(tag))):
+            self.problem(key, f"not a language: {', '.join(unknown)[:200]}")
         return dict(value)
 
     def flag(self, key: str, default: bool) -> bool:

@@ -18,7 +18,13 @@ def blueprint(app: MobileId) -> Blueprint:
 
     @doors.get("/")
     def home() -> Response:
-        return pages.show("mobileid.html", personas=listed(app.personas), refusal=None)
+        return pages.show(
+            "phone_app.html",
+            app="mobileid",
+            field="code",
+            placeholder="eyJ0eXBlIjoibWlwIiwi…",
+            personas=listed(app.personas),
+        )
 
     @doors.post("/scan")
     def scan() -> Response:

@@ -279,6 +279,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Another wallet, which holds the same people’s certificates as Open DID credentials.",
     ),
     "open_open_did": ("Open DID 지갑 열기", "Open the Open DID wallet"),
+    "open_did_people": ("지갑 속 사람들", "People in this wallet"),
     "open_did_scan_title": ("QR 코드의 내용 붙여 넣기", "Paste what a QR code holds"),
     "open_did_scan_help": (
         "로그인 화면의 QR 코드에 든 글이나 그 링크를 이 칸에 붙여 넣으면 휴대전화로 찍은 것과 같습니다.",

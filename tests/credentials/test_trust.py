@@ -538,6 +538,7 @@ def test_no_documents_make_a_registry_that_believes_nobody() -> None:
         ({"secure_authentication": ["pin"]}, "secure_authentication: not a list of lists"),
         ({"name": {"ko": "이름"}}, "name: not a table of texts by language"),
         ({"name": "x"}, "name: not a table of texts by language"),
+        ({"name": {"ko": "이름", "en": "Name", "name_ko": "x"}}, "name: not a language: name_ko"),
         (
             {"formats": {"dc+sd-jwt": {**SD_JWT, "issuer_ekus": ["serverAuth"]}}},
             "issuer_ekus: an item is not",

@@ -17,7 +17,13 @@ def blueprint(wallet: Wallet) -> Blueprint:
 
     @doors.get("/")
     def home() -> Response:
-        return pages.show("open_did.html", personas=_listed(wallet))
+        return pages.show(
+            "phone_app.html",
+            app="open_did",
+            field="link",
+            placeholder='{"payloadType":"SUBMIT_VP",…}',
+            personas=_listed(wallet),
+        )
 
     @doors.post("/scan")
     def scan() -> Response:
