@@ -15,6 +15,13 @@ from tests.browser.album import Album
 from tests.browser.conftest import NewVisitor, demonstration
 from tests.browser.visitor import DESK, Demo, Visitor
 
+PROFILE = """[[wallet]]
+id = "haip"
+version = 1
+name = { ko = "다른 지갑", en = "Another wallet" }
+link = "haip-vp://"
+"""
+
 
 @pytest.fixture(scope="module")
 def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
@@ -116,11 +123,13 @@ def test_pages_of_the_system(album: Album, demo: Demo) -> None:
         "trust/missions/LAX",
         "trust/types/kr-overseas-national",
         "trust/change?entry=missions/LAX",
+        "trust/credential",
         "keys",
         "keys/rotate?alg=ES256",
         "wallets",
         "wallets/demo",
         "wallets/demo/disable",
+        "wallets/apply",
         "sessions?find=nobody",
         "sessions/end?portal=gov24",
     ):
@@ -133,6 +142,38 @@ def test_pages_of_the_system(album: Album, demo: Demo) -> None:
     page.locator("#f-toml").fill("[[mission]]")
     visitor.press("form[action$=try] .button.main")
     album.add("console-trust-problem")
+    page.goto(f"{demo.issuer}/console/trust/credential")
+    page.locator("#f-credential").fill("eyJhbGciOiJub25lIn0.e30.AA~")
+    visitor.press("form[action$=credential] .button.main")
+    album.add("console-trust-credential-refused")
+    page.goto(f"{demo.issuer}/console/wallets/apply")
+    page.locator("#f-toml").fill(PROFILE)
+    visitor.press("form[action$=see] .button.main")
+    album.add("console-wallets-see")
+    page.goto(f"{demo.issuer}/console/wallets/demo")
+    visitor.press("form[action$=test] .button")
+    album.add("console-wallet-tried")
+
+
+def test_a_trial_with_its_answer_in_a_form_and_a_proof_that_is_judged(album: Album, demo: Demo) -> None:
+    """The form is sent by the page that holders get, from our address to our address."""
+    visitor = album.visitor
+    page = visitor.page
+    page.goto(f"{demo.issuer}/console/portals/gov24/check")
+    album.add("console-portal-check")
+    page.locator("#f-kind").select_option("dpop")
+    page.locator("#f-proof").fill("a.b.c")
+    visitor.press("form[action$=check] .button.main")
+    album.add("console-portal-checked")
+    page.goto(f"{demo.issuer}/console/portals/gov24/try")
+    page.locator("#f-response_mode").select_option("form_post.jwt")
+    visitor.press("form[action$=try] .button.main")
+    visitor.open_wallet()
+    visitor.show("hong")
+    visitor.agree_if_asked()
+    page.locator("#ways-title").wait_for()
+    assert "✗" not in page.locator("main").inner_text()
+    album.add("console-portal-tried")
 
 
 def test_an_act_is_confirmed_and_its_reason_asked_for(album: Album, demo: Demo) -> None:
