@@ -52,6 +52,7 @@ class Event(StrEnum):
     DEVICE_CONFIRMED = "device.confirmed"
     DEVICE_ENDED = "device.ended"
     USERINFO_READ = "userinfo.read"
+    USERINFO_REFUSED = "userinfo.refused"
     LOGOUT = "session.ended"
     HOLDER_SIGNED_OUT = "holder.signed_out"
     MY_PAGE_OPENED = "me.opened"

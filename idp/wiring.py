@@ -247,6 +247,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         expected_values=expected_values,
         wrapping=wrapping,
         issuer=settings.issuer,
+        store=store,
         clock=clock,
     )
     return House(

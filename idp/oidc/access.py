@@ -24,15 +24,20 @@ class AccessTokens:
 
     def find(self, access_token: str) -> tuple[Token, Registration] | None:
         """The record of a token that holds, and its portal: known, in time, the grant standing, the portal enabled."""
-        if not 0 < len(access_token) <= _MAX_TOKEN:
-            return None
-        digest = seal.digest(access_token)
-        document = self._store.get(token_key(digest))
-        try:
-            token = msgspec.convert(document, Token) if document is not None else None
-        except msgspec.ValidationError:
-            return None
+        token = self.stored(access_token)
         if token is None or token.expires_at <= self._clock():
             return None
-        portal = portals.find(token.client_id) if grants.holds(token.code_digest, digest) else None
+        stands = grants.holds(token.code_digest, seal.digest(access_token))
+        portal = portals.find(token.client_id) if stands else None
         return (token, portal) if portal is not None else None
+
+    def stored(self, access_token: str) -> Token | None:
+        """The record of a token that was issued, whether it still holds or not; None for what never was one of ours,
+        and for one that is long gone."""
+        if not 0 < len(access_token) <= _MAX_TOKEN:
+            return None
+        document = self._store.get(token_key(seal.digest(access_token)))
+        try:
+            return msgspec.convert(document, Token) if document is not None else None
+        except msgspec.ValidationError:
+            return None

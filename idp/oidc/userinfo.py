@@ -12,19 +12,22 @@ import msgspec
 
 from idp import seal
 from idp.clock import Clock
+from idp.errors import Mismatch
 from idp.events import Event, record_alone
 from idp.oidc import claims_request
 from idp.oidc.access import AccessTokens
 from idp.oidc.binding import Bindings, Headers
-from idp.oidc.dpop import DPOP_ALGORITHMS
+from idp.oidc.dpop import DPOP_ALGORITHMS, DpopRefused
 from idp.oidc.expected_values import ExpectedValues
 from idp.oidc.records import Released, Token
 from idp.oidc.tokens import TOKEN_PURPOSE
 from idp.oidc.wrapping import Wrapping
 from idp.portals import Registration
+from idp.store import Store
 from idp.subject import Subjects
 
 PATH = "/userinfo"
+_REPORT_EVERY_S = 3600
 _UNKNOWN = "The access token is unknown, expired or revoked."
 
 
@@ -60,8 +63,10 @@ class UserInfo:
         expected_values: ExpectedValues,
         wrapping: Wrapping,
         issuer: str,
+        store: Store,
         clock: Clock,
     ) -> None:
+        self._store = store
         self._access_tokens = access_tokens
         self._subjects = subjects
         self._bindings = bindings
@@ -76,11 +81,16 @@ class UserInfo:
         Raises TokenRefused, DpopRefused, InvalidRequestError.
         """
         found = self._access_tokens.find(presented.access_token)
-        if found is None or found[0].audience is not None:
+        if found is None:
+            self._report(self._access_tokens.stored(presented.access_token), presented, "userinfo_ended")
             raise TokenRefused("invalid_token", _UNKNOWN, 401)
         token, portal = found
+        if token.audience is not None:
+            self._report(token, presented, "userinfo_audience")
+            raise TokenRefused("invalid_token", _UNKNOWN, 401)
         self._check_key(token, presented)
         if "openid" not in token.scopes:
+            self._report(token, presented, "userinfo_scope")
             raise TokenRefused("insufficient_scope", "The scope openid was not granted.", 403)
         opened = seal.open_under(presented.access_token, token.sealed, TOKEN_PURPOSE)
         claims = self.claims(token, portal, msgspec.json.decode(opened, type=Released))
@@ -94,15 +104,43 @@ class UserInfo:
         """A bound token is used with its key, and by the scheme of its kind (RFC 9449, section 7.1)."""
         cnf = token.cnf or {}
         if (presented.scheme == "dpop") != ("jkt" in cnf):
+            self._report(token, presented, "userinfo_scheme")
             raise TokenRefused("invalid_token", "The token is not used by its own scheme.", 401)
-        if cnf and not self._bindings.proves(
-            cnf,
-            presented.headers,
-            path=PATH,
-            method=presented.method,
-            access_token=presented.access_token,
-        ):
+        try:
+            proven = not cnf or self._bindings.proves(
+                cnf,
+                presented.headers,
+                path=PATH,
+                method=presented.method,
+                access_token=presented.access_token,
+            )
+        except DpopRefused as refused:
+            if refused.error != "use_dpop_nonce":  # so begins every conversation
+                self._report(token, presented, refused.mismatch.check, refused.mismatch)
+            raise
+        if not proven:
+            self._report(token, presented, "userinfo_key")
             raise TokenRefused("invalid_token", "The token is bound to another key.", 401)
+
+    def _report(
+        self, token: Token | None, presented: Presented, check: str, mismatch: Mismatch | None = None
+    ) -> None:
+        """For the portal's engineer, of a token that was issued, and once an hour of each.
+
+        What never was a token is nobody's, and would let anybody write to the audit as often as they like.
+        """
+        if token is None:
+            return
+        mark = f"userinfo-refused:{seal.digest(presented.access_token)}"
+        if self._store.add(mark, {}, _REPORT_EVERY_S):
+            record_alone(
+                Event.USERINFO_REFUSED,
+                at=self._clock(),
+                client_id=token.client_id,
+                subject_id=token.subject_id,
+                reason=check.removeprefix("userinfo_"),
+                detail=(mismatch or Mismatch(check)).detail,
+            )
 
     def claims(self, token: Token, portal: Registration, released: Released) -> dict[str, Any]:
         """What is said for a token of what was released."""

@@ -442,6 +442,35 @@ _TOKENS: Final[Mapping[str, Reason]] = {
         N_("Let one process refresh at a time, and keep the new token before you use anything of it."),
         "RFC 9700, 4.14.2",
     ),
+    "userinfo_ended": Reason(
+        N_("The access token has expired or was revoked"),
+        N_(
+            "Ask UserInfo right after the code was redeemed, and begin a new sign-in where a token has ended."
+        ),
+        "RFC 6750, 3.1",
+    ),
+    "userinfo_audience": Reason(
+        N_("The access token is for a resource server, not for UserInfo"),
+        N_("Redeem without resource to get a token for UserInfo."),
+        "RFC 8707, 2",
+    ),
+    "userinfo_scope": Reason(
+        N_("The access token does not cover openid"),
+        N_("Keep openid among the scopes when you refresh with fewer."),
+        "OpenID Connect Core 1.0, 5.3; RFC 6749, 6",
+    ),
+    "userinfo_scheme": Reason(
+        N_("The access token came by the wrong scheme"),
+        N_(
+            "Send a token of the type DPoP as “Authorization: DPoP …” with a proof, one of the type Bearer as Bearer."
+        ),
+        "RFC 9449, 7.1",
+    ),
+    "userinfo_key": Reason(
+        N_("The access token is bound to another key"),
+        N_("Ask with the key, or the certificate, by which the code was redeemed."),
+        "RFC 9449, 7; RFC 8705, 3",
+    ),
     "client_certificate": Reason(
         N_("The tokens are bound to a client certificate, and none came"),
         N_("Connect to the mtls_endpoint_aliases of discovery with your certificate."),
@@ -526,12 +555,14 @@ EVENTS: Final[Mapping[str, str]] = {
     Event.TOKEN_REPLAYED: N_("Refresh token replayed"),
     Event.TOKEN_REFUSED: N_("Token request refused"),
     Event.USERINFO_READ: N_("UserInfo read"),
+    Event.USERINFO_REFUSED: N_("UserInfo refused"),
 }
 """The events of a portal that its engineer sees, and what they are called; what is not here is the auditors'."""
 
 REFUSALS: Final = frozenset({
     Event.LOGIN_REFUSED, Event.PRESENTATION_REJECTED, Event.WALLET_REFUSED, Event.REQUEST_REFUSED, Event.CODE_REPLAYED,
     Event.CODE_WRONG_CLIENT, Event.CODE_REFUSED, Event.CLIENT_REFUSED, Event.TOKEN_REPLAYED, Event.TOKEN_REFUSED,
+    Event.USERINFO_REFUSED,
 })  # fmt: skip
 
 NO_FAULT: Final = frozenset({
@@ -540,7 +571,11 @@ NO_FAULT: Final = frozenset({
 })  # fmt: skip
 """Refusals that belong to every day: the portal did nothing wrong."""
 
-_PREFIXES: Final[Mapping[str, str]] = {Event.CODE_REFUSED: "code_", Event.TOKEN_REFUSED: "refresh_"}
+_PREFIXES: Final[Mapping[str, str]] = {
+    Event.CODE_REFUSED: "code_",
+    Event.TOKEN_REFUSED: "refresh_",
+    Event.USERINFO_REFUSED: "userinfo_",
+}
 _ALONE: Final[Mapping[str, str]] = {
     Event.CODE_REPLAYED: "code_replayed",
     Event.CODE_WRONG_CLIENT: "code_wrong_client",

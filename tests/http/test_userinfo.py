@@ -159,3 +159,29 @@ def test_a_claim_asked_for_in_the_id_token_is_not_said_here_and_the_other_way_ro
     tokens = gov24.sign_in(scope="openid", claims='{"id_token":{"name":null}}')
     assert "name" not in gov24.userinfo(tokens["access_token"]).json()
     assert gov24.id_token_claims(tokens["id_token"])["name"] == "홍길동"
+
+
+def refusals(rig: Rig, after: int) -> list[tuple[str | None, str | None]]:
+    return [
+        (event.client_id, event.reason) for event in rig.events(after) if event.name == "userinfo.refused"
+    ]
+
+
+def test_a_token_that_was_given_back_is_recorded_once_and_garbage_never(rig: Rig, gov24: Portal) -> None:
+    """Whoever sends what never was a token writes nothing; an issued one writes a line an hour."""
+    token = str(gov24.sign_in()["access_token"])
+    assert gov24.post("/revoke", token=token).status_code == 200
+    last = rig.last_event()
+    for _ in range(3):
+        refused(ask(rig, headers=bearer(token)), 401, "invalid_token")
+        refused(ask(rig, headers=bearer(f"{token[:-4]}xxxx")), 401, "invalid_token")
+        refused(ask(rig, headers=bearer("garbage")), 401, "invalid_token")
+    assert refusals(rig, last) == [("gov24", "ended")]
+
+
+def test_a_token_by_the_wrong_scheme_is_recorded(rig: Rig, gov24: Portal) -> None:
+    token = str(gov24.sign_in()["access_token"])
+    last = rig.last_event()
+    assert ask(rig, headers=bearer(token, "DPoP")).status_code == 401
+    assert refusals(rig, last) == [("gov24", "scheme")]
+    assert token not in str([event.detail for event in rig.events(last)])
