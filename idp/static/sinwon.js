@@ -9,8 +9,10 @@
     return yes;
   };
   const cut = () => missing(!navigator.onLine);
+  let insisted; // some systems say “offline” for ever: the same step a second time is let through
   const stepping = (event) => {
-    if (offline && cut()) {
+    if (offline && cut() && event.target !== insisted) {
+      insisted = event.target;
       event.preventDefault();
       event.stopImmediatePropagation();
     }
