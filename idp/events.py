@@ -83,6 +83,8 @@ class Event(StrEnum):
     ADMIN_SIGNED_IN = "admin.signed_in"
     ADMIN_SIGNED_OUT = "admin.signed_out"
     ADMIN_REFUSED = "admin.refused"
+    TOKEN_CREATED = "admin.token_created"
+    TOKEN_WITHDRAWN = "admin.token_revoked"
     ORGANISATION_APPLIED = "admin.organisation_applied"
     PORTAL_PROPOSED = "admin.portal_proposed"
     PORTAL_DECIDED = "admin.portal_decided"

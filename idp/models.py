@@ -149,6 +149,22 @@ class Invitation(Base):
     used_at: Mapped[int | None] = mapped_column(Seconds)
 
 
+class ApiToken(Base):
+    """A token of the admin API, by its SHA-256 (`idp.admin.tokens`)."""
+
+    __tablename__ = "api_token"
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    label: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    organisation_id: Mapped[str | None] = mapped_column(ForeignKey("organisation.id"))
+    created_at: Mapped[int] = mapped_column(Seconds)
+    created_by: Mapped[str | None] = mapped_column(String(255))
+    expires_at: Mapped[int] = mapped_column(Seconds)
+    last_used_at: Mapped[int | None] = mapped_column(Seconds)
+    revoked_at: Mapped[int | None] = mapped_column(Seconds)
+
+
 class Subject(Base):
     """A person as we know one: a random id."""
 

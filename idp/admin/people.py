@@ -90,7 +90,10 @@ class InvitationError(ValueError):
 
 @dataclass(frozen=True)
 class Administrator:
-    """Somebody who may use the console. `organisation` is set for members, and for nobody else."""
+    """Somebody who may use the console, or the token of a program (`admin.tokens`).
+
+    `organisation` is set for members, and for nobody else.
+    """
 
     id: str
     label: str
@@ -100,11 +103,12 @@ class Administrator:
     created_by: str | None
     disabled_at: int | None
     last_seen_at: int | None
+    by_token: bool = False
 
     @property
     def actor(self) -> str:
-        """What the audit calls this person."""
-        return f"{_ACTOR}{self.id}"
+        """What the audit calls whoever this is."""
+        return f"token:{self.id}" if self.by_token else f"{_ACTOR}{self.id}"
 
     def may(self, act: Act) -> bool:
         return act in MAY[self.role]

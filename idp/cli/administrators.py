@@ -8,7 +8,7 @@ import click
 
 from idp import clock
 from idp.admin import organisations as organisation_admin
-from idp.admin import people
+from idp.admin import people, tokens
 from idp.admin.people import InvitationError, Role
 from idp.cli.deployment import document_of, fail, migrated, with_settings
 from idp.settings import Settings
@@ -64,6 +64,69 @@ def disable(settings: Settings, admin_id: str) -> None:
         except people.UnknownAdministrator:
             fail(f"There is no administrator {admin_id}.")
     click.echo(f"Shut out {admin_id}")
+
+
+@admin.group("token")
+def token() -> None:
+    """Tokens of the admin API."""
+
+
+@token.command("create")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--label", required=True, help="By what it is known: the program that uses it.")
+@click.option("--organisation", help="Whose portals the token of a member sees.")
+@click.option("--expires-days", type=click.IntRange(1, tokens.MAX_DAYS), default=90, show_default=True)
+@with_settings
+def token_create(
+    settings: Settings, role: str, label: str, organisation: str | None, expires_days: int
+) -> None:
+    """Print a token by which a program uses the admin API. It is shown once; its id goes to the error output."""
+    with migrated(settings).app_context():
+        try:
+            made, text = tokens.create(
+                label=label,
+                role=Role(role),
+                organisation=organisation,
+                ttl_s=expires_days * 86_400,
+                now=clock.now(),
+            )
+        except tokens.TokenError as error:
+            fail(f"No token was made: {error}.")
+    click.echo(f"{made.id}, valid until {clock.iso(made.expires_at)}", err=True)
+    click.echo(text)
+
+
+@token.command("list")
+@with_settings
+def token_list(settings: Settings) -> None:
+    """Every token, one a line: id, role, organisation, state, until when, used last, label."""
+    now = clock.now()
+    with migrated(settings).app_context():
+        for one in tokens.listed():
+            used = clock.iso(one.last_used_at) if one.last_used_at is not None else "-"
+            shown = (
+                one.id,
+                f"{one.role.value:<8}",
+                one.organisation or "-",
+                f"{one.state(now):<7}",
+                clock.iso(one.expires_at),
+                used,
+                one.label,
+            )
+            click.echo("  ".join(shown))
+
+
+@token.command("revoke")
+@click.argument("token_id")
+@with_settings
+def token_revoke(settings: Settings, token_id: str) -> None:
+    """Make a token worthless at once."""
+    with migrated(settings).app_context():
+        try:
+            tokens.revoke(token_id, now=clock.now())
+        except tokens.UnknownToken:
+            fail(f"There is no token {token_id}.")
+    click.echo(f"Revoked {token_id}")
 
 
 @click.group()

@@ -18,6 +18,7 @@ from sqlalchemy import CursorResult, update
 from sqlalchemy.orm import Session
 
 from idp import portals, seal
+from idp.admin import tokens
 from idp.admin.people import Act, Administrator, Forbidden, Role
 from idp.admin.portals import reading
 from idp.admin.portals.reading import Found
@@ -185,7 +186,7 @@ class PortalChanges:
         kept as outdated, to be read; ChangeRefused when the rules no longer take it.
         """
         proposal = reading.proposal(proposal_id, admin=admin)
-        mine = proposal.proposed_by == admin.actor
+        mine = tokens.behind(proposal.proposed_by) == tokens.behind(admin.actor)
         allowed = mine if decision == "withdraw" else not mine and admin.may(Act.APPROVE_PORTALS)
         if not allowed:
             raise Forbidden

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from flask import Blueprint, Response, request
 
 from idp import portals
-from idp.admin import organisations, people
+from idp.admin import organisations, people, tokens
 from idp.admin import portals as portal_admin
 from idp.admin.organisations import OrganisationError
 from idp.admin.people import Act, Administrator, Role
@@ -291,7 +291,7 @@ class PortalPages:
         self, admin: Administrator, proposal: reading.Proposal, *, status: int = 200, **more: Any
     ) -> Response:
         current = self._current(admin, proposal.client_id)
-        mine = proposal.proposed_by == admin.actor
+        mine = tokens.behind(proposal.proposed_by) == admin.actor
         return self.desk.page(
             "portal_proposal.html",
             called=self.desk.called(),
