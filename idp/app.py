@@ -12,6 +12,7 @@ from idp.clock import Clock
 from idp.models import db, prepare_sqlite
 from idp.presentation.wallets import WalletProfile
 from idp.settings import Settings
+from idp.views.api import ApiDoor
 from idp.views.back_channel import BackChannelDoor
 from idp.views.console import ConsoleDoor
 from idp.views.console.wallets import Tried
@@ -50,6 +51,8 @@ def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
     holder = HolderDoor(frame, waiting_room)
     if settings.console.enabled:
         app.register_blueprint(ConsoleDoor(frame, _try_wallet).blueprint())
+    if settings.console.api:
+        app.register_blueprint(ApiDoor(frame).blueprint())
     for door in (
         PortalDoor(frame),
         BackChannelDoor(frame),

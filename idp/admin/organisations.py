@@ -35,6 +35,10 @@ class OrganisationError(ValueError):
         super().__init__("\n".join(self.problems))
 
 
+class Changed(Exception):
+    """The organisation is not what it was when it was looked at."""
+
+
 class Contact(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """Where holders may ask (문의처); each of them may be missing."""
 
@@ -62,10 +66,13 @@ def parse(document: Mapping[str, Any]) -> Organisation:
     return made
 
 
-def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
+def apply(
+    document: Mapping[str, Any], *, now: int, was: Mapping[str, Organisation | None] | None = None
+) -> list[str]:
     """Create or replace the organisations of a file, and hand its portals over: all of it or none.
 
-    The ids of what changed, organisations and portals. Raises OrganisationError.
+    The ids of what changed, organisations and portals. Raises OrganisationError; and Changed where an organisation is
+    another by now than in `was` (None: not there).
     """
     findings: list[Finding] = []
     made: list[Organisation] = []
@@ -83,6 +90,8 @@ def apply(document: Mapping[str, Any], *, now: int) -> list[str]:
         for organisation in made:
             stored = msgspec.to_builtins(organisation)
             row = session.get(Row, organisation.id, populate_existing=True)
+            if was is not None and was.get(organisation.id) != _registered(row):
+                raise Changed
             if row is not None and row.document == stored:
                 continue
             session.merge(Row(id=organisation.id, document=stored, updated_at=now))
@@ -99,8 +108,7 @@ def find(organisation_id: str | None) -> Organisation | None:
     """The organisation with this id, or None."""
     if not organisation_id or not _ID.fullmatch(organisation_id):
         return None
-    row = db.session.get(Row, organisation_id, populate_existing=True)
-    return msgspec.convert(row.document, Organisation) if row is not None else None
+    return _registered(db.session.get(Row, organisation_id, populate_existing=True))
 
 
 def listed(only: str | None = None) -> list[tuple[Organisation, int]]:
@@ -149,6 +157,10 @@ def _transfer(session: Session, client_id: str, to: str | None, *, reason: str |
     )
     record(session, Event.PORTAL_TRANSFERRED, at=now, client_id=client_id, detail=detail)
     return True
+
+
+def _registered(row: Row | None) -> Organisation | None:
+    return msgspec.convert(row.document, Organisation) if row is not None else None
 
 
 def _findings(made: Organisation) -> Iterator[Finding]:

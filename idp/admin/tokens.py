@@ -11,7 +11,7 @@ for anything, stands for whoever it was given to.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy import select, update
 
@@ -35,12 +35,15 @@ class UnknownToken(LookupError):
     """No token has this id."""
 
 
-class TokenRefused(Exception):
-    """This is no token that counts; `reason` is for the audit: `token_unknown`, `token_expired`, `token_revoked`."""
+Refusal = Literal["token_unknown", "token_expired", "token_revoked"]
 
-    def __init__(self, reason: str) -> None:
+
+class TokenRefused(Exception):
+    """This is no token that counts, for this `reason`."""
+
+    def __init__(self, reason: Refusal) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason: Refusal = reason
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,11 @@ def preview(document: Document, *, now: int, removing: Collection[Entry] = ()) -
     return Preview(tuple(changes), tuple(failing), len(chains), basis)
 
 
+def basis() -> int:
+    """On which state of the registry a change would be made now: see `apply`."""
+    return _state(db.session())
+
+
 def current() -> TrustSnapshot:
     """The registry as it is in the database now, for whoever looks after it. Raises TrustDocumentError."""
     return _Registry(db.session()).snapshot()

@@ -22,6 +22,10 @@ from idp.presentation.wallets import ProfileError, Protocol, WalletProfile, docu
 RELOAD_S = 10
 
 
+class Changed(Exception):
+    """The profile is not what it was when it was looked at."""
+
+
 class UnknownWallet(LookupError):
     """There is no profile of this id."""
 
@@ -48,11 +52,18 @@ def read(wallets: Mapping[str, Any]) -> dict[str, WalletProfile]:
     return profiles
 
 
-def apply(wallets: Mapping[str, Any], *, now: int, reason: str | None = None) -> list[str]:
+def apply(
+    wallets: Mapping[str, Any],
+    *,
+    now: int,
+    reason: str | None = None,
+    was: Mapping[str, WalletProfile | None] | None = None,
+) -> list[str]:
     """Create or replace the profiles of a `wallets.toml`; the ids that changed.
 
     A new profile is off, and so is one whose document changed: it is switched on once it was tried (`enable`). Raises
-    ProfileError with every problem, and then nothing is written.
+    ProfileError with every problem, and then nothing is written; Changed where a profile is another by now than in
+    `was` (None: not there).
     """
     profiles, why = read(wallets), {"why": reason} if reason is not None else {}
     changed = []
@@ -60,7 +71,10 @@ def apply(wallets: Mapping[str, Any], *, now: int, reason: str | None = None) ->
         known = {row.id: row.document for row in session.scalars(select(Row))}
         for profile_id, profile in profiles.items():
             made = document(profile)
-            if known.get(profile_id) == made:
+            before = known.get(profile_id)
+            if was is not None and was.get(profile_id) != (parse(before) if before is not None else None):
+                raise Changed
+            if before == made:
                 continue
             session.merge(Row(id=profile_id, document=made, enabled=False, updated_at=now, tested_at=None))
             record(session, Event.WALLET_APPLIED, at=now, detail={"wallet": profile_id, **why})

@@ -12,6 +12,7 @@ from idp.admin import people, tokens
 from idp.admin.people import InvitationError, Role
 from idp.cli.deployment import document_of, fail, migrated, with_settings
 from idp.settings import Settings
+from idp.views import api
 
 
 @click.group()
@@ -64,6 +65,12 @@ def disable(settings: Settings, admin_id: str) -> None:
         except people.UnknownAdministrator:
             fail(f"There is no administrator {admin_id}.")
     click.echo(f"Shut out {admin_id}")
+
+
+@admin.command("openapi")
+def print_openapi() -> None:
+    """Print the description of the admin API (OpenAPI 3.1)."""
+    click.echo(api.description(), nl=False)
 
 
 @admin.group("token")

@@ -226,13 +226,14 @@ class Holder(Section, frozen=True, kw_only=True):
 
 
 class Console(Section, frozen=True, kw_only=True):
-    """The administrators' console at `/console`.
+    """The administrators' console at `/console`, and the admin API at `/admin/api/v1`.
 
-    `credential_types`: by which cards an administrator may sign in; empty: by any. `approvals`: a change of a portal
-    takes a second person. Times are seconds.
+    `enabled` is the console's, `api` the API's. `credential_types`: by which cards an administrator may sign in;
+    empty: by any. `approvals`: a change of a portal takes a second person. Times are seconds.
     """
 
     enabled: bool = True
+    api: bool = True
     credential_types: tuple[str, ...] = ()
     approvals: bool = True
     idle_s: Annotated[int, Meta(ge=60, le=86_400)] = 600

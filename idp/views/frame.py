@@ -45,6 +45,7 @@ from idp.portals import Registration
 from idp.presentation.question import NoCredentialType
 from idp.views import language
 from idp.views.messages import message_for, spoken
+from idp.views.problems import API, problem_of_status
 from idp.wiring import House
 
 log = logging.getLogger("idp")
@@ -406,6 +407,8 @@ class Frame:
         """JSON for machines, a page for people."""
         if request.path.startswith(OPENDID):
             return open_did_error(reason, status)
+        if request.path.startswith(API):
+            return problem_of_status(status)
         for_machines = request.path.startswith(
             (
                 "/token",

@@ -21,6 +21,7 @@ from idp import portals, seal
 from idp.admin import tokens
 from idp.admin.people import Act, Administrator, Forbidden, Role
 from idp.admin.portals import reading
+from idp.admin.portals.differences import Difference, differences
 from idp.admin.portals.reading import Found
 from idp.clock import Clock
 from idp.events import Event, record
@@ -99,6 +100,14 @@ class PortalChanges:
         """Everything that is wrong with a change, in the order of the members; nothing is written."""
         return self._read(admin, _with_secret(change)[0])[1]
 
+    def preview(self, admin: Administrator, change: Change) -> list[Difference]:
+        """What a change would change, but for a secret that would be made. Raises as `submit`; nothing is written."""
+        change, secret = _with_secret(change)
+        registration, _ = self._checked(db.session(), admin, change)
+        row = versions.row(db.session(), change.client_id)
+        rows = differences(row.registration if row is not None else None, portals.document(registration))
+        return [one for one in rows if secret is None or one.member != "client_secret_sha256"]
+
     def submit(self, admin: Administrator, change: Change) -> Submitted:
         """Make a change, or propose it. A portal that is to use client secrets and has none gets one.
 
@@ -120,26 +129,33 @@ class PortalChanges:
         return self.submit(admin, Change(as_it_was(found, number), reason, base))
 
     def _submit(self, admin: Administrator, change: Change, event: Event = Event.PORTAL_APPLIED) -> Submitted:
-        if not admin.may(Act.CHANGE_PORTALS):
-            raise Forbidden
-        problems = _reason_problems(change.reason)
         now = self._clock()
         with writing() as session:
             # Under a lock first, so that the version which is compared is the one that is changed.
-            row = versions.row(session, change.client_id, lock=True)
-            if row is not None and not admin.sees_portals_of(row.organisation_id):
-                raise UnknownPortal
-            if versions.current(session, change.client_id) != change.base:
-                raise Conflict
-            registration, found = self._read(admin, change)
-            if registration is None or found or problems:
-                raise ChangeRefused([*found, *problems])
-            organisation = row.organisation_id if row is not None else self._organisation(admin, change)
+            versions.row(session, change.client_id, lock=True)
+            registration, organisation = self._checked(session, admin, change)
             if self.two_people:
                 return self._propose(session, admin, change, registration, organisation=organisation)
             versions.write(session, registration, now=now, reason=change.reason, organisation=organisation)
             record(session, event, at=now, client_id=change.client_id)
         return Submitted(change.client_id)
+
+    def _checked(
+        self, session: Session, admin: Administrator, change: Change
+    ) -> tuple[Registration, str | None]:
+        """The registration that a change asks for, and whose portal it is. Raises as `submit`."""
+        if not admin.may(Act.CHANGE_PORTALS):
+            raise Forbidden
+        row = versions.row(session, change.client_id)
+        if row is not None and not admin.sees_portals_of(row.organisation_id):
+            raise UnknownPortal
+        if versions.current(session, change.client_id) != change.base:
+            raise Conflict
+        registration, found = self._read(admin, change)
+        problems = _reason_problems(change.reason)
+        if registration is None or found or problems:
+            raise ChangeRefused([*found, *problems])
+        return registration, row.organisation_id if row is not None else self._organisation(admin, change)
 
     def _propose(
         self,
@@ -327,6 +343,15 @@ def as_it_was(found: Found, number: int) -> dict[str, Any]:
     if portals.typed(document).sector != found.registration.sector:  # its first redirect URI had another host
         document["sector_identifier"] = found.registration.sector
     return document
+
+
+def with_kept_secrets(document: Mapping[str, Any], found: Found | None) -> dict[str, Any]:
+    """A document that says nothing of its client secrets, where it uses some, with those that the portal has."""
+    kept = list(found.registration.client_secret_sha256) if found is not None else []
+    uses = str(document.get("token_endpoint_auth_method", "")).startswith("client_secret")
+    if not kept or not uses or "client_secret_sha256" in document:
+        return dict(document)
+    return {**document, "client_secret_sha256": kept}
 
 
 def with_further_secret(found: Found) -> tuple[dict[str, Any], str]:

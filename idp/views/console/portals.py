@@ -19,7 +19,7 @@ from idp.admin.portals.changes import ChangeRefused, Decision, PortalChanges, Su
 from idp.admin.portals.differences import differences
 from idp.admin.portals.reading import Found
 from idp.fetch import FetchError
-from idp.oidc import key_use, portal_keys, registration
+from idp.oidc import portal_keys, registration
 from idp.oidc.registration import RegistrationRefused
 from idp.portals import redirects
 from idp.portals.rules import Finding, uri_problem
@@ -28,6 +28,7 @@ from idp.portals.versions import MAX_REASON_CHARS, Conflict, UnknownPortal
 from idp.views.console import portal_words
 from idp.views.console.desk import Desk, NotFound, field
 from idp.views.messages import N_
+from idp.views.settling import settle
 
 PATH = "/console/portals"
 _MAX_URI_CHARS = 4096
@@ -266,15 +267,8 @@ class PortalPages:
         return self.desk.done(f"{PATH}/portal?id={quote(submitted.client_id, safe='')}", notice)
 
     def _settle(self, client_id: str) -> str:
-        """See to what a changed registration needs: keys of its algorithms, its logo. Which notice says so."""
-        found = portals.find(client_id)
-        if found is not None:
-            self.desk.house.keys.ensure(key_use.algorithms(found))
-        latest = reading.history(client_id, limit=1)
-        changed = latest and any(
-            row.member == "logo_uri" for row in differences(latest[0].before, latest[0].after)
-        )
-        return (self._logo(client_id) if changed else None) or "saved"
+        """See to what a changed registration needs. Which notice says so."""
+        return "saved" if settle(self.desk.house, client_id) else "no_logo"
 
     def _logo(self, client_id: str) -> str | None:
         """Fetch the logo; which notice says that it could not be."""
