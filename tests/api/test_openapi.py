@@ -22,7 +22,7 @@ from tests import servers
 from tests.at_api import token
 from tests.rig import Rig, started
 
-N_EXAMPLES = 4
+N_EXAMPLES = 6
 CHECKED = [
     schemathesis.checks.not_a_server_error,
     checks.status_code_conformance,
