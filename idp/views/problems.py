@@ -96,7 +96,7 @@ def problem(
     """The answer that says what is wrong."""
     status, title = PROBLEMS[code]
     said = Problem(
-        type=f"/docs/api#{code.replace('_', '-')}",
+        type=f"/docs/api#{code}",
         title=title,
         status=status,
         code=code,

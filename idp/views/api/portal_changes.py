@@ -219,9 +219,9 @@ class PortalChanging(Area):
         """Switch a portal off at once: nobody can sign in to it."""
         return self._switched(call, client_id, enabled=False)
 
-    @operation("POST", "/portals/{client_id}/enable", Act.SWITCH_PORTALS, PortalShown)
+    @operation("POST", "/portals/{client_id}/enable", Act.APPROVE_PORTALS, PortalShown)
     def enable_portal(self, call: Call, client_id: str) -> Answer:
-        """Switch a portal on again; this takes a role that may approve."""
+        """Switch a portal on again."""
         return self._switched(call, client_id, enabled=True)
 
     @operation("POST", "/portals/{client_id}/transfer", Act.CHANGE_ORGANISATIONS, PortalShown, body=Transfer)
