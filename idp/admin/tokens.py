@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 
 from idp import seal
 from idp.admin import people
-from idp.admin.people import MAX_LABEL_CHARS, SEEN_EVERY_S, Administrator, Role
+from idp.admin.people import MAX_LABEL_CHARS, SEEN_EVERY_S, Act, Administrator, Role
 from idp.events import Event, origin, record
 from idp.models import ApiToken as Row
 from idp.models import Organisation, db, writing
@@ -101,14 +101,25 @@ def create(*, label: str, role: Role, organisation: str | None, ttl_s: int, now:
     return _token(row), text
 
 
-def listed(*, organisation: str | None = None, created_by: str | None = None) -> list[Token]:
-    """Every token, or an organisation's, or those that somebody made: the newest first, ended ones too."""
+def listed(*, created_by: str | None = None) -> list[Token]:
+    """Every token, or those that somebody made: the newest first, ended ones too."""
     query = select(Row).order_by(Row.created_at.desc(), Row.id).limit(1000)
-    if organisation is not None:
-        query = query.where(Row.organisation_id == organisation)
     if created_by is not None:
         query = query.where(Row.created_by == created_by)
     return [_token(row) for row in db.session.scalars(query.execution_options(populate_existing=True))]
+
+
+def seen_by(admin: Administrator) -> list[Token]:
+    """The tokens that an administrator may know of, and end: the own ones; who answers for administrators, all."""
+    return listed(created_by=None if admin.may(Act.CHANGE_PEOPLE) else admin.actor)
+
+
+def seen(admin: Administrator, token_id: str) -> Token:
+    """One of these. Raises UnknownToken."""
+    token = find(token_id)
+    if token.created_by != admin.actor and not admin.may(Act.CHANGE_PEOPLE):
+        raise UnknownToken
+    return token
 
 
 def find(token_id: str) -> Token:

@@ -8,8 +8,6 @@ from typing import Final, Literal
 import msgspec
 from flask import Response, g
 
-from idp.portals.rules import Finding
-
 API: Final = "/admin/api/"
 MEDIA_TYPE: Final = "application/problem+json"
 _MAX_SAID_CHARS = 300
@@ -61,7 +59,7 @@ _OF_STATUS: Final[Mapping[int, Code]] = {
 
 
 class Wrong(msgspec.Struct, frozen=True):
-    """What is wrong with one member, by its dotted name; "" where it is about all of them."""
+    """What is wrong with one member, by its dotted name ("" for all of them); in English, for programs."""
 
     field: str
     message: str
@@ -82,7 +80,7 @@ class ApiProblem(Exception):
     """Ends a request with a problem."""
 
     def __init__(
-        self, code: Code, findings: Sequence[Finding] = (), headers: Mapping[str, str] | None = None
+        self, code: Code, findings: Sequence[Wrong] = (), headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(code)
         self.code: Code = code
@@ -90,9 +88,7 @@ class ApiProblem(Exception):
         self.headers = headers or {}
 
 
-def problem(
-    code: Code, findings: Sequence[Finding] = (), headers: Mapping[str, str] | None = None
-) -> Response:
+def problem(code: Code, findings: Sequence[Wrong] = (), headers: Mapping[str, str] | None = None) -> Response:
     """The answer that says what is wrong."""
     status, title = PROBLEMS[code]
     said = Problem(
@@ -101,7 +97,7 @@ def problem(
         status=status,
         code=code,
         correlation_id=g.correlation_id,
-        findings=[Wrong(finding.field[:_MAX_SAID_CHARS], _short(finding.text)) for finding in findings],
+        findings=[Wrong(_short(wrong.field), _short(wrong.message)) for wrong in findings],
     )
     response = Response(msgspec.json.encode(said), status=status, content_type=MEDIA_TYPE)
     response.headers.update(headers or {})

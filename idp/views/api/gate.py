@@ -24,11 +24,10 @@ from idp.admin.trust import Outdated
 from idp.credentials.trust import TrustDocumentError
 from idp.events import Event, record_alone
 from idp.portals import RegistrationError
-from idp.portals.rules import Finding
 from idp.portals.versions import Conflict, UnknownPortal
 from idp.presentation.wallets import ProfileError
 from idp.views.api.operations import JSON, Answer, Area, Call, Operation
-from idp.views.problems import ApiProblem, problem
+from idp.views.problems import ApiProblem, Wrong, problem
 from idp.wiring import House
 
 log = logging.getLogger("idp")
@@ -127,9 +126,9 @@ class Gate:
         try:
             unverified = strict_json.loads_object(given, max_bytes=self._max_bytes)
         except ValueError as error:
-            raise ApiProblem("malformed", [Finding("", "%(text)s", {"text": _why(error)})]) from error
+            raise ApiProblem("malformed", [Wrong("", _why(error))]) from error
         if place := _nul(unverified, ""):
-            raise ApiProblem("invalid", [Finding(place, "has a NUL")])
+            raise ApiProblem("invalid", [Wrong(place, "has a NUL")])
         return _read(unverified, operation.body, strict=True), unverified
 
 
@@ -138,9 +137,9 @@ def _query(operation: Operation) -> Any:
     given: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise ApiProblem("invalid", [Finding(name, "is there twice")])
+            raise ApiProblem("invalid", [Wrong(name, "is there twice")])
         if "\0" in values[0]:
-            raise ApiProblem("invalid", [Finding(name, "has a NUL")])
+            raise ApiProblem("invalid", [Wrong(name, "has a NUL")])
         given[name] = values[0]
     return _read(given, operation.query, strict=False)
 
@@ -150,7 +149,7 @@ def _read(given: Mapping[str, Any], wanted: Any, *, strict: bool) -> Any:
         return msgspec.convert(given, wanted, strict=strict)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
-        raise ApiProblem("invalid", [Finding(place.rstrip("`"), "%(text)s", {"text": text})]) from error
+        raise ApiProblem("invalid", [Wrong(place.rstrip("`"), text)]) from error
 
 
 def _nul(value: Any, place: str) -> str:
@@ -172,12 +171,12 @@ def _why(error: ValueError) -> str:
     return str(error) if type(error) is ValueError else "not JSON"
 
 
-def _findings(refused: Exception) -> list[Finding]:
+def _findings(refused: Exception) -> list[Wrong]:
     found = getattr(refused, "findings", None)
     if found is not None:
-        return list(found)
+        return [Wrong(finding.field, finding.text) for finding in found]
     problems = getattr(refused, "problems", None) or [str(refused)]
-    return [Finding("", "%(text)s", {"text": str(text)}) for text in problems]
+    return [Wrong("", str(text)) for text in problems]
 
 
 def _answered(operation: Operation, answer: Answer) -> Response:

@@ -11,10 +11,9 @@ from msgspec import Meta
 from idp.admin import organisations, people
 from idp.admin.organisations import Contact, Organisation
 from idp.admin.people import Act, Administrator, Forbidden, InvitationError, Role, UnknownAdministrator
-from idp.portals.rules import Finding
 from idp.views.api.operations import BASE, Answer, Area, Call, etag, operation
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiProblem, Wrong
 
 
 class OrganisationShown(msgspec.Struct, frozen=True):
@@ -202,7 +201,7 @@ class OrganisationArea(Area):
                 label=call.body.label, role=Role.MEMBER, organisation=found.id, ttl_s=ttl_s, now=now
             )
         except InvitationError as error:
-            raise ApiProblem("invalid", [Finding("label", "%(text)s", {"text": str(error)})]) from error
+            raise ApiProblem("invalid", [Wrong("label", str(error))]) from error
         link = f"{self.house.settings.issuer}/console/invitation/{token}"
         return Answer(Invited(link, now + ttl_s), 201)
 

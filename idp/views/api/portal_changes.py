@@ -17,11 +17,10 @@ from idp.admin.portals.reading import Found
 from idp.models import db
 from idp.oidc import registration
 from idp.portals import Registration, versions
-from idp.portals.rules import Finding
 from idp.portals.versions import UnknownPortal
 from idp.views.api.operations import BASE, Answer, Area, Call, etag, operation
 from idp.views.api.portals import SECRET_ID_CHARS, Asked, Difference, PortalShown, find, href, rows, shown
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiProblem, Wrong
 from idp.views.settling import settle
 from idp.wiring import House
 
@@ -277,7 +276,7 @@ class PortalChanging(Area):
     @staticmethod
     def _change(found: Found, document: Mapping[str, Any], reason: str) -> Change:
         if document.get("client_id", found.client_id) != found.client_id:
-            wrong = Finding("registration.client_id", "a portal keeps its client_id")
+            wrong = Wrong("registration.client_id", "a portal keeps its client_id")
             raise ApiProblem("invalid", [wrong])
         return Change(with_kept_secrets(document, found), reason, found.version)
 
@@ -340,8 +339,8 @@ def _toml(given: bytes) -> dict[str, Any]:
     try:
         text = given.decode("utf-8")
         if "\0" in text or "\\u0000" in text.lower():
-            raise ApiProblem("malformed", [Finding("", "has a NUL")])
+            raise ApiProblem("malformed", [Wrong("", "has a NUL")])
         return tomllib.loads(text.replace("\r\n", "\n"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else type(error).__name__
-        raise ApiProblem("malformed", [Finding("", "TOML: %(text)s", {"text": said})]) from error
+        raise ApiProblem("malformed", [Wrong("", f"TOML: {said}")]) from error

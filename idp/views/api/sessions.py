@@ -11,11 +11,10 @@ from idp import portals
 from idp.admin import live
 from idp.admin.people import Act
 from idp.oidc import backchannel, session_end
-from idp.portals.rules import Finding
 from idp.views.api.operations import Answer, Area, Call, operation
 from idp.views.api.portal_changes import Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiProblem, Wrong
 from idp.wiring import House
 
 END_MAX_S: Final = 10
@@ -147,7 +146,7 @@ class SessionArea(Area):
         """End a session, a person's, or those at a portal. Portals that asked to be told hear of it at once."""
         given: Ending = call.body
         if sum(one is not None for one in (given.session, given.subject, given.portal)) != 1:
-            raise ApiProblem("invalid", [Finding("", "exactly one of session, subject and portal")])
+            raise ApiProblem("invalid", [Wrong("", "exactly one of session, subject and portal")])
         reason, n_left = session_end.Reason.ADMIN, 0
         if given.session is not None:
             _known(live.find(given.session, "session"))
@@ -179,7 +178,7 @@ class SessionArea(Area):
         """Tell a portal again."""
         given: Replay = call.body
         if not given.ids and given.portal is None:
-            raise ApiProblem("invalid", [Finding("", "ids or portal")])
+            raise ApiProblem("invalid", [Wrong("", "ids or portal")])
         n = backchannel.replay(given.ids, client_id=given.portal, now=self.clock(), reason=given.reason)
         self.house.store.publish(backchannel.WAKE)
         return Answer(Replayed(n))

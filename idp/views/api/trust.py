@@ -11,11 +11,10 @@ from idp.admin import trust, trust_record
 from idp.admin.people import Act
 from idp.admin.trust import Entry, Kind, Preview, UnknownEntry
 from idp.admin.trust_record import Line
-from idp.portals.rules import Finding
 from idp.views.api.operations import TOML, Answer, Area, Call, etag, found, operation
 from idp.views.api.portal_changes import DryRun, Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiProblem, Wrong
 
 
 class TrustLine(msgspec.Struct, frozen=True):
@@ -153,7 +152,7 @@ class TrustArea(Area):
         document = {"credential_type": given.credential_type, "mission": given.mission}
         removing = [_entry(one) for one in given.remove]
         if not given.reason.isprintable():
-            raise ApiProblem("invalid", [Finding("reason", "1 to 255 printable characters")])
+            raise ApiProblem("invalid", [Wrong("reason", "1 to 255 printable characters")])
         now = self.clock()
         preview = trust.preview(document, now=now, removing=removing)
         if not call.query.dry_run:
@@ -165,7 +164,7 @@ def _entry(one: Removal) -> Entry:
     try:
         return trust.find(one.id, one.kind)
     except UnknownEntry as error:
-        raise ApiProblem("invalid", [Finding("remove", "there is no such entry")]) from error
+        raise ApiProblem("invalid", [Wrong("remove", "there is no such entry")]) from error
 
 
 def _line(one: Line) -> TrustLine:

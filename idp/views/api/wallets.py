@@ -9,12 +9,11 @@ import msgspec
 from idp.admin import wallets
 from idp.admin.people import Act
 from idp.admin.wallets import Kept, Untested
-from idp.portals.rules import Finding
 from idp.presentation.wallets import WalletProfile
 from idp.views.api.operations import BASE, Answer, Area, Call, etag, found, operation
 from idp.views.api.portal_changes import Because, Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiProblem, Wrong
 
 
 class WalletShown(msgspec.Struct, frozen=True):
@@ -76,7 +75,7 @@ class WalletArea(Area):
         kept = _known(wallet_id)
         call.is_of(_etag(kept))
         if call.body.profile.id != wallet_id:
-            raise ApiProblem("invalid", [Finding("profile.id", "a profile keeps its id")])
+            raise ApiProblem("invalid", [Wrong("profile.id", "a profile keeps its id")])
         self._apply(call.body.profile, kept.profile)
         return _shown(_known(wallet_id))
 
@@ -95,7 +94,7 @@ class WalletArea(Area):
                 reason=given.reason,
             )
         except Untested as error:
-            untried = Finding("untested", "it was not tried as it is now: see `idp wallets test`")
+            untried = Wrong("untested", "it was not tried as it is now: see `idp wallets test`")
             raise ApiProblem("conflict", [untried]) from error
         return _shown(_known(wallet_id))
 

@@ -19,6 +19,7 @@ from idp.views.console.previewing import PreviewPages
 from idp.views.console.proving import ProofPages
 from idp.views.console.sessions import SessionPages
 from idp.views.console.sign_in import SignIn
+from idp.views.console.tokens import TokenPages
 from idp.views.console.trust import TrustPages
 from idp.views.console.trying import TryPages
 from idp.views.console.wallets import Trial, WalletPages
@@ -39,6 +40,7 @@ class ConsoleDoor:
             PortalForms(desk, portals),
             OrganisationPages(desk),
             PeoplePages(desk),
+            TokenPages(desk),
             AuditPages(desk),
             EngineerPages(desk),
             TryPages(desk),

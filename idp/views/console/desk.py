@@ -231,6 +231,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "invited": N_("The invitation was made."),
     "withdrawn": N_("The invitation was withdrawn."),
     "disabled": N_("The administrator was shut out."),
+    "token_revoked": N_("The token was revoked."),
     "saved": N_("Saved."),
     "transferred": N_("The portal was transferred."),
     "trust": N_("The trust registry was changed. It is in force within ten seconds."),
