@@ -76,7 +76,7 @@ class Problem(msgspec.Struct, frozen=True):
     findings: list[Wrong]
 
 
-class ApiProblem(Exception):
+class ApiError(Exception):
     """Ends a request with a problem."""
 
     def __init__(

@@ -15,7 +15,7 @@ from idp.admin.people import Act, Administrator
 from idp.views.api.operations import JSON_LINES, Answer, Area, Call, operation
 from idp.views.api.portal_changes import Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiError
 
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Moment = Annotated[int, Meta(ge=0, le=2**52)]
@@ -114,7 +114,7 @@ class AuditArea(Area):
         try:
             month = log.Month.parse(call.query.month)
         except ValueError as error:
-            raise ApiProblem("invalid") from error
+            raise ApiError("invalid") from error
         return Answer(log.report(month, now=self.clock(), client_ids=people.portals_of(call.admin)))
 
     @operation("GET", "/audit/checkpoint", Act.SEE_SYSTEM, Checkpoint)

@@ -27,7 +27,7 @@ from idp.portals import RegistrationError
 from idp.portals.versions import Conflict, UnknownPortal
 from idp.presentation.wallets import ProfileError
 from idp.views.api.operations import JSON, Answer, Area, Call, Operation
-from idp.views.problems import ApiProblem, Wrong, problem
+from idp.views.problems import ApiError, Wrong, problem
 from idp.wiring import House
 
 log = logging.getLogger("idp")
@@ -58,7 +58,7 @@ class Gate:
         def view(**path: str) -> Response:
             try:
                 return _answered(operation, self._do(operation, area, path))
-            except ApiProblem as wrong:
+            except ApiError as wrong:
                 return problem(wrong.code, wrong.findings, wrong.headers)
             except Forbidden:
                 record_alone(Event.ADMIN_REFUSED, at=self._house.clock(), reason="forbidden")
@@ -80,11 +80,11 @@ class Gate:
         if operation.act is not None and not admin.may(operation.act):
             raise Forbidden
         if any("\0" in value for value in path.values()):
-            raise ApiProblem("not_found")
+            raise ApiError("not_found")
         query = _query(operation)
         body, unverified = self._body(operation)
         if operation.matches and "If-Match" not in request.headers:
-            raise ApiProblem("precondition_required")
+            raise ApiError("precondition_required")
         return operation.view(area, Call(admin, query, body, unverified), **path)
 
     # -- who asks --------------------------------------------------------------------------------------------
@@ -93,20 +93,20 @@ class Gate:
         """RFC 6750, section 3: what is wrong with a token is said to whoever has it."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise ApiProblem("token_missing", (), self._challenge())
+            raise ApiError("token_missing", (), self._challenge())
         try:
             return tokens.holder_of(token.strip(), now=self._house.clock())
         except TokenRefused as refused:
             self._throttle()
             record_alone(Event.ADMIN_REFUSED, at=self._house.clock(), reason=refused.reason)
             log.info("%s admin API: %s", g.correlation_id, refused.reason)
-            raise ApiProblem(refused.reason, (), self._challenge("invalid_token")) from refused
+            raise ApiError(refused.reason, (), self._challenge("invalid_token")) from refused
 
     def _throttle(self) -> None:
         """A token that counts is never kept out: others may be behind the same address."""
         near = neighbourhood(request.remote_addr or "")
         if self._house.store.count(f"rate:admin-api:{near}", 60) > FAILED_PER_MINUTE:
-            raise ApiProblem("too_many", (), {"Retry-After": "60"})
+            raise ApiError("too_many", (), {"Retry-After": "60"})
 
     def _challenge(self, error: str = "") -> dict[str, str]:
         said = f'Bearer realm="{self._house.settings.issuer}"' + (f', error="{error}"' if error else "")
@@ -118,7 +118,7 @@ class Gate:
         if operation.body is None:
             return None, {}
         if request.mimetype != operation.takes:
-            raise ApiProblem("unsupported_media_type", (), {"Accept": str(operation.takes)})
+            raise ApiError("unsupported_media_type", (), {"Accept": str(operation.takes)})
         request.max_content_length = self._max_bytes
         given = request.get_data(cache=False)
         if operation.body is bytes:
@@ -126,9 +126,9 @@ class Gate:
         try:
             unverified = strict_json.loads_object(given, max_bytes=self._max_bytes)
         except ValueError as error:
-            raise ApiProblem("malformed", [Wrong("", _why(error))]) from error
+            raise ApiError("malformed", [Wrong("", _why(error))]) from error
         if place := _nul(unverified, ""):
-            raise ApiProblem("invalid", [Wrong(place, "has a NUL")])
+            raise ApiError("invalid", [Wrong(place, "has a NUL")])
         return _read(unverified, operation.body, strict=True), unverified
 
 
@@ -137,9 +137,9 @@ def _query(operation: Operation) -> Any:
     given: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise ApiProblem("invalid", [Wrong(name, "is there twice")])
+            raise ApiError("invalid", [Wrong(name, "is there twice")])
         if "\0" in values[0]:
-            raise ApiProblem("invalid", [Wrong(name, "has a NUL")])
+            raise ApiError("invalid", [Wrong(name, "has a NUL")])
         given[name] = values[0]
     return _read(given, operation.query, strict=False)
 
@@ -149,7 +149,7 @@ def _read(given: Mapping[str, Any], wanted: Any, *, strict: bool) -> Any:
         return msgspec.convert(given, wanted, strict=strict)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
-        raise ApiProblem("invalid", [Wrong(place.rstrip("`"), text)]) from error
+        raise ApiError("invalid", [Wrong(place.rstrip("`"), text)]) from error
 
 
 def _nul(value: Any, place: str) -> str:

@@ -13,7 +13,7 @@ from idp.oidc import key_use
 from idp.views.api.operations import Answer, Area, Call, operation
 from idp.views.api.portal_changes import Because, Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiError
 
 Algorithm = Literal["ES256", "RS256", "PS256"]
 
@@ -71,9 +71,9 @@ class KeyArea(Area):
         try:
             kid = self.house.keys.rotate(given.alg, at_once=given.at_once)
         except RotationPending as error:
-            raise ApiProblem("conflict") from error
+            raise ApiError("conflict") from error
         except NoSigningKey as error:
-            raise ApiProblem("not_found") from error
+            raise ApiError("not_found") from error
         detail = {"alg": given.alg, "kid": kid, "at_once": given.at_once, "why": given.reason}
         record_alone(Event.KEY_ROTATED, at=self.clock(), detail=detail)
         return Answer(Rotated(kid))
@@ -84,7 +84,7 @@ class KeyArea(Area):
         try:
             self.house.keys.remove(kid)
         except UnknownKey as error:
-            raise ApiProblem("not_found") from error
+            raise ApiError("not_found") from error
         record_alone(Event.KEY_REMOVED, at=self.clock(), detail={"kid": kid, "why": call.body.reason})
         return self.list_keys(call)
 

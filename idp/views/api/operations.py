@@ -15,7 +15,7 @@ import msgspec
 from flask import request
 
 from idp.admin.people import Act, Administrator
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiError
 from idp.wiring import House
 
 BASE: Final = "/admin/api/v1"
@@ -83,10 +83,10 @@ class Call:
     """The body as it came, JSON, where the Struct has members with defaults that a document must not get."""
 
     def is_of(self, etag: str) -> None:
-        """Raises ApiProblem where If-Match names another version than the one that is there."""
+        """Raises ApiError where If-Match names another version than the one that is there."""
         given = request.headers.get("If-Match", "")
         if etag not in (tag.strip() for tag in given.split(",")) and given.strip() != "*":
-            raise ApiProblem("outdated")
+            raise ApiError("outdated")
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def etag(version: int | str) -> str:
 
 
 def found(items: Sequence[Item], wanted: Callable[[Item], bool]) -> Item:
-    """The one that is wanted. Raises ApiProblem where there is none."""
+    """The one that is wanted. Raises ApiError where there is none."""
     for item in items:
         if wanted(item):
             return item
-    raise ApiProblem("not_found")
+    raise ApiError("not_found")

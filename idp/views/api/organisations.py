@@ -13,7 +13,7 @@ from idp.admin.organisations import Contact, Organisation
 from idp.admin.people import Act, Administrator, Forbidden, InvitationError, Role, UnknownAdministrator
 from idp.views.api.operations import BASE, Answer, Area, Call, etag, operation
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem, Wrong
+from idp.views.problems import ApiError, Wrong
 
 
 class OrganisationShown(msgspec.Struct, frozen=True):
@@ -153,7 +153,7 @@ class OrganisationArea(Area):
         try:
             organisations.apply({"organisation": [document]}, now=self.clock(), was={document["id"]: was})
         except organisations.Changed as error:
-            raise ApiProblem("conflict" if was is None else "outdated") from error
+            raise ApiError("conflict" if was is None else "outdated") from error
 
     # -- members ---------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class OrganisationArea(Area):
                 label=call.body.label, role=Role.MEMBER, organisation=found.id, ttl_s=ttl_s, now=now
             )
         except InvitationError as error:
-            raise ApiProblem("invalid", [Wrong("label", str(error))]) from error
+            raise ApiError("invalid", [Wrong("label", str(error))]) from error
         link = f"{self.house.settings.issuer}/console/invitation/{token}"
         return Answer(Invited(link, now + ttl_s), 201)
 
@@ -224,7 +224,7 @@ class OrganisationArea(Area):
 def _known(admin: Administrator, organisation_id: str) -> Organisation:
     found = organisations.find(organisation_id)
     if found is None or not admin.sees_portals_of(found.id):
-        raise ApiProblem("not_found")
+        raise ApiError("not_found")
     return found
 
 

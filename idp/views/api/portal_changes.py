@@ -20,7 +20,7 @@ from idp.portals import Registration, versions
 from idp.portals.versions import UnknownPortal
 from idp.views.api.operations import BASE, Answer, Area, Call, etag, operation
 from idp.views.api.portals import SECRET_ID_CHARS, Asked, Difference, PortalShown, find, href, rows, shown
-from idp.views.problems import ApiProblem, Wrong
+from idp.views.problems import ApiError, Wrong
 from idp.views.settling import settle
 from idp.wiring import House
 
@@ -126,13 +126,13 @@ class PortalChanging(Area):
         document = call.unverified["registration"]
         client_id = call.body.registration.client_id
         if promoting.known(client_id, call.admin) is not None:
-            raise ApiProblem("conflict")
+            raise ApiError("conflict")
         base = versions.current(db.session(), client_id)
         change = Change(document, call.body.reason, base, call.body.organisation)
         try:
             return self._changed(call, change, created=True)
         except UnknownPortal as error:  # another organisation's, which need not be said
-            raise ApiProblem("conflict") from error
+            raise ApiError("conflict") from error
 
     @operation(
         "PUT",
@@ -261,7 +261,7 @@ class PortalChanging(Area):
         digests = [one.digest for one in reading.secrets(found)]
         named = [digest for digest in digests if digest[:SECRET_ID_CHARS] == secret_id]
         if not named:
-            raise ApiProblem("not_found")
+            raise ApiError("not_found")
         self.changes.retire_secret(call.admin, found.client_id, named[0], reason=call.body.reason)
         return shown(reading.find(found.client_id, admin=call.admin))
 
@@ -277,7 +277,7 @@ class PortalChanging(Area):
     def _change(found: Found, document: Mapping[str, Any], reason: str) -> Change:
         if document.get("client_id", found.client_id) != found.client_id:
             wrong = Wrong("registration.client_id", "a portal keeps its client_id")
-            raise ApiProblem("invalid", [wrong])
+            raise ApiError("invalid", [wrong])
         return Change(with_kept_secrets(document, found), reason, found.version)
 
     def _changed(self, call: Call, change: Change, *, created: bool = False) -> Answer:
@@ -339,8 +339,8 @@ def _toml(given: bytes) -> dict[str, Any]:
     try:
         text = given.decode("utf-8")
         if "\0" in text or "\\u0000" in text.lower():
-            raise ApiProblem("malformed", [Wrong("", "has a NUL")])
+            raise ApiError("malformed", [Wrong("", "has a NUL")])
         return tomllib.loads(text.replace("\r\n", "\n"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         said = str(error) if isinstance(error, tomllib.TOMLDecodeError) else type(error).__name__
-        raise ApiProblem("malformed", [Wrong("", f"TOML: {said}")]) from error
+        raise ApiError("malformed", [Wrong("", f"TOML: {said}")]) from error

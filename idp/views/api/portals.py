@@ -16,7 +16,7 @@ from idp.admin.portals.reading import Found
 from idp.portals import Registration
 from idp.seal import b64, unb64
 from idp.views.api.operations import BASE, TOML, Answer, Area, Call, etag, operation
-from idp.views.problems import ApiProblem
+from idp.views.problems import ApiError
 
 Limit = Annotated[int, Meta(ge=1, le=500)]
 _PLAIN_SEGMENT: Final = frozenset(
@@ -173,7 +173,7 @@ _OF_A_LINE: Final = tuple(field for field in PortalLine.__struct_fields__ if fie
 
 
 def find(segment: str, admin: Administrator) -> Found:
-    """The portal that a path names. Raises UnknownPortal, ApiProblem."""
+    """The portal that a path names. Raises UnknownPortal, ApiError."""
     return reading.find(named(segment), admin=admin)
 
 
@@ -228,10 +228,10 @@ def href(client_id: str) -> str:
 
 
 def named(segment: str) -> str:
-    """The client_id that a path's segment stands for. Raises ApiProblem."""
+    """The client_id that a path's segment stands for. Raises ApiError."""
     if not segment.startswith("~"):
         return segment
     try:
         return unb64(segment[1:]).decode("utf-8")
     except ValueError as error:
-        raise ApiProblem("not_found") from error
+        raise ApiError("not_found") from error

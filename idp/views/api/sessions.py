@@ -14,7 +14,7 @@ from idp.oidc import backchannel, session_end
 from idp.views.api.operations import Answer, Area, Call, operation
 from idp.views.api.portal_changes import Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem, Wrong
+from idp.views.problems import ApiError, Wrong
 from idp.wiring import House
 
 END_MAX_S: Final = 10
@@ -146,7 +146,7 @@ class SessionArea(Area):
         """End a session, a person's, or those at a portal. Portals that asked to be told hear of it at once."""
         given: Ending = call.body
         if sum(one is not None for one in (given.session, given.subject, given.portal)) != 1:
-            raise ApiProblem("invalid", [Wrong("", "exactly one of session, subject and portal")])
+            raise ApiError("invalid", [Wrong("", "exactly one of session, subject and portal")])
         reason, n_left = session_end.Reason.ADMIN, 0
         if given.session is not None:
             _known(live.find(given.session, "session"))
@@ -178,7 +178,7 @@ class SessionArea(Area):
         """Tell a portal again."""
         given: Replay = call.body
         if not given.ids and given.portal is None:
-            raise ApiProblem("invalid", [Wrong("", "ids or portal")])
+            raise ApiError("invalid", [Wrong("", "ids or portal")])
         n = backchannel.replay(given.ids, client_id=given.portal, now=self.clock(), reason=given.reason)
         self.house.store.publish(backchannel.WAKE)
         return Answer(Replayed(n))
@@ -186,4 +186,4 @@ class SessionArea(Area):
 
 def _known(found: object) -> None:
     if not found:
-        raise ApiProblem("not_found")
+        raise ApiError("not_found")

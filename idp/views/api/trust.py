@@ -14,7 +14,7 @@ from idp.admin.trust_record import Line
 from idp.views.api.operations import TOML, Answer, Area, Call, etag, found, operation
 from idp.views.api.portal_changes import DryRun, Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem, Wrong
+from idp.views.problems import ApiError, Wrong
 
 
 class TrustLine(msgspec.Struct, frozen=True):
@@ -152,7 +152,7 @@ class TrustArea(Area):
         document = {"credential_type": given.credential_type, "mission": given.mission}
         removing = [_entry(one) for one in given.remove]
         if not given.reason.isprintable():
-            raise ApiProblem("invalid", [Wrong("reason", "1 to 255 printable characters")])
+            raise ApiError("invalid", [Wrong("reason", "1 to 255 printable characters")])
         now = self.clock()
         preview = trust.preview(document, now=now, removing=removing)
         if not call.query.dry_run:
@@ -164,7 +164,7 @@ def _entry(one: Removal) -> Entry:
     try:
         return trust.find(one.id, one.kind)
     except UnknownEntry as error:
-        raise ApiProblem("invalid", [Wrong("remove", "there is no such entry")]) from error
+        raise ApiError("invalid", [Wrong("remove", "there is no such entry")]) from error
 
 
 def _line(one: Line) -> TrustLine:

@@ -13,7 +13,7 @@ from idp.presentation.wallets import WalletProfile
 from idp.views.api.operations import BASE, Answer, Area, Call, etag, found, operation
 from idp.views.api.portal_changes import Because, Reason
 from idp.views.api.portals import Asked
-from idp.views.problems import ApiProblem, Wrong
+from idp.views.problems import ApiError, Wrong
 
 
 class WalletShown(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class WalletArea(Area):
         kept = _known(wallet_id)
         call.is_of(_etag(kept))
         if call.body.profile.id != wallet_id:
-            raise ApiProblem("invalid", [Wrong("profile.id", "a profile keeps its id")])
+            raise ApiError("invalid", [Wrong("profile.id", "a profile keeps its id")])
         self._apply(call.body.profile, kept.profile)
         return _shown(_known(wallet_id))
 
@@ -95,7 +95,7 @@ class WalletArea(Area):
             )
         except Untested as error:
             untried = Wrong("untested", "it was not tried as it is now: see `idp wallets test`")
-            raise ApiProblem("conflict", [untried]) from error
+            raise ApiError("conflict", [untried]) from error
         return _shown(_known(wallet_id))
 
     @operation("POST", "/wallets/{wallet_id}/disable", Act.CHANGE_SYSTEM, WalletShown, body=Because)
@@ -110,7 +110,7 @@ class WalletArea(Area):
         try:
             wallets.apply({"wallet": [document]}, now=self.clock(), was={profile.id: was})
         except wallets.Changed as error:
-            raise ApiProblem("conflict" if was is None else "outdated") from error
+            raise ApiError("conflict" if was is None else "outdated") from error
 
 
 def _known(wallet_id: str) -> Kept:
