@@ -134,6 +134,19 @@ def test_a_key_that_is_not_the_certificates_is_a_problem(deployment: Deployment)
     assert "wallet.private_key_file" in done.stderr
 
 
+def test_a_token_of_the_admin_api_is_made_listed_and_revoked(migrated: Deployment) -> None:
+    made = migrated.idp("admin", "token", "create", "--role", "auditor", "--label", "dashboard")
+    assert made.stdout.startswith("sinwon_admin_")
+    token_id = made.stderr.partition(",")[0]
+    assert migrated.idp("admin", "token", "revoke", token_id).returncode == 0
+    [line] = migrated.idp("admin", "token", "list").stdout.splitlines()
+    assert line.split()[:4] == [token_id, "auditor", "-", "revoked"]
+    assert made.stdout.strip() not in line
+    assert migrated.idp("admin", "token", "revoke", "nobody").returncode == 1
+    member = migrated.idp("admin", "token", "create", "--role", "member", "--label", "ci")
+    assert (member.returncode, member.stdout) == (1, "")
+
+
 def test_commands_on_an_old_database_say_what_to_do(deployment: Deployment) -> None:
     done = deployment.idp("keys", "list")
     assert done.returncode == 1

@@ -106,7 +106,8 @@ def problem(code: Code, findings: Sequence[Wrong] = (), headers: Mapping[str, st
 
 def problem_of_status(status: int) -> Response:
     """The same for an error that HTTP has a number for."""
-    return problem(_OF_STATUS.get(status, "internal" if status >= 500 else "malformed"))
+    code = _OF_STATUS.get(status, "internal" if status >= 500 else "malformed")
+    return problem(code, (), {"Retry-After": "5"} if status == 503 else None)
 
 
 def _short(text: str) -> str:

@@ -188,6 +188,7 @@ class OrganisationArea(Area):
         Act.INVITE_MEMBERS,
         Invited,
         body=Invite,
+        conflicts=True,
         statuses=(201,),
     )
     def invite_member(self, call: Call, organisation_id: str) -> Answer:
@@ -195,6 +196,8 @@ class OrganisationArea(Area):
         found = _known(call.admin, organisation_id)
         if not call.admin.may_invite(Role.MEMBER, found.id):
             raise Forbidden
+        if not self.house.settings.console.enabled:
+            raise ApiError("conflict", [Wrong("", "there is no console to be invited to")])
         now, ttl_s = self.clock(), call.body.hours * 3600
         try:
             token = people.invite(
