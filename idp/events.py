@@ -97,6 +97,7 @@ class Event(StrEnum):
     AUDIT_READ = "admin.audit_read"
     AUDIT_EXPORTED = "admin.audit_exported"
     AUDIT_CUT = "audit.cut"
+    RESTORED = "system.restored"
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,16 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from idp.models import prepare_sqlite
 
+BACKUP_MARK = 0x5342  # "SB", in SQLite's user_version: a backup (`idp.backup`)
 _ADVISORY_LOCK = 0x736368656D61  # "schema"
 
 
 class NewerDatabase(Exception):
     """The database was upgraded by a newer release than this one."""
+
+
+class NotRestored(Exception):
+    """The file is a backup that was copied to where the database was: `idp restore` has not made it one."""
 
 
 class BrokenReferences(Exception):
@@ -63,12 +68,14 @@ def revisions() -> list[str]:
 def pending(database: Engine | URL | str) -> list[str]:
     """The revisions that `upgrade` would apply, in order: empty when all is well. Changes nothing.
 
-    Raises NewerDatabase.
+    Raises NewerDatabase, NotRestored.
     """
     url = _url(database)
     if url.drivername == "sqlite" and not Path(url.database or "").exists():  # connecting would make the file
         return _after(None)
     with _engine(url) as engine, engine.connect() as connection:
+        if url.drivername == "sqlite":
+            _refuse_backup(connection)
         return _after(MigrationContext.configure(connection).get_current_revision())
 
 
@@ -152,6 +159,11 @@ def _changing(database: Engine | URL | str) -> Iterator[Config]:
 
 def _without_foreign_keys(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys=OFF").close()
+
+
+def _refuse_backup(connection: Connection) -> None:
+    if connection.exec_driver_sql("PRAGMA user_version").scalar() == BACKUP_MARK:
+        raise NotRestored("this file is a backup: move it elsewhere and run `idp restore` with it")
 
 
 def _check_references(connection: Connection) -> None:

@@ -138,6 +138,16 @@ def new_database(server_url: str) -> Iterator[str]:
         engine.dispose()
 
 
+def drop_database(server_url: str, name: str) -> None:
+    """Drop a database, if there is one of that name."""
+    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def redis(*options: str, port: int | None = None) -> Iterator[int]:
     """A private Redis server that keeps nothing; yields its port. `options` are further ones of its own."""

@@ -10,6 +10,8 @@ FLOORS = [
     {
         "settings",
         "addresses",
+        "backup",
+        "epoch",
         "errors",
         "events",
         "logs",

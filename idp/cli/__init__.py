@@ -10,6 +10,7 @@ from idp import __version__, logs
 from idp.cli import (
     administrators,
     audit,
+    backups,
     demo,
     doctor,
     errors,
@@ -40,6 +41,9 @@ for command in (
     doctor.doctor,
     running.migrate,
     running.sweep,
+    backups.backup,
+    backups.restore,
+    backups.restored,
     administrators.admin,
     administrators.organisations,
     portals.portals,

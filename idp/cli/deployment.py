@@ -56,9 +56,17 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def migrated(settings: Settings) -> Flask:
     """The database alone, its schema up to date; ends with 1 when it is not."""
-    if schema.pending(settings.database_url):
+    if pending_revisions(settings):
         fail("The database is not up to date. Run `idp migrate`, then try again.")
     return bare_app(settings)
+
+
+def pending_revisions(settings: Settings) -> list[str]:
+    """The revisions that `idp migrate` would apply; ends with 1 for a database that this release cannot use."""
+    try:
+        return schema.pending(settings.database_url)
+    except (schema.NewerDatabase, schema.NotRestored) as error:
+        fail(f"database.url: {error}")
 
 
 def document_of(file: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import click
 from idp import clock, opendid, receipts, schema, worker
 from idp.admin import seen
 from idp.app import close, create_app, monitor_app
-from idp.cli.deployment import ensure_keys, fail, migrated, with_settings
+from idp.cli.deployment import ensure_keys, fail, migrated, pending_revisions, with_settings
 from idp.models import db, writing
 from idp.models import sweep as forget
 from idp.oidc import backchannel, session_end
@@ -70,7 +70,7 @@ def check_config(settings: Settings) -> None:
 @with_settings
 def migrate(settings: Settings) -> None:
     """Bring the database up to this version. Safe to run from several nodes at once."""
-    revisions = schema.pending(settings.database_url)
+    revisions = pending_revisions(settings)
     schema.upgrade(settings.database_url)
     click.echo(f"The database is up to date ({len(revisions)} revisions applied).")
 

@@ -23,7 +23,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
 from sqlalchemy.exc import IntegrityError
 
-from idp import portals, seal, strict_json
+from idp import epoch, portals, seal, strict_json
 from idp.clock import Clock
 from idp.errors import Mismatch, said_uri
 from idp.events import Event, record_alone
@@ -241,10 +241,11 @@ class ClientAuthentication:
         try:
             claims = self._verified_claims(assertion, client.registration)
             jti, expires_at = self._checked(claims, client.registration)
+            issued_at = _numeric_date(claims, "iat")
         except (ValueError, TypeError) as error:
             mismatch = error.mismatch if isinstance(error, _Wrong) else Mismatch("assertion_malformed")
             raise refused("assertion_refused", claimed, self._clock(), mismatch) from error
-        self._consume(claimed, jti, expires_at)
+        self._consume(claimed, jti, expires_at, issued_at)
         return client
 
     def examine_assertion(self, assertion: str, registration: Registration) -> Mismatch | None:
@@ -314,13 +315,17 @@ class ClientAuthentication:
             # An audience that is not us means that it was made for somebody else.
             raise _Wrong("aud", self._audiences, _texts({"aud": audience}, "aud"))
 
-    def _consume(self, client_id: str, jti: str, expires_at: int) -> None:
-        digest = _digest(client_id, jti)
+    def _consume(self, client_id: str, jti: str, expires_at: int, issued_at: int | None) -> None:
+        digest, now = _digest(client_id, jti), self._clock()
         try:
             with writing() as database:
+                began = epoch.begun_at(database, now)
                 database.add(Consumed(kind="client_assertion", digest=digest, expires_at=expires_at))
         except IntegrityError as error:
-            raise refused("assertion_replayed", client_id, self._clock()) from error
+            raise refused("assertion_replayed", client_id, now) from error
+        # A portal's clock may run ahead: what it dates up to the leeway after the restore may be from before it.
+        if began is not None and (issued_at is None or issued_at <= began + _LEEWAY_S):
+            raise refused("assertion_before_restore", client_id, now)
 
 
 def _digest(client_id: str, jti: str) -> str:

@@ -30,7 +30,7 @@ class StoreUnavailable(Unavailable):
 
 
 class Store(Protocol):
-    """Seven verbs on single keys, each atomic, and a way to wake whoever waits.
+    """Seven verbs on single keys, each atomic, one that empties it, and a way to wake whoever waits.
 
     All of them may be called from any thread and raise StoreUnavailable. Where a connection breaks in
     the middle of a verb it may be sent again: then a `take` may find nothing, an `add` or `swap` may
@@ -62,6 +62,9 @@ class Store(Protocol):
 
         A window opens with its first count and closes window_s later; counts in between do not extend it.
         """
+
+    def clear(self) -> None:
+        """Forget everything: for a restore, while nobody else is at it. Other programs' keys in a Redis stay."""
 
     def publish(self, channel: str) -> None:
         """Wake the subscribers, in every process that shares this store.

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 CONNECT_S = 2.0
 ANSWER_S = 3.0
 CHANNEL = "sinwon:wake"
+_CLEAR_KEYS = 1000
 
 SWAP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -98,6 +100,18 @@ class RedisStore:
 
     def count(self, key: str, window_s: int) -> int:
         return int(self._run(COUNT, _counter(key), lifetime(window_s)))
+
+    def clear(self) -> None:
+        try:
+            keys = self._client.scan_iter(match="sinwon:*", count=_CLEAR_KEYS)
+            while some := list(islice(keys, _CLEAR_KEYS)):
+                # One command a key: on a Cluster keys that are named together must live together.
+                pipeline = self._client.pipeline(transaction=False)
+                for key in some:
+                    pipeline.delete(key)
+                pipeline.execute()
+        except (redis.RedisError, RedisClusterException, OSError) as error:
+            raise StoreUnavailable("Redis could not be emptied") from error
 
     def publish(self, channel: str) -> None:
         letter = self._wakes.letter(key_to_write(channel))

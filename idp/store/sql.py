@@ -87,6 +87,8 @@ SWEEP = """
 DELETE FROM ephemeral WHERE k IN
     (SELECT k FROM ephemeral WHERE expires_at <= :now LIMIT :rows {skip_locked})"""
 
+CLEAR = "DELETE FROM ephemeral"
+
 PING = "SELECT 1"
 
 
@@ -159,6 +161,9 @@ class SqlStore:
         if row is None:
             raise StoreUnavailable("a counter was not answered")
         return int(row[0])
+
+    def clear(self) -> None:
+        self._database.run(CLEAR)
 
     def publish(self, channel: str) -> None:
         letter = self._wakes.letter(key_to_write(channel))

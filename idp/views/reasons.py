@@ -368,6 +368,11 @@ _CLIENT: Final[Mapping[str, Reason]] = {
         N_("Make a new one, with a new jti, for each request and each retry."),
         "RFC 7523, 3; OpenID Connect Core 1.0, 9",
     ),
+    "assertion_before_restore": Reason(
+        N_("The client assertion is from before the provider was restored from a backup"),
+        N_("Make a new one, with iat, for each request; those of before are not believed for two hours."),
+        "RFC 7523, 3",
+    ),
 }
 
 _TOKENS: Final[Mapping[str, Reason]] = {

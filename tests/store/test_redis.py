@@ -121,3 +121,23 @@ def test_a_server_that_wants_a_password_and_gets_none_is_unavailable() -> None:
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         open_store(url)
+
+
+def test_it_is_emptied_of_its_own_keys_and_counters_alone(ground: Ground, key: str) -> None:
+    store = ground.open()
+    for number in range(1500):  # more than are asked for at once
+        store.put(f"{key}:{number}", {}, 60)
+    store.count(key, 60)
+    store._ask("SET", "others:own", "kept")  # type: ignore[attr-defined]
+    store.clear()
+    assert store.get(f"{key}:0") is None
+    assert store.get(f"{key}:1499") is None
+    assert store.count(key, 60) == 1
+    assert store._ask("GETDEL", "others:own") == "kept"  # type: ignore[attr-defined]
+
+
+def test_a_store_that_cannot_be_emptied_says_so() -> None:
+    with Ground(f"redis://127.0.0.1:{servers.free_port()}/0", shared=True) as ground:
+        store = ground.open()
+        with pytest.raises(StoreUnavailable):
+            store.clear()

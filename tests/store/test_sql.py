@@ -164,3 +164,17 @@ def test_the_table_is_unlogged(on_postgresql: Ground, beside: Engine) -> None:
             "SELECT relpersistence FROM pg_class WHERE relname = 'ephemeral'"
         ).scalar()
     assert kind in ("u", b"u")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def test_it_is_emptied(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgresql_database")
+    with Ground(url, shared=False, clock=HandClock()) as ground:
+        store = ground.open()
+        store.put("value", {"n": 1}, 60)
+        store.count("counter", 60)
+        store.clear()
+        assert store.get("value") is None
+        assert store.count("counter", 60) == 1
