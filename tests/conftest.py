@@ -1,7 +1,7 @@
 """What tests share: real servers, a browser and Node.js when they are there, and the test vectors.
 
 A test that needs what is not installed is skipped, and the end of the run says so. `IDP_TEST_REQUIRE`, a
-comma-separated list out of postgresql, redis, browser and node, turns such a skip into a failure.
+comma-separated list out of postgresql, redis, browser, node, nginx and systemd, turns such a skip into a failure.
 `IDP_TEST_PG_URL` and `IDP_TEST_REDIS_URL` name servers to use in place of private ones (tests create
 databases in the first and keys in the second). `IDP_TEST_VECTORS` is the directory of the test vectors.
 """
@@ -20,7 +20,7 @@ from tests.rig import Rig, started
 
 Address = TypeVar("Address", str, int)
 
-REQUIRABLE = {"postgresql", "redis", "browser", "node"}
+REQUIRABLE = {"postgresql", "redis", "browser", "node", "nginx", "systemd"}
 
 
 def required() -> set[str]:
@@ -120,6 +120,18 @@ def redis_program() -> Path:
 def chromium_path() -> Path:
     """Chromium or Chrome (as root it needs --no-sandbox)."""
     return found("browser", servers.chromium_binary)
+
+
+@pytest.fixture(scope="session")
+def nginx_program() -> Path:
+    """nginx, for tests that start one of their own."""
+    return found("nginx", servers.nginx_binary)
+
+
+@pytest.fixture(scope="session")
+def systemd_analyze() -> Path:
+    """systemd's check of units."""
+    return found("systemd", servers.systemd_analyze_binary)
 
 
 @pytest.fixture(scope="session")

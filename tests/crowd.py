@@ -14,10 +14,11 @@ import html
 import json
 import re
 import secrets
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from threading import local
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -60,8 +61,10 @@ class Answer:
 class Line:
     """Connections to one server, one for each thread, kept open until `close`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
+        """`tls`: whom to believe, for an https address."""
         self.url = url
+        self._tls = tls
         self._local = local()
         self._opened: set[HTTPConnection] = set()
 
@@ -76,7 +79,12 @@ class Line:
         fresh = not hasattr(self._local, "connection")
         if fresh:
             parts = urlsplit(self.url)
-            self._local.connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+            host = parts.hostname or ""
+            self._local.connection = (
+                HTTPConnection(host, parts.port, timeout=TIMEOUT_S)
+                if self._tls is None
+                else HTTPSConnection(host, parts.port, timeout=TIMEOUT_S, context=self._tls)
+            )
             self._opened.add(self._local.connection)
         connection: HTTPConnection = self._local.connection
         try:
@@ -127,9 +135,9 @@ class Place:
     access_ca: x509.Certificate
 
     @classmethod
-    def of(cls, prepared: Prepared) -> Place:
+    def of(cls, prepared: Prepared, tls: ssl.SSLContext | None = None) -> Place:
         return cls(
-            Line(prepared.issuer),
+            Line(prepared.issuer, tls),
             Authority(prepared),
             x509.load_pem_x509_certificate(prepared.access_ca.read_bytes()),
         )

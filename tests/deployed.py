@@ -42,7 +42,7 @@ class Deployment:
         self, name: str, log: Path, more: Mapping[str, str]
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """Another `idp` command of this deployment, in a process of its own that is ended with the context."""
-        return _process(["idp.cli", name], log, {**self.environment, **more})
+        return process(["idp.cli", name], log, {**self.environment, **more})
 
 
 @contextmanager
@@ -81,18 +81,19 @@ def deployed(
     }
     environment = {f"IDP_{name.upper().replace('.', '__')}": str(value) for name, value in given.items()}
     settings = load(None, environment)
-    _prepare(settings, prepared, portals)
+    furnish(settings, prepared, portals)
     log = provider / "serve.log"
     with ExitStack() as stack:
         guests = ["idp.demo", "--directory", str(prepared.directory), "--port", str(other)]
-        stack.enter_context(_process(guests, directory / "guests.log", {}))
-        server = stack.enter_context(_process(["idp.cli", "serve"], log, environment))
+        stack.enter_context(process(guests, directory / "guests.log", {}))
+        server = stack.enter_context(process(["idp.cli", "serve"], log, environment))
         for url in (f"{here}/healthz", f"{prepared.issuer}/jwks"):
-            _await(url, server, log)
+            await_answer(url, server, log)
         yield Deployment(prepared, settings, log, server.pid, environment)
 
 
-def _prepare(settings: Settings, prepared: Prepared, portals: list[dict[str, Any]]) -> None:
+def furnish(settings: Settings, prepared: Prepared, portals: list[dict[str, Any]]) -> None:
+    """A database with trust and portals in it."""
     schema.upgrade(settings.database_url)
     app = bare_app(settings)
     with app.app_context():
@@ -103,9 +104,10 @@ def _prepare(settings: Settings, prepared: Prepared, portals: list[dict[str, Any
 
 
 @contextmanager
-def _process(
+def process(
     module: list[str], log: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m` with these arguments until the context ends; `environment` is all that it has of `IDP_…`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -123,7 +125,9 @@ def _process(
             process.wait()
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until something answers there."""
+
     def answers() -> bool:
         assert process.poll() is None, f"the provider ended:\n{log.read_text('utf-8')[-2000:]}"
         try:

@@ -188,6 +188,22 @@ def redis_binary() -> Path:
     return Path(found)
 
 
+def nginx_binary() -> Path:
+    """nginx. Raises Missing."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if found is None:
+        raise Missing("no nginx here (Debian package: nginx-light)")
+    return Path(found)
+
+
+def systemd_analyze_binary() -> Path:
+    """systemd-analyze. Raises Missing."""
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        raise Missing("no systemd-analyze here (Debian package: systemd)")
+    return Path(found)
+
+
 def chromium_binary() -> Path:
     """A Chromium or Chrome. Raises Missing."""
     for name in ("chromium", "google-chrome", "chromium-browser"):
