@@ -3,10 +3,16 @@
 `upgrade` is for the command line and the demo; a server that starts only asks `pending`. Processes that
 upgrade at once queue: PostgreSQL by an advisory lock, SQLite by its write lock. Each upgrade is one
 transaction: it happens whole or not at all.
+
+On PostgreSQL a change of a table waits for whoever uses it, and everybody else waits behind the change. So it waits
+for a moment only, gives up and begins again; a long query holds up the upgrade and nobody's sign-in.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,11 +23,44 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import OperationalError
 
 from idp.models import prepare_sqlite
 
 BACKUP_MARK = 0x5342  # "SB", in SQLite's user_version: a backup (`idp.backup`)
+_LOCK_NOT_AVAILABLE = "55P03"
 _ADVISORY_LOCK = 0x736368656D61  # "schema"
+
+
+_LOCK_TIMEOUT_MS = 2000
+_ATTEMPTS = 15
+_PAUSE_S = 2.0
+
+
+class Kind(StrEnum):
+    """What a migration means for nodes that run while it is made; `KIND` in its module."""
+
+    EXPAND = "expand"
+    """It adds what the release before does not know, and takes nothing away: its nodes go on beside it."""
+    BACKFILL = "backfill"
+    """It only begins to fill what was added: the worker does that, in batches."""
+    CONTRACT = "contract"
+    """It takes away or reshapes what the release before uses: its nodes must be gone."""
+    STOP = "stop"
+    """It locks what every sign-in writes for as long as it takes: nothing may run."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A revision that an upgrade would apply. One that does not say its kind is taken for the worst."""
+
+    revision: str
+    kind: Kind
+    title: str
+
+
+class Locked(Exception):
+    """Somebody kept on using a table that had to be changed; nothing was."""
 
 
 class NewerDatabase(Exception):
@@ -39,11 +78,20 @@ class BrokenReferences(Exception):
 def upgrade(database: Engine | URL | str, revision: str = "head") -> None:
     """Bring the tables to a revision, this release's newest by default. Does nothing where it stands already.
 
-    A missing SQLite file, and the directory for it, is made. Raises NewerDatabase.
+    A missing SQLite file, and the directory for it, is made. Raises NewerDatabase, NotRestored, Locked.
     """
     pending(database)
-    with _changing(database) as config:
-        command.upgrade(config, revision)
+    for attempt in range(_ATTEMPTS):
+        try:
+            with _changing(database) as config:
+                command.upgrade(config, revision)
+            return
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            if attempt + 1 < _ATTEMPTS:
+                time.sleep(_PAUSE_S)
+    raise Locked("somebody kept on using a table that must be changed; end long queries, or stop the nodes")
 
 
 def downgrade(database: Engine | URL | str, revision: str) -> None:
@@ -96,6 +144,21 @@ def _after(current: str | None) -> list[str]:
     if current not in known:
         raise NewerDatabase("the database was upgraded by a newer release; run that one, or restore a backup")
     return known[known.index(current) + 1 :]
+
+
+def plan(database: Engine | URL | str) -> list[Pending]:
+    """What `upgrade` would do, in order. Changes nothing. Raises NewerDatabase, NotRestored."""
+    scripts = _scripts()
+    found = [scripts.get_revision(revision) for revision in pending(database)]
+    return [
+        Pending(script.revision, Kind(getattr(script.module, "KIND", Kind.STOP)), script.doc.splitlines()[0])
+        for script in found
+    ]
+
+
+def is_new(planned: list[Pending]) -> bool:
+    """Whether these are all revisions that there are: the database has no tables yet."""
+    return [one.revision for one in planned] == revisions()
 
 
 def directory() -> Path:
@@ -151,6 +214,9 @@ def _changing(database: Engine | URL | str) -> Iterator[Config]:
         with engine.execution_options(sinwon_writes=True).begin() as connection:
             if url.drivername != "sqlite":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+                connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
+                # A pooler's or a role's limit on statements is meant for requests, not for this.
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
             config = _config()
             config.attributes["connection"] = connection
             yield config

@@ -57,6 +57,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning",
             "logger_class": Log,
             "control_socket_disable": True,
+            "max_requests": server.max_requests,
+            "max_requests_jitter": server.max_requests // 10,
             "graceful_timeout": _GRACEFUL_S,
             "keepalive": _KEEPALIVE_S,
             "limit_request_line": min(_MAX_REQUEST_LINE, 8190),

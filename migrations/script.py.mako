@@ -7,6 +7,7 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = ${repr(branch_labels)}
 depends_on = ${repr(depends_on)}
+KIND = "stop"  # or expand, backfill, contract: what it means for nodes that run (idp.schema.Kind)
 
 
 def upgrade() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from idp import schema
 from idp.admin.trust_record import as_toml
 from idp.demo import seeds
 from tests.credentials import listing
@@ -151,6 +152,18 @@ def test_commands_on_an_old_database_say_what_to_do(deployment: Deployment) -> N
     done = deployment.idp("keys", "list")
     assert done.returncode == 1
     assert "idp migrate" in done.stderr
+
+
+def test_an_upgrade_is_explained_before_it_is_done(deployment: Deployment) -> None:
+    assert "new: nothing runs" in deployment.idp("upgrade", "--check").stdout
+    assert not (deployment.directory / "sinwon.db").exists()
+    schema.upgrade(f"sqlite:///{deployment.directory}/sinwon.db", "0005")
+    tried = deployment.idp("upgrade", "--check")
+    assert tried.returncode == 0, tried.stderr
+    assert "0006  stop" in tried.stdout
+    assert "Stop every node and worker first" in tried.stdout
+    assert "revisions applied" in deployment.idp("upgrade").stdout
+    assert "nothing to do" in deployment.idp("upgrade", "--check").stdout
 
 
 def test_a_deployment_is_set_up_from_files_and_twice_changes_nothing(deployment: Deployment) -> None:

@@ -282,3 +282,42 @@ def test_a_migration_that_orphans_rows_is_rolled_back(
 def test_there_is_one_line_of_revisions() -> None:
     heads = ScriptDirectory(str(schema.directory())).get_heads()
     assert heads == [schema.head()]
+
+
+# -- beside nodes that run -----------------------------------------------------------------------------------------
+
+
+def test_every_migration_says_what_it_means_for_nodes_that_run() -> None:
+    scripts = ScriptDirectory(str(schema.directory())).walk_revisions()
+    kinds = {script.revision: getattr(script.module, "KIND", None) for script in scripts}
+    assert {revision for revision, kind in kinds.items() if kind not in set(schema.Kind)} == set()
+
+
+def test_what_an_upgrade_would_do_is_known_before(database: str) -> None:
+    schema.upgrade(database, "0005")
+    first, second, *_ = schema.plan(database)
+    assert (first.revision, first.kind) == ("0006", schema.Kind.STOP)
+    assert (second.revision, second.kind) == ("0007", schema.Kind.EXPAND)
+    assert second.title.startswith("Administrators")
+    schema.upgrade(database)
+    assert schema.plan(database) == []
+
+
+@pytest.mark.postgresql
+def test_an_upgrade_waits_for_a_long_query_and_nobody_waits_for_the_upgrade(
+    postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema.upgrade(postgresql_database, "0006")
+    monkeypatch.setattr(schema, "_LOCK_TIMEOUT_MS", 100)
+    monkeypatch.setattr(schema, "_ATTEMPTS", 2)
+    monkeypatch.setattr(schema, "_PAUSE_S", 0.01)
+    with connected(postgresql_database) as reader:
+        reader.execute(text("SELECT count(*) FROM portal"))  # holds its lock until the transaction ends
+        with pytest.raises(schema.Locked):
+            schema.upgrade(postgresql_database)
+        assert schema.pending(postgresql_database)[0] == "0007"
+        with connected(postgresql_database) as other:
+            other.execute(text("SET LOCAL lock_timeout = 1"))
+            other.execute(text("SELECT count(*) FROM portal"))
+    schema.upgrade(postgresql_database)
+    assert schema.pending(postgresql_database) == []

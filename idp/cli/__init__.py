@@ -40,6 +40,7 @@ for command in (
     running.check_config,
     doctor.doctor,
     running.migrate,
+    running.upgrade,
     running.sweep,
     backups.backup,
     backups.restore,

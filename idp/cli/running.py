@@ -70,9 +70,43 @@ def check_config(settings: Settings) -> None:
 @with_settings
 def migrate(settings: Settings) -> None:
     """Bring the database up to this version. Safe to run from several nodes at once."""
-    revisions = pending_revisions(settings)
-    schema.upgrade(settings.database_url)
-    click.echo(f"The database is up to date ({len(revisions)} revisions applied).")
+    _migrate(settings, len(pending_revisions(settings)))
+
+
+@click.command()
+@with_settings
+@click.option("--check", is_flag=True, help="Say what would be done, and do nothing.")
+def upgrade(settings: Settings, check: bool) -> None:
+    """Say what bringing the database up to this version means for nodes that run, then do it."""
+    pending_revisions(settings)  # says what is wrong with the database, if anything is
+    plan = schema.plan(settings.database_url)
+    for one in plan:
+        click.echo(f"{one.revision}  {one.kind:8}  {one.title}")
+    kinds = {one.kind for one in plan}
+    if not plan:
+        click.echo("The database is up to date: nothing to do.")
+    elif schema.is_new(plan):
+        click.echo("The database is new: nothing runs on it.")
+    elif schema.Kind.STOP in kinds:
+        click.echo(
+            "Stop every node and worker first: what every sign-in writes is locked while this is done."
+        )
+    elif schema.Kind.CONTRACT in kinds:
+        click.echo(
+            "Stop every node and worker of the release before first: they would not know the tables again."
+        )
+    else:
+        click.echo("Nodes that run go on: migrate, then replace them one by one by those of this release.")
+    if plan and not check:
+        _migrate(settings, len(plan))
+
+
+def _migrate(settings: Settings, n_revisions: int) -> None:
+    try:
+        schema.upgrade(settings.database_url)
+    except schema.Locked as error:
+        fail(f"The database was not changed: {error}.")
+    click.echo(f"The database is up to date ({n_revisions} revisions applied).")
 
 
 @click.command()

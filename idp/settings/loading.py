@@ -288,6 +288,9 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     # What came in where is told by the port alone: a listener of the outside may be any address of this machine.
     if _door(settings.server.monitor_bind) == _door(settings.server.bind):
         yield ("server.monitor_bind", "server.bind"), "needs a port of its own"
+    if settings.server.max_requests and settings.uses_sqlite:
+        names = ("server.max_requests", "database.url", "store.url")
+        yield names, "on SQLite one process serves, and nobody would while it is replaced"
     if settings.server.client_certificate_header and not settings.server.trusted_proxies:
         header = ("server.client_certificate_header", "server.trusted_proxies")
         yield header, "whoever reaches us directly could send it: needs server.trusted_proxies"

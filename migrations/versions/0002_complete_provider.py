@@ -7,6 +7,7 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+KIND = "expand"
 
 SECONDS = sa.BigInteger()
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

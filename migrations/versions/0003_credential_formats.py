@@ -16,6 +16,7 @@ revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+KIND = "contract"
 
 _ELEMENTS = [
     "name", "family_name", "given_name", "birthdate", "age_equal_or_over.14", "age_equal_or_over.19", "sex",

@@ -12,6 +12,7 @@ revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+KIND = "expand"
 
 SECONDS = sa.BigInteger()
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

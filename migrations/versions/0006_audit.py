@@ -16,6 +16,7 @@ revision = "0006"
 down_revision = "0005"
 branch_labels = None
 depends_on = None
+KIND = "stop"
 
 SECONDS = sa.BigInteger()
 ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
