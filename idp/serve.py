@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -31,6 +32,15 @@ _GRACEFUL_S = 20
 _KEEPALIVE_S = 30
 _MAX_REQUEST_LINE = 16_384
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def _share_memory(_arbiter: Any) -> None:
+    """Before the first fork: what is loaded by now is not looked at by the garbage collector any more.
+
+    It would write to every object's head, and each process would end up with a copy of the whole program.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -66,6 +76,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             # From a proxy on this machine gunicorn would take SCRIPT_NAME and PATH_INFO as headers, and so give every
             # path a second spelling for whoever the proxy lets through.
             "forwarder_headers": "",
+            "when_ready": _share_memory,
             "post_worker_init": self._ready,
             "worker_exit": self._leave,
             "child_exit": self._gone,

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from idp import claims, portals
+from idp.cli import cli
 from idp.credentials.trust import TrustDocumentError, from_documents
 from idp.credentials.verdict import Reason
 from idp.events import Event
@@ -211,3 +213,23 @@ def test_what_a_holder_reads_of_a_code_stands_there_in_every_language(code: str)
     explained = " ".join(codes.explained(code).split())
     for lang in CONSOLE_LANGUAGES:
         assert spoken(key, lang).message in explained
+
+
+def commands(page: str) -> list[str]:
+    """Every `idp …` that a page names, in its text and its blocks."""
+    typed = [line for block in blocks(page, "sh") for line in block.splitlines() if line.startswith("idp ")]
+    return sorted({*typed, *(span for span in in_code(page) if span.startswith("idp "))})
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", "docs/deployment.md"])
+def test_every_command_and_option_that_an_operator_is_told_exists(page: str) -> None:
+    assert commands(page)
+    for told in commands(page):
+        command: click.Command = cli
+        for word in re.split(r"\s+", told.partition(" >")[0])[1:]:
+            if isinstance(command, click.Group) and not word.startswith("-"):
+                assert word in command.commands, told
+                command = command.commands[word]
+            elif word.startswith("-"):
+                known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+                assert word in known, told
