@@ -85,9 +85,9 @@ def _begin_epoch(settings: Settings) -> tuple[epoch.Ended, list[str]]:
     try:
         store = open_store(settings.store_url)
         try:
-            store.clear()
             with migrated(settings).app_context():
-                ensure_keys(settings)
+                ensure_keys(settings)  # before anything is ended for a database that nobody could serve
+                store.clear()
                 with writing() as database:
                     ended = epoch.begin(database, now)
                 to_check = _to_check(now)
