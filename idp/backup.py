@@ -49,13 +49,22 @@ def make(database: Path, file: Path) -> str:
             made.execute(f"PRAGMA user_version = {BACKUP_MARK}")
         revision = check(part)
         _sync(part)
-        os.link(part, file)  # unlike a rename, never over a file that somebody put there meanwhile
-        _sync(file.absolute().parent)
+        _place(part, file)
     except (sqlite3.Error, OSError) as error:
         raise BackupError(f"{file}: the backup failed: {error}") from error
     finally:
         part.unlink(missing_ok=True)
     return revision
+
+
+def _place(part: Path, file: Path) -> None:
+    try:
+        os.link(part, file)  # unlike a rename, never over a file that somebody put there meanwhile
+    except FileExistsError:
+        raise
+    except OSError:  # a network's share may know no links
+        part.rename(file)
+    _sync(file.absolute().parent)
 
 
 def check(file: Path) -> str:
