@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from idp.events import Event, record
 from idp.models import (
+    ApiToken,
     AuditLog,
     Consent,
     Consumed,
@@ -38,6 +39,7 @@ class Ended:
     invitations: int
     registration_tokens: int
     consents: int
+    api_tokens: int
 
 
 def begin(database: Session, now: int) -> Ended:
@@ -66,6 +68,12 @@ def begin(database: Session, now: int) -> Ended:
         consents=_changed(
             database, update(Consent).where(Consent.withdrawn_at.is_(None)).values(withdrawn_at=now)
         ),
+        api_tokens=_changed(
+            database,
+            update(ApiToken)
+            .where(ApiToken.revoked_at.is_(None), ApiToken.expires_at > now)
+            .values(revoked_at=now),
+        ),
     )
     # Numbers of transactions of the server that the backup was made on: on another one they mean nothing.
     _changed(database, update(AuditLog).values(noted_xid=None))
@@ -80,6 +88,7 @@ def begin(database: Session, now: int) -> Ended:
             "invitations": ended.invitations,
             "registration_tokens": ended.registration_tokens,
             "consents": ended.consents,
+            "api_tokens": ended.api_tokens,
         },
     )
     return ended

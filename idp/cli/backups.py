@@ -143,7 +143,8 @@ def _tell(done: tuple[epoch.Ended, list[str]]) -> None:
     click.echo(
         "Restored, and nothing of before is good any more: the Store is empty; "
         f"{ended.grants} grants with their tokens, {ended.invitations} invitations, "
-        f"{ended.registration_tokens} registration tokens and {ended.consents} consents ended."
+        f"{ended.registration_tokens} registration tokens, {ended.api_tokens} tokens of the admin API and "
+        f"{ended.consents} consents ended."
     )
     until = datetime.fromtimestamp(clock.now() + 11, UTC)
     click.echo(

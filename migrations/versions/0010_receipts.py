@@ -10,6 +10,8 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+KIND = "expand"
+
 SECONDS = sa.BigInteger()
 
 

@@ -13,6 +13,8 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+KIND = "expand"
+
 
 def upgrade() -> None:
     op.add_column(
