@@ -12,7 +12,7 @@ from idp.admin.portals.changes import as_it_was
 from idp.admin.portals.contract import as_json, as_text, contract
 from idp.admin.portals.differences import differences
 from idp.oidc import registration as registering
-from idp.portals.rules import CONSOLE, findings, sector_problem
+from idp.portals.rules import CONSOLE, OURS, findings, sector_problem
 from tests.rig import Rig
 
 NOW = 1_800_000_000
@@ -157,10 +157,11 @@ def test_a_preview_writes_nothing(rig: Rig) -> None:
         assert portals.find("previewed") is None
 
 
-@pytest.mark.parametrize("changes", [{"client_id": CONSOLE}, {"sector_identifier": CONSOLE}])
-def test_the_consoles_own_portal_is_reserved(rig: Rig, changes: dict[str, Any]) -> None:
-    with rig.app.app_context(), pytest.raises(portals.RegistrationError, match="console"):
-        apply(file({**document("other"), **changes}), now=NOW)
+@pytest.mark.parametrize("own", OURS)
+@pytest.mark.parametrize("member", ["client_id", "sector_identifier"])
+def test_the_houses_own_portals_are_reserved(rig: Rig, own: str, member: str) -> None:
+    with rig.app.app_context(), pytest.raises(portals.RegistrationError, match="house"):
+        apply(file({**document("other"), member: own}), now=NOW)
 
 
 def test_the_consoles_own_portal_is_neither_removed_nor_switched_off(rig: Rig) -> None:
