@@ -63,11 +63,17 @@ def test_the_app_goes_to_the_output_and_how_to_run_it_beside_it(demo: Demonstrat
 
 
 @pytest.mark.parametrize(
-    ("client_id", "why"),
-    [("nobody", "There is no portal nobody."), ("bank", "pushed"), ("counter", "browser")],
+    ("client_id", "language", "why"),
+    [
+        ("nobody", "node", "There is no portal nobody."),
+        ("bank", "php", "pushed"),
+        ("counter", "node", "browser"),
+    ],
 )
-def test_where_there_is_no_app_the_command_says_why(demo: Demonstration, client_id: str, why: str) -> None:
-    done = demo.idp("portals", "snippet", client_id, "--for", "node")
+def test_where_there_is_no_app_the_command_says_why(
+    demo: Demonstration, client_id: str, language: str, why: str
+) -> None:
+    done = demo.idp("portals", "snippet", client_id, "--for", language)
     assert (done.returncode, done.stdout) == (1, "")
     assert why in done.stderr
 
