@@ -42,9 +42,9 @@ def rig(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str, memory: r
 
 @pytest.fixture
 def portal(rig: Rig) -> Portal:
-    """A portal that may refresh, in a browser that is signed in."""
+    """A portal that may refresh, in a browser that is signed in, by somebody who asked not to be asked again."""
     made = rig.variant("g4k", "lasting", grant_types=GRANTS)
-    made.sign_in()
+    made.agree(made.to_consent(made.begin(prompt="consent")), remember="yes")
     return made
 
 
