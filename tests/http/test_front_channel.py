@@ -367,7 +367,7 @@ def test_fapi2_never_gets_it(rig: Rig, response_type: str) -> None:
 
 def test_a_registration_that_changed_meanwhile_ends_the_sign_in(rig: Rig) -> None:
     portal = rig.variant("gov24", "front-later", **CODE_AND_IMPLICIT)
-    sign_in(portal, BOTH)
+    portal.agree(portal.to_consent(begin(portal, BOTH)), remember="yes")
     portal.browser = rig.browser()
     begun = begin(portal, BOTH)
     resumed_by = portal.show(portal.link(portal.page(begun))).redirect_uri
