@@ -41,7 +41,8 @@
   for (const place of document.querySelectorAll("[data-local]")) {
     const at = new Date(place.dataset.local), short = "short" in place.dataset;
     if (at.getTimezoneOffset() === -540) continue;
-    const time = at.toLocaleString(document.documentElement.lang, short ? { timeStyle: "short" } : {});
+    const time = at.toLocaleString(document.documentElement.lang, {
+      dateStyle: short ? undefined : "medium", timeStyle: "short" });
     place.textContent = `· ${place.dataset.text} ${time}`;
     place.hidden = false;
   }

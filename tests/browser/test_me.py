@@ -87,7 +87,7 @@ def test_a_person_sees_what_was_given_and_takes_it_back(
     keys = visitor.context.request.get(f"{issuer}/receipts/keys").json()["keys"]
     said = read(file.read_text("utf-8"), keys, issuer=issuer)
     assert said["portal"]["client_id"] == "g4k"
-    visitor.page.locator("summary").click()
+    visitor.page.locator("main summary").click()
     shown = json.loads(visitor.page.locator("pre").inner_text())
     assert shown["txn"] == said["txn"]
 

@@ -75,7 +75,7 @@ def test_another_browser_has_no_such_notice(visitor: Visitor) -> None:
 def test_the_link_of_the_code_can_be_copied(new_visitor: NewVisitor) -> None:
     visitor = new_visitor("en", permissions=["clipboard-read", "clipboard-write"])
     visitor.begin("gov24")
-    visitor.page.locator("summary").click()
+    visitor.page.locator("main summary").click()
     visitor.page.locator("[data-copy=qr-copy]").click()
     visitor.page.get_by_text("Copied.").wait_for()
     assert visitor.page.evaluate("navigator.clipboard.readText()") == visitor.qr_link()
