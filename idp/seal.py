@@ -60,6 +60,11 @@ def random_token(n_bytes: int = 32) -> str:
     return secrets.token_urlsafe(n_bytes)
 
 
+def random_id() -> str:
+    """A fresh id of 22 hex digits, for a command line too: one in base64url may begin like an option."""
+    return secrets.token_hex(11)
+
+
 def digest(token: str) -> str:
     """SHA-256 of a bearer value, hex: the only form in which one is stored."""
     return hashlib.sha256(token.encode("utf-8")).hexdigest()

@@ -273,6 +273,10 @@ class Portal:
         answered = self.submit(page, "consent", **chosen)
         return self.browser.get(self.absolute(answered.headers["Location"]))
 
+    def agree_for_good(self, persona: str = "hong") -> None:
+        """A sign-in of somebody who asks not to be asked again."""
+        self.agree(self.to_consent(self.begin(prompt="consent"), persona), remember="yes")
+
     def callback(self, begun: Begun, persona: str = "hong") -> dict[str, str]:
         """A whole sign-in: the parameters that came back to the portal.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BROWSER = "tests/browser"
 OWN_DEMONSTRATION = tuple(
-    f"{BROWSER}/{name}.py" for name in ("test_console", "test_console_portals", "test_pages")
+    f"{BROWSER}/{name}.py" for name in ("test_console", "test_console_portals", "test_me", "test_pages")
 )
 # These take a minute and more each. Begun last, they would keep one worker busy while the others have nothing to do.
 LONGEST = (BROWSER, "tests/at_rest/test_nothing_readable.py", "tests/test_cli.py", *OWN_DEMONSTRATION)

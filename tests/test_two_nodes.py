@@ -133,7 +133,7 @@ def test_a_node_is_killed_in_the_middle_of_sign_ins_and_nobody_notices(deploymen
         deployment.holder(number).go(step) for number, step in ((3, "look"), (4, "show"), (5, "agree"))
     ]
     serving = deployment.nodes[0].pid
-    for pid in [*children(serving), serving]:
+    for pid in [serving, *children(serving)]:  # the parent first, or it would put another in a child's place
         os.kill(pid, signal.SIGKILL)
     deployment.nodes[0].wait()
     for holder, rest in zip(

@@ -207,7 +207,7 @@ def accept(digest: str, sub: str, *, now: int) -> Administrator:
         with writing() as session:
             row = _use(session, digest, now)
             made = Row(
-                id=seal.random_token(16),
+                id=seal.random_id(),
                 label=row.label,
                 role=row.role,
                 organisation_id=row.organisation_id,

@@ -86,7 +86,7 @@ def create(*, label: str, role: Role, organisation: str | None, ttl_s: int, now:
         if organisation is not None and session.get(Organisation, organisation) is None:
             raise TokenError("no organisation has this id")
         row = Row(
-            id=seal.random_token(16),
+            id=seal.random_id(),
             digest=seal.digest(text),
             label=label,
             role=role.value,

@@ -57,15 +57,19 @@ def write(
     actor: str | None = None,
     approved_by: str | None = None,
     organisation: str | None = None,
+    base: int | None = None,
 ) -> Portal:
     """The portal's row with this registration, made or changed; flushed, in the caller's transaction.
 
     `actor` None: whoever the audit names. `organisation` is for a portal that was not there. Raises Conflict: somebody
-    else has made a portal of this name meanwhile.
+    else has made a portal of this name meanwhile, or the version is another one than `base`.
     """
     client_id = registration.client_id
     after: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(registration))
     found = row(session, client_id, lock=True)
+    # Only now can nobody else change it: where there was no row to lock, somebody may have made one meanwhile.
+    if base is not None and current(session, client_id) != base:
+        raise Conflict
     before = found.registration if found is not None else None
     made = PortalVersion(client_id=client_id, before=before, after=after, at=now, reason=reason)
     made.actor, made.approved_by = actor, approved_by

@@ -182,12 +182,12 @@ def test_a_trial_with_its_answer_in_a_form_and_a_proof_that_is_judged(album: Alb
 
 def test_an_act_is_confirmed_and_its_reason_asked_for(album: Album, demo: Demo) -> None:
     visitor = album.visitor
-    visitor.page.goto(f"{demo.issuer}/console/wallets/demo/disable")
+    visitor.page.goto(f"{demo.issuer}/console/wallets/demo-open-did/disable")
     visitor.page.locator("#f-reason").fill("a letter")
     visitor.press("main form[action$=disable] .button.danger")
     assert visitor.path == "/console/wallets"
     visitor.page.locator("main [role=status]").wait_for()
-    visitor.page.goto(f"{demo.issuer}/console/wallets/demo/enable")
+    visitor.page.goto(f"{demo.issuer}/console/wallets/demo-open-did/enable")
     visitor.page.locator("#f-reason").fill("a letter")
     visitor.page.locator("input[name=untested]").check()
     visitor.press("main form[action$=enable] .button.main")

@@ -161,7 +161,7 @@ def two_devices_a_code_replaced_and_the_connection_lost(walk: Walk) -> None:
 def two_devices_and_another_language_in_the_middle(walk: Walk) -> None:
     desk = begin(walk)
     other = next(lang for lang in LANGUAGES if lang != walk.lang)
-    desk.page.goto(f"{desk.page.url}?lang={other}")
+    desk.page.goto(f"{walk.demo.issuer}{desk.path}?lang={other}")
     number = walk.show(desk.qr_link())
     wake(desk)
     desk.page.locator("#number").wait_for()

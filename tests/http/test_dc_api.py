@@ -141,7 +141,7 @@ def test_a_session_that_began_so_serves_portals_that_refuse_qr_codes(rig: Rig, p
     first = rig.variant("gov24", "sso-first")
     alone = rig.variant("gov24", "sso-alone", cross_device=False)
     for one in (first, alone):  # so that neither asks for consent again
-        one.sign_in()
+        one.agree_for_good()
         one.browser = rig.browser()
     page = offered(first)
     claims(first, page, page.bring(page.show()))

@@ -44,7 +44,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory, postgresql_url: str, memory: r
 def portal(rig: Rig) -> Portal:
     """A portal that may refresh, in a browser that is signed in, by somebody who asked not to be asked again."""
     made = rig.variant("g4k", "lasting", grant_types=GRANTS)
-    made.agree(made.to_consent(made.begin(prompt="consent")), remember="yes")
+    made.agree_for_good()
     return made
 
 

@@ -282,8 +282,7 @@ def test_a_pushed_request_opened_fifty_times_by_one_session_makes_one_code(rig: 
 
 
 def test_fifty_logins_by_one_pushed_request_that_end_at_once_make_one_code(rig: Rig) -> None:
-    first = rig.portal("g4k")
-    first.agree(first.to_consent(first.begin(prompt="consent")), remember="yes")
+    rig.portal("g4k").agree_for_good()
     request_uri = rig.portal("g4k").push().json()["request_uri"]
     portals = [rig.portal("g4k") for _ in range(MANY)]
     begun = [portal.open_pushed(request_uri) for portal in portals]

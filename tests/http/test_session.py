@@ -16,7 +16,7 @@ from tests.rig import Begun, Portal, Rig, callback_parameters
 def agreements(rig: Rig) -> None:
     """hong has agreed to everything before, so that no consent page stands in between."""
     for client_id in ("gov24", "g4k", "efamily"):
-        rig.portal(client_id).sign_in()
+        rig.portal(client_id).agree_for_good()
 
 
 @pytest.fixture

@@ -136,7 +136,14 @@ class PortalChanges:
             registration, organisation = self._checked(session, admin, change)
             if self.two_people:
                 return self._propose(session, admin, change, registration, organisation=organisation)
-            versions.write(session, registration, now=now, reason=change.reason, organisation=organisation)
+            versions.write(
+                session,
+                registration,
+                now=now,
+                reason=change.reason,
+                organisation=organisation,
+                base=change.base,
+            )
             record(session, event, at=now, client_id=change.client_id)
         return Submitted(change.client_id)
 
@@ -257,6 +264,7 @@ class PortalChanges:
             actor=proposal.proposed_by,
             approved_by=admin.actor,
             organisation=proposal.organisation,
+            base=proposal.version,
         )
         record(session, Event.PORTAL_APPLIED, at=now, client_id=proposal.client_id)
         if was is not None and set(registration.client_secret_sha256) - set(was.client_secret_sha256):
