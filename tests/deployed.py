@@ -77,6 +77,7 @@ def deployed(
         "wallet.link": prepared.wallet_link,
         "fetch.allow": here,
         "holder.logins_per_minute_per_ip": 100_000,
+        "holder.codes_per_hour_per_network": 100_000,
         **overrides,
     }
     environment = {f"IDP_{name.upper().replace('.', '__')}": str(value) for name, value in given.items()}

@@ -101,7 +101,8 @@ class Pages:
     def close(self) -> None:
         self._ended.set()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # begun: where the pages could not be opened it is not
+                thread.join()
         self._pool.shutdown(cancel_futures=True)
         for key in list(self._streams.get_map().values()):
             _socket(key).close()
