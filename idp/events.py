@@ -133,6 +133,8 @@ def listen(hear: Callable[[Happened], None]) -> Callable[[], None]:
 
 @hooks.listens_for(Session, "after_commit")
 def _committed(session: Session) -> None:
+    if session.in_nested_transaction():  # a savepoint: what happened may still be undone
+        return
     for happened in session.info.pop(_PENDING, ()):
         for hear in _listeners:
             hear(happened)
@@ -140,7 +142,8 @@ def _committed(session: Session) -> None:
 
 @hooks.listens_for(Session, "after_rollback")
 def _rolled_back(session: Session) -> None:
-    session.info.pop(_PENDING, None)
+    if not session.in_nested_transaction():
+        session.info.pop(_PENDING, None)
 
 
 def record(
