@@ -17,7 +17,7 @@ from typing import Literal
 import click
 import httpx2
 from flask import Flask
-from sqlalchemy import func, select, text
+from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp import clock, schema
@@ -72,8 +72,9 @@ def doctor(settings: Settings, online: bool, as_json: bool) -> None:
     """
     app = bare_app(settings)
     worst = False
+    looks = LOOKS if _is_made(settings) else (_unmade, _certificate, _machine)
     with app.app_context():
-        for look in (*LOOKS, *([_address] if online else [])):
+        for look in (*looks, *([_address] if online else [])):
             for found in _told(look, settings, app):
                 worst = worst or found.level == "problem"
                 click.echo(json.dumps(asdict(found), ensure_ascii=False) if as_json else _line(found))
@@ -95,6 +96,17 @@ def _told(look: Look, settings: Settings, app: Flask) -> Iterator[Found]:
 def _line(found: Found) -> str:
     line = f"{found.level:<8} {found.part:<12} {found.said}"
     return f"{line}\n{'':<22}→ {found.fix}" if found.fix else line
+
+
+def _is_made(settings: Settings) -> bool:
+    """Whether there is a database to look at: asking for an SQLite file that is missing would make it."""
+    url = make_url(settings.database_url)
+    return url.drivername != "sqlite" or Path(url.database or "").exists()
+
+
+def _unmade(settings: Settings, _app: Flask) -> Iterator[Found]:
+    file = make_url(settings.database_url).database
+    yield Found("database", "problem", f"there is no {file}", "idp migrate; or correct database.url")
 
 
 def _database(settings: Settings, _app: Flask) -> Iterator[Found]:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ def test_what_is_well_is_called_so_and_a_missing_worker_is_a_problem(deployment:
     assert [(found["level"], found["fix"]) for found in parts["portals"]] == [
         ("warning", "idp portals apply FILE")
     ]
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    empty = deployed(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    code, parts = looked(empty)
+    assert (code, parts["database"][0]["fix"]) == (1, "idp migrate; or correct database.url")
+    assert set(parts) <= {"database", "wallets", "machine"}
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_lines_for_people_say_what_to_do_below(deployment: Deployment) -> None:
