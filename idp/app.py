@@ -8,8 +8,9 @@ from flask import Flask, Response, send_from_directory
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp import clock as clocks
+from idp.bare import bare_app
 from idp.clock import Clock
-from idp.models import db, prepare_sqlite
+from idp.models import db
 from idp.presentation.wallets import WalletProfile
 from idp.settings import Settings
 from idp.views.api import ApiDoor
@@ -98,23 +99,6 @@ def monitor_app(app: Flask) -> Flask:
     monitor.register_blueprint(HealthDoor(house_of(app), says_which=True).blueprint())
     measure(monitor)
     return monitor
-
-
-def bare_app(settings: Settings) -> Flask:
-    """An application with the database alone: for command-line work."""
-    app = Flask("idp", static_folder=None)
-    app.config["SQLALCHEMY_DATABASE_URI"] = str(settings.database_url)
-    if settings.database.url.startswith("sqlite"):
-        options = {"pool_size": settings.server.threads, "max_overflow": 4}
-    else:
-        options = {"pool_size": settings.server.threads, "max_overflow": 4, "pool_pre_ping": True}
-    # An error's text reaches the operator's log; the values of its statement have no business there.
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {**options, "hide_parameters": True}
-    db.init_app(app)
-    if settings.database.url.startswith("sqlite"):
-        with app.app_context():
-            prepare_sqlite(db.engine)
-    return app
 
 
 def house_of(app: Flask) -> House:

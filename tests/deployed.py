@@ -17,7 +17,7 @@ from typing import Any
 from idp import clock, schema
 from idp.admin import portals as portal_admin
 from idp.admin import trust as trust_admin
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.demo import seeds
 from idp.demo.seeds import Prepared
 from idp.models import db

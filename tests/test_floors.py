@@ -41,7 +41,7 @@ FLOORS = [
     {"oidc", "openid4vp", "opendid", "mip", "admin"},
     {"wiring"},
     {"views"},
-    {"app", "cli", "serve", "worker", "__main__"},
+    {"app", "bare", "cli", "serve", "worker", "__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 CREDENTIALS_SEE = {"credentials", "errors", "seal", "strict_json"}  # no db, store, settings, clock, fetch

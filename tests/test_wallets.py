@@ -10,7 +10,7 @@ from flask import Flask
 
 from idp import schema
 from idp.admin import wallets
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.credentials.trust import CredentialTypeTrust, FormatTrust
 from idp.models import AuditEvent, db
 from idp.portals import Registration

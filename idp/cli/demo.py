@@ -25,7 +25,7 @@ from idp.admin import people
 from idp.admin import portals as portal_admin
 from idp.admin import trust as trust_admin
 from idp.admin import wallets as wallet_admin
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.cli.deployment import document_of, fail, keys_of
 from idp.models import db
 from idp.portals import RegistrationError

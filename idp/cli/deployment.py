@@ -14,7 +14,7 @@ import click
 from flask import Flask
 
 from idp import clock, logs, schema
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.keys import Keys, WrongKeyEncryptionKey
 from idp.oidc import key_use
 from idp.settings import Settings, SettingsError, load

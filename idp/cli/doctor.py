@@ -24,7 +24,7 @@ from idp import clock, schema
 from idp.admin import expiry
 from idp.admin.measures import endings, measures
 from idp.admin.trust import TrustRegistry
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.cli.deployment import keys_of, with_settings
 from idp.credentials.trust import TrustDocumentError
 from idp.errors import Unavailable

@@ -16,7 +16,7 @@ from idp.admin import imports, trust_record
 from idp.admin.imports import Imported, Rule
 from idp.admin.trust import TrustRegistry
 from idp.cli.deployment import fail, migrated, with_settings
-from idp.cli.trust import DRY_RUN, carry_out, reason_option
+from idp.cli.trust import DRY_RUN, carry_out, reason_option, trust
 from idp.credentials import lote, vical
 from idp.credentials.lists import AuthorityList, ListRefused
 from idp.settings import Settings
@@ -63,7 +63,7 @@ def _import_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-@click.command("import-vical")
+@trust.command("import-vical")
 @click.argument("file", type=_FILE)
 @with_settings
 @_import_options
@@ -76,7 +76,7 @@ def import_vical(settings: Settings, file: Path, **given: Any) -> None:
     _take_in(settings, file, read, imports.from_vical, **given)
 
 
-@click.command("import-etsi")
+@trust.command("import-etsi")
 @click.argument("file", type=_FILE)
 @click.option("--service-type", default="", help="URI of the service that issues, where a list has several.")
 @with_settings

@@ -21,7 +21,7 @@ import pytest
 import redis
 from sqlalchemy import create_engine, text
 
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.claims import CLAIMS, SCOPES
 from idp.demo import personas
 from idp.demo.authority import MDOC, SD_JWT

@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from idp import schema
 from idp.admin import audit
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.events import Event, Origin, origin, record_alone
 from idp.keys import Keys
 from idp.models import AuditEvent, db

@@ -21,7 +21,7 @@ from sqlalchemy import event, func, select, text
 
 from idp.admin import audit
 from idp.admin.audit import Filter, Month
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.keys import Keys
 from idp.models import AuditEvent, AuditSeal, db
 from idp.settings import Settings, load
