@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from idp import schema
 from idp.admin.trust_record import as_toml
 from idp.demo import seeds
+from tests import commands
 from tests.credentials import listing
 
 
@@ -35,16 +36,7 @@ class Deployment:
         return self.directory / "sinwon.toml"
 
     def idp(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-W", "error", "-m", "idp.cli", *arguments]
-        return subprocess.run(
-            command,
-            cwd=self.directory,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return commands.idp(*arguments, directory=self.directory, environ={**self.environ, **environ})
 
 
 def deployed(directory: Path) -> Deployment:

@@ -10,7 +10,6 @@ import os
 import re
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from sqlalchemy import URL, make_url
 
 from idp.admin.people import Role
 from idp.models import AuditLog, SignInFiguresMark, db, writing
-from tests import servers
+from tests import commands, servers
 from tests.at_console import Admin
 from tests.at_console import invited as invited_to_console
 from tests.at_counter import Counter, Phone
@@ -51,12 +50,10 @@ def idp(rig: Rig, *arguments: str, **more: str) -> subprocess.CompletedProcess[s
         **more,
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "idp.cli", *arguments],
-        env={**kept, **{f"IDP_{name.upper()}": value for name, value in given.items()}},
-        capture_output=True,
-        text=True,
-        check=False,
+    return commands.idp(
+        *arguments,
+        directory=Path.cwd(),
+        environ={**kept, **{f"IDP_{name.upper()}": value for name, value in given.items()}},
     )
 
 
