@@ -85,6 +85,14 @@ def test_an_organisation_sees_the_sign_ins_at_its_portals_and_nothing_else(busy:
     assert (report.refusals, report.admin_acts) == ([], [])
 
 
+def test_the_busiest_portals_are_shown_and_the_sum_is_of_all(busy: Kept) -> None:
+    for _ in ("uncounted", "counted"):
+        report = audit.report(NOVEMBER, now=busy.clock(), n_shown=1)
+        assert report.sign_ins == [SignIns("gov24", 9, 6, 0, 3)]
+        assert (report.total, report.n_portals) == (SignIns("(all)", 12, 6, 3, 3), 2)
+        audit.count_days(busy.clock(), 60)
+
+
 def test_a_month_says_whether_it_is_over(busy: Kept) -> None:
     assert audit.report(NOVEMBER, now=busy.clock()).over
     assert not audit.report(Month(2026, 12), now=busy.clock()).over

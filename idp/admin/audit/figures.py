@@ -7,12 +7,12 @@ UTC's. Counts outlive the rows that retention takes.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Select, Subquery, case, func, insert, select, union_all
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -52,11 +52,11 @@ ADMIN_ACTS = tuple(
     event for event in Event if event.startswith(("admin.", "portal.")) or event == Event.AUDIT_CUT
 )
 # Of each part of a report: which events, and by which column they are told apart.
-_PARTS = (
-    ("sign_ins", tuple(SIGN_INS), "client_id"),
-    ("refusals", REFUSALS, "reason"),
-    ("admin_acts", ADMIN_ACTS, "actor"),
-)
+_PARTS = {
+    "sign_ins": (tuple(SIGN_INS), "client_id"),
+    "refusals": (REFUSALS, "reason"),
+    "admin_acts": (ADMIN_ACTS, "actor"),
+}
 
 
 class _Key(NamedTuple):
@@ -87,11 +87,12 @@ class Count:
 
 @dataclass(frozen=True)
 class Report:
-    """A month; the largest first. `over`: whether more can still happen in it."""
+    """A month; the largest first. `over`: whether more can still happen in it. `n_portals`: how many had sign-ins."""
 
     month: str
     over: bool
     total: SignIns
+    n_portals: int
     sign_ins: list[SignIns]
     refusals: list[Count]
     admin_acts: list[Count]
@@ -116,29 +117,27 @@ class Report:
         return "\n".join(lines)
 
 
-def report(month: Month, *, now: int, client_ids: frozenset[str] | None = None) -> Report:
-    """The figures of a month. `client_ids`: sign-ins at these portals only, and nothing else, for an organisation."""
-    counts = _counted(month)
-    for since, until in _uncounted(month, now):
-        counts.update(_count(db.session(), since, until))
-    db.session.rollback()  # let go of the snapshot
-    portals: dict[str, dict[str, int]] = defaultdict(dict)
-    for key, n in counts.items():
-        if key.part == "sign_ins" and (client_ids is None or key.of in client_ids):
-            portals[key.of][SIGN_INS[Event(key.name)]] = n
-    lines = [_sign_ins(client_id, of_it) for client_id, of_it in portals.items()]
-    total: Counter[str] = Counter()
-    for of_it in portals.values():
-        total.update(of_it)
+def report(
+    month: Month, *, now: int, client_ids: frozenset[str] | None = None, n_shown: int | None = None
+) -> Report:
+    """The figures of a month. `client_ids`: sign-ins at these portals only, and nothing else, for an organisation.
+
+    `n_shown`: of so many portals, those with most sign-ins; the total is of all.
+    """
+    times = list(_uncounted(month, now))
+    sign_ins, total, n_portals = _sign_ins(month, times, client_ids, n_shown)
     whole = client_ids is None
-    return Report(
+    found = Report(
         month=str(month),
         over=now >= month.until,
-        total=_sign_ins("(all)", total),
-        sign_ins=sorted(lines, key=lambda line: (-line.started, line.client_id)),
-        refusals=_listed(counts, "refusals") if whole else [],
-        admin_acts=_listed(counts, "admin_acts") if whole else [],
+        total=total,
+        n_portals=n_portals,
+        sign_ins=sign_ins,
+        refusals=_counts(month, times, "refusals") if whole else [],
+        admin_acts=_counts(month, times, "admin_acts") if whole else [],
     )
+    db.session.rollback()  # let go of the snapshot
+    return found
 
 
 def count_days(now: int, within_days: int) -> int:
@@ -175,30 +174,74 @@ def _add(session: Session, month: str, counts: Counter[_Key]) -> None:
 def _count(session: Session, since: int, until: int) -> Counter[_Key]:
     """The events of this time, read from the audit itself."""
     counts: Counter[_Key] = Counter()
-    for part, events, column in _PARTS:
-        of = func.coalesce(EVENTS.c[column], "")
-        query = (
-            select(EVENTS.c.name, of, func.count())
-            .where(EVENTS.c.at >= since, EVENTS.c.at < until)
-            .where(EVENTS.c.name.in_([event.value for event in events]))
-            .group_by(EVENTS.c.name, of)
-        )
-        counts.update({_Key(part, name, value): n for name, value, n in session.execute(query)})
+    for part in _PARTS:
+        for name, of, n in session.execute(_read(part, since, until)):
+            counts[_Key(part, name, of)] = n
     return counts
 
 
-def _counted(month: Month) -> Counter[_Key]:
-    query = select(AuditCount.part, AuditCount.name, AuditCount.of, AuditCount.n)
-    rows = db.session.execute(query.where(AuditCount.month == str(month)))
-    return Counter({_Key(part, name, of): n for part, name, of, n in rows})
+def _read(part: str, since: int, until: int) -> Select[str, str, int]:
+    """By name and portal, reason or actor, from the audit itself."""
+    events, column = _PARTS[part]
+    of = func.coalesce(EVENTS.c[column], "")
+    return (
+        select(EVENTS.c.name, of.label("of"), func.count().label("n"))
+        .where(EVENTS.c.at >= since, EVENTS.c.at < until)
+        .where(EVENTS.c.name.in_([event.value for event in events]))
+        .group_by(EVENTS.c.name, of)
+    )
+
+
+def _rows(month: Month, times: Iterable[tuple[int, int]], part: str) -> Subquery:
+    """A month's counts, and what of the audit is not among them: name, of, n.
+
+    A day that the worker counts meanwhile is in one of both, since one statement sees one state of the database.
+    """
+    counted = select(AuditCount.name, AuditCount.of.label("of"), AuditCount.n)
+    day = EVENTS.c.at - EVENTS.c.at % DAY_S
+    not_counted = day.not_in(_counted_days(month))
+    others = (_read(part, since, until).where(not_counted) for since, until in times)
+    return union_all(
+        counted.where(AuditCount.month == str(month), AuditCount.part == part), *others
+    ).subquery()
+
+
+def _sign_ins(
+    month: Month, times: list[tuple[int, int]], client_ids: frozenset[str] | None, n_shown: int | None
+) -> tuple[list[SignIns], SignIns, int]:
+    """The portals with most sign-ins, the sum of all, and how many portals those are."""
+    rows = _rows(month, times, "sign_ins")
+    sums = [func.sum(case((rows.c.name == event.value, rows.c.n), else_=0)) for event in SIGN_INS]
+    totals = [func.sum(of_one).over() for of_one in sums]
+    query = select(rows.c.of, *sums, *totals, func.count().over()).group_by(rows.c.of)
+    if client_ids is not None:
+        query = query.where(rows.c.of.in_(sorted(client_ids)))
+    found = db.session.execute(query.order_by(sums[0].desc(), rows.c.of).limit(n_shown)).all()
+    n = len(SIGN_INS)
+    lines = [SignIns(row[0], *map(int, row[1 : n + 1])) for row in found]
+    total = map(int, found[0][n + 1 : -1]) if found else [0] * n
+    lines.sort(key=lambda line: (-line.started, line.client_id))
+    return lines, SignIns("(all)", *total), found[0][-1] if found else 0
+
+
+def _counts(month: Month, times: list[tuple[int, int]], part: str) -> list[Count]:
+    rows = _rows(month, times, part)
+    found = db.session.execute(
+        select(rows.c.name, rows.c.of, func.sum(rows.c.n)).group_by(rows.c.name, rows.c.of)
+    )
+    counts = [Count(name, of, int(n)) for name, of, n in found]
+    return sorted(counts, key=lambda count: (-count.n, count.name, count.of))
+
+
+def _counted_days(month: Month) -> Select[int]:
+    return select(AuditCountedDay.day).where(
+        AuditCountedDay.day >= month.since, AuditCountedDay.day < month.until
+    )
 
 
 def _uncounted(month: Month, now: int) -> Iterator[tuple[int, int]]:
     """The times of a month, until now, that are not in its counts: from, until."""
-    days = select(AuditCountedDay.day).where(
-        AuditCountedDay.day >= month.since, AuditCountedDay.day < month.until
-    )
-    counted = set(db.session.scalars(days))
+    counted = set(db.session.scalars(_counted_days(month)))
     since: int | None = None
     for day in range(month.since, month.until, DAY_S):
         if day in counted or day > now:
@@ -209,12 +252,3 @@ def _uncounted(month: Month, now: int) -> Iterator[tuple[int, int]]:
             since = day
     if since is not None:
         yield since, month.until
-
-
-def _sign_ins(client_id: str, of_it: dict[str, int]) -> SignIns:
-    return SignIns(client_id, **{outcome: of_it.get(outcome, 0) for outcome in SIGN_INS.values()})
-
-
-def _listed(counts: Counter[_Key], part: str) -> list[Count]:
-    found: Iterable[Count] = (Count(key.name, key.of, n) for key, n in counts.items() if key.part == part)
-    return sorted(found, key=lambda count: (-count.n, count.name, count.of))

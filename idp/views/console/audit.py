@@ -72,15 +72,12 @@ class AuditPages:
             month = log.Month.parse(request.args.get("month", ""))
         except ValueError:
             month = log.Month.of(now)
-        figures = log.report(month, now=now, client_ids=people.portals_of(admin))
-        shown = figures.sign_ins[:_SHOWN_PORTALS]
-        n_more = len(figures.sign_ins) - len(shown)
+        figures = log.report(month, now=now, client_ids=people.portals_of(admin), n_shown=_SHOWN_PORTALS)
         more = particulars(month, admin, now=now)
         return self.desk.page(
             "audit_report.html",
             figures=figures,
-            sign_ins=shown,
-            n_more=n_more,
+            n_more=figures.n_portals - len(figures.sign_ins),
             months=_months(now),
             more=more,
             max_lines=MAX_LINES,
