@@ -19,6 +19,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     JSON,
     BigInteger,
+    ColumnElement,
     CursorResult,
     ForeignKey,
     Index,
@@ -28,7 +29,10 @@ from sqlalchemy import (
     UniqueConstraint,
     delete,
     event,
+    inspect,
+    select,
     text,
+    tuple_,
 )
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -605,6 +609,7 @@ class WalletProfile(Base):
 # A writer who finds SQLite busy sleeps up to 100 ms at a time, and newcomers overtake it. The one process that serves
 # (decision D21) hands the turn over at once.
 _sqlite_turn = threading.RLock()
+_BATCH_ROWS = 5000
 
 
 @contextmanager
@@ -626,15 +631,30 @@ def writing() -> Iterator[Session]:
             raise
 
 
-def sweep(session: Session, now: int) -> int:
-    """Forget grants and used-up things that expired, in the caller's transaction; how many rows that were.
+def forget(table: type[Base], which: ColumnElement[bool]) -> int:
+    """Delete these rows, so many at a time, each batch in a transaction of its own; how many rows that were.
+
+    However much has piled up, no lock is held for long. A row that somebody else holds is left for the next time.
+    """
+    key = inspect(table).primary_key
+    batch = select(*key).where(which).limit(_BATCH_ROWS).with_for_update(skip_locked=True)
+    some = delete(table).where(tuple_(*key).in_(batch)).execution_options(synchronize_session=False)
+    n_forgotten = 0
+    while True:
+        with writing() as session:
+            n = cast("CursorResult[Any]", session.execute(some)).rowcount
+        n_forgotten += n
+        if n < _BATCH_ROWS:
+            return n_forgotten
+
+
+def sweep(now: int) -> int:
+    """Forget grants and used-up things that expired; how many rows that were.
 
     Nothing that could still be replayed expires here: each row outlives what it guards.
     """
-    return sum(
-        cast("CursorResult[Any]", session.execute(delete(table).where(table.expires_at < now))).rowcount
-        for table in (RefreshToken, Grant, Consumed, InitialAccessToken)
-    )
+    tables = (RefreshToken, Grant, Consumed, InitialAccessToken)
+    return sum(forget(table, table.expires_at < now) for table in tables)
 
 
 def prepare_sqlite(engine: Engine) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, CursorResult, bindparam, delete, func, select, text, tuple_, update
+from sqlalchemy import JSON, bindparam, func, select, text, tuple_, update
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
-from idp.models import Receipt, ReceiptTerms, db
+from idp.models import Receipt, ReceiptTerms, db, forget
 from idp.portals import Registration, RequestedClaim
 from idp.portals.rules import is_ours
 
@@ -224,12 +224,10 @@ def is_revoked(database: Database, login_id: str) -> bool:
     return database.scalar(locked) is not None
 
 
-def sweep(database: Database, now: int, days: int) -> int:
-    """Forget what is older than so many days, in the caller's transaction; how many sign-ins that were."""
+def sweep(now: int, days: int) -> int:
+    """Forget what is older than so many days; how many sign-ins that were."""
     before = now - days * _DAY_S
-    old = delete(Receipt).where(Receipt.at < before).execution_options(synchronize_session=False)
-    n_forgotten = cast("CursorResult[Any]", database.execute(old)).rowcount
+    n_forgotten = forget(Receipt, Receipt.at < before)
     # `used_at` is right to the day: what was last used two days before that belongs to no sign-in any more.
-    unused = delete(ReceiptTerms).where(ReceiptTerms.used_at < before - 2 * _DAY_S)
-    database.execute(unused.execution_options(synchronize_session=False))
+    forget(ReceiptTerms, ReceiptTerms.used_at < before - 2 * _DAY_S)
     return n_forgotten

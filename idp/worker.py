@@ -193,15 +193,12 @@ class Worker:
                 record_alone(Event.KEY_ROTATED, at=self._clock(), detail={"kid": kid})
 
     def _sweep(self) -> None:
+        now = self._clock()
+        for sweep in (models.sweep, backchannel.sweep, session_end.sweep, seen.sweep, figures.sweep):
+            sweep(now)
+        receipts.sweep(now, self._audit_days)
         with writing() as database:
-            now = self._clock()
-            models.sweep(database, now)
-            backchannel.sweep(database, now)
-            session_end.sweep(database, now)
-            seen.sweep(database, now)
             trials.sweep(database, now)
-            figures.sweep(database, now)
-            receipts.sweep(database, now, self._audit_days)
 
     def _seal_audit(self) -> None:
         try:

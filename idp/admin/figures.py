@@ -16,13 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, func, select, text, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session as Database
 
 from idp.clock import Clock
 from idp.events import Event
-from idp.models import AuditEvent, Portal, SignInFigures, SignInFiguresMark, db, writing
+from idp.models import AuditEvent, Portal, SignInFigures, SignInFiguresMark, db, forget, writing
 
 HOUR_S, DAY_S = 3600, 86_400
 KEPT_S = 32 * DAY_S
@@ -211,10 +210,9 @@ def within(took_s: int) -> int:
     return next((bound for bound in BOUNDS_S if took_s <= bound), BOUNDS_S[-1])
 
 
-def sweep(database: Database, now: int) -> int:
-    """Forget figures that are old, in the caller's transaction; how many rows that were."""
-    old = delete(SignInFigures).where(SignInFigures.hour < now - KEPT_S)
-    return cast("CursorResult[Any]", database.execute(old)).rowcount
+def sweep(now: int) -> int:
+    """Forget figures that are old; how many rows that were."""
+    return forget(SignInFigures, SignInFigures.hour < now - KEPT_S)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------

@@ -13,16 +13,15 @@ import threading
 from base64 import b64decode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, CursorResult, bindparam, delete, select, text
+from sqlalchemy import JSON, bindparam, select, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session as Database
 
 from idp.clock import Clock
 from idp.credentials import CredentialRejected, Reason, TrustSnapshot
 from idp.login import Standing
-from idp.models import SeenChain, db, writing
+from idp.models import SeenChain, db, forget, writing
 
 log = logging.getLogger("idp")
 
@@ -164,7 +163,6 @@ def _refusal(trust: TrustSnapshot, seen: SeenChain, now: int) -> Reason | None:
     return None
 
 
-def sweep(database: Database, now: int) -> int:
-    """Forget the chains that nobody has shown for long, in the caller's transaction; how many rows that were."""
-    forgotten = database.execute(delete(SeenChain).where(SeenChain.last_seen_at < now - KEPT_S))
-    return cast("CursorResult[Any]", forgotten).rowcount
+def sweep(now: int) -> int:
+    """Forget the chains that nobody has shown for long; how many rows that were."""
+    return forget(SeenChain, SeenChain.last_seen_at < now - KEPT_S)

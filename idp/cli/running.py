@@ -6,12 +6,11 @@ from contextlib import ExitStack
 
 import click
 
-from idp import clock, opendid, receipts, schema, worker
+from idp import clock, models, opendid, receipts, schema, worker
 from idp.admin import seen
 from idp.app import close, create_app, monitor_app
 from idp.cli.deployment import ensure_keys, fail, migrated, pending_revisions, with_settings
-from idp.models import db, writing
-from idp.models import sweep as forget
+from idp.models import db
 from idp.oidc import backchannel, session_end
 from idp.openid4vp.request import Signer, SignerError
 from idp.serve import Monitor, Server
@@ -114,7 +113,7 @@ def _migrate(settings: Settings, n_revisions: int) -> None:
 def sweep(settings: Settings) -> None:
     """Delete what has expired: redeemed codes, used assertions, old sessions. The worker does it by itself."""
     now = clock.now()
-    with migrated(settings).app_context(), writing() as session:
-        sweeps = (forget, backchannel.sweep, session_end.sweep, seen.sweep)
-        n_old = receipts.sweep(session, now, settings.lifetimes.audit_days)
-        click.echo(f"Deleted {n_old + sum(one(session, now) for one in sweeps)} rows.")
+    with migrated(settings).app_context():
+        sweeps = (models.sweep, backchannel.sweep, session_end.sweep, seen.sweep)
+        n_old = receipts.sweep(now, settings.lifetimes.audit_days)
+        click.echo(f"Deleted {n_old + sum(one(now) for one in sweeps)} rows.")

@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
-from sqlalchemy.orm import Session as Database
+from sqlalchemy import CursorResult, func, or_, select, update
 
 from idp import portals, seal
 from idp.clock import Clock
 from idp.events import Event, record
 from idp.fetch import FetchError, FetchRefused, GuardedClient
 from idp.keys import NoSigningKey
-from idp.models import LogoutNotice, db, writing
+from idp.models import LogoutNotice, db, forget, writing
 from idp.oidc.portal_keys import NoUsableKey
 from idp.oidc.wrapping import Wrapping
 from idp.portals import Registration
@@ -320,7 +319,6 @@ def deliveries(client_ids: Collection[str] | None = None) -> dict[str, Deliverie
     return {client_id: Deliveries(*three) for client_id, three in sorted(counts.items())}
 
 
-def sweep(database: Database, now: int) -> int:
-    """Forget notices that are settled and old, in the caller's transaction; how many rows that were."""
-    settled = LogoutNotice.due_at.is_(None) & (LogoutNotice.created_at < now - _KEPT_S)
-    return cast("CursorResult[Any]", database.execute(delete(LogoutNotice).where(settled))).rowcount
+def sweep(now: int) -> int:
+    """Forget notices that are settled and old; how many rows that were."""
+    return forget(LogoutNotice, LogoutNotice.due_at.is_(None) & (LogoutNotice.created_at < now - _KEPT_S))

@@ -12,13 +12,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, and_, func, select, update
 from sqlalchemy.orm import Session as Database
 
 from idp import portals
 from idp.clock import Clock
 from idp.events import Event, record
-from idp.models import Grant, LogoutNotice, SessionPortal, SignedIn, db, writing
+from idp.models import Grant, LogoutNotice, SessionPortal, SignedIn, db, forget, writing
 from idp.oidc import grants
 from idp.session import Session, Sessions
 
@@ -255,18 +255,17 @@ class SessionEnds:
             return end(database, session_id, subject_id=subject_id, reason=Reason.EXPIRED, now=now)
 
 
-def sweep(database: Database, now: int) -> int:
-    """Forget sessions that ended long ago, in the caller's transaction; how many rows that were.
+def sweep(now: int) -> int:
+    """Forget sessions that ended long ago; how many rows that were.
 
     Where its credential stands is forgotten once nothing rests on it: no session, and nothing that outlives one.
     """
     lasting = grants.outlives(SignedIn.id, now)
-    database.execute(
-        update(SignedIn)
-        .where(SignedIn.ended_at < now - _CODES_COME_S, SignedIn.sealed_standing.is_not(None), ~lasting)
-        .values(sealed_standing=None)
-        .execution_options(synchronize_session=False)
-    )
-    old = delete(SignedIn).where(SignedIn.ended_at < now - _KEPT_S, ~lasting)
-    forgotten = database.execute(old.execution_options(synchronize_session=False))
-    return cast("CursorResult[Any]", forgotten).rowcount
+    with writing() as database:
+        database.execute(
+            update(SignedIn)
+            .where(SignedIn.ended_at < now - _CODES_COME_S, SignedIn.sealed_standing.is_not(None), ~lasting)
+            .values(sealed_standing=None)
+            .execution_options(synchronize_session=False)
+        )
+    return forget(SignedIn, and_(SignedIn.ended_at < now - _KEPT_S, ~lasting))

@@ -222,11 +222,9 @@ def test_they_are_forgotten_with_the_audit_and_not_before(rig: Rig, me: Me) -> N
     with rig.app.app_context():
         n_receipts, n_terms = left()
         now = rig.clock()
-        with writing() as database:
-            assert receipts.sweep(database, now + 730 * 86_400, 731) == 0
+        assert receipts.sweep(now + 730 * 86_400, 731) == 0
         assert left() == (n_receipts, n_terms)
-        with writing() as database:
-            assert receipts.sweep(database, now + 735 * 86_400, 731) == n_receipts
+        assert receipts.sweep(now + 735 * 86_400, 731) == n_receipts
         assert left() == (0, 0)
 
 

@@ -315,8 +315,8 @@ def test_what_expired_and_was_swept_is_still_refused(rig: Rig, portal: Portal) -
     used = tokens["refresh_token"]
     fresh = refreshed(portal, used)
     rig.clock.forward(9 * HOUR)
-    with rig.app.app_context(), writing() as database:
-        assert sweep(database, rig.clock()) >= 3
+    with rig.app.app_context():
+        assert sweep(rig.clock()) >= 3
     with harmless(rig, *[("token.refused", "unknown")] * 2):
         as_json(portal.refresh(used), 400, "invalid_grant")
         as_json(portal.refresh(fresh["refresh_token"]), 400, "invalid_grant")
@@ -422,8 +422,8 @@ def test_a_grant_recorded_while_the_holder_signs_out_is_dead_for_as_long_as_it_c
         db.session.commit()
     for _ in range(4):
         rig.clock.forward(2 * HOUR - 60)
-        with rig.app.app_context(), writing() as database:
-            sweep(database, rig.clock())
+        with rig.app.app_context():
+            sweep(rig.clock())
         as_json(portal.refresh(tokens["refresh_token"]), 400, "invalid_grant")
 
 

@@ -453,7 +453,6 @@ def test_what_ended_long_ago_is_forgotten(rig: Rig, gov24: Portal) -> None:
         assert session is not None
         SessionEnds(rig.house.sessions, rig.clock).taken(session)
         for days, stays in ((29, True), (31, False)):
-            with writing() as database:
-                session_end.sweep(database, rig.clock() + days * 86400)
+            session_end.sweep(rig.clock() + days * 86400)
             assert (db.session.get(SignedIn, row.id, populate_existing=True) is not None) is stays
     assert portals_in(rig, row) == {}

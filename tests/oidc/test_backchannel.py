@@ -349,6 +349,5 @@ def test_what_is_settled_is_forgotten_after_a_season_and_what_waits_is_not(
     put(rig, "efamily")
     for days, left in ((89, 2), (2, 1)):
         rig.clock.forward(days * DAY_S)
-        with writing() as database:
-            backchannel.sweep(database, rig.clock())
+        backchannel.sweep(rig.clock())
         assert len(backchannel.ledger()) == left
