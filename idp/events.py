@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -102,11 +102,12 @@ class Event(StrEnum):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the request that causes an event came from."""
+    """Where the request that causes events came from, and which it has caused."""
 
     correlation_id: str | None = None
     ip: str | None = None
     actor: str | None = None
+    caused: set[Event] = field(default_factory=set)
 
 
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - Origin is frozen
@@ -159,6 +160,7 @@ def record(
 ) -> None:
     """Insert one event in the caller's transaction."""
     where = origin.get()
+    where.caused.add(event)
     # A plain INSERT: an object in the session would cost a third of a millisecond more, seven times a sign-in.
     session.connection().execute(
         insert(AuditEvent),

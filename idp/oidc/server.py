@@ -18,7 +18,7 @@ from flask import request as http
 from idp.addresses import neighbourhood
 from idp.clock import Clock
 from idp.errors import Mismatch
-from idp.events import Event, record_alone
+from idp.events import Event, origin, record_alone
 from idp.oidc.binding import Bindings
 from idp.oidc.client_auth import Client, ClientAuthentication, query_client
 from idp.oidc.code import Codes
@@ -31,6 +31,8 @@ from idp.portals import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
 _MAX_PARAMETER = 16_384
 _FORM = "application/x-www-form-urlencoded"
 PATH = "/token"
+GOES_ON = frozenset({"use_dpop_nonce", "authorization_pending", "slow_down"})
+"""Errors that are a step of the conversation and no refusal: nothing is wrong, and nothing is recorded."""
 
 
 class InvalidAuthorizationDetailsError(OAuth2Error):  # type: ignore[misc]
@@ -162,6 +164,18 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         client = self.client_authentication.authenticate(request)
         self.key_fetches.proven(client.client_id, neighbourhood(http.remote_addr or ""))
         return client
+
+    def handle_error_response(self, request: OAuth2Request | None, error: OAuth2Error) -> Response:
+        """A refusal is in the audit, once: where what refused it has not told why, by its error."""
+        if error.error not in GOES_ON and not origin.get().caused:
+            client: Client | None = request.client if request is not None else None
+            record_alone(
+                Event.TOKEN_REFUSED,
+                at=self.clock(),
+                client_id=client.client_id if client is not None else None,
+                reason=error.error,
+            )
+        return super().handle_error_response(request, error)
 
     def get_error_uri(self, request: Any, error: Any) -> None:
         return None

@@ -15,11 +15,11 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from idp.addresses import neighbourhood
 from idp.errors import AuthorizationError, RequestError
-from idp.events import Event, record_alone
+from idp.events import Event, origin, record_alone
 from idp.oidc import introspection
 from idp.oidc.client_auth import refused
 from idp.oidc.dpop import DpopRefused
-from idp.oidc.server import check_form
+from idp.oidc.server import GOES_ON, check_form
 from idp.portals import Registration
 from idp.views.frame import Frame, log, parameters
 
@@ -140,21 +140,21 @@ class BackChannelDoor:
             portal = self.house.client_authentication.authenticate(request).registration
             response = answer(portal)
         except OAuth2Error as error:
-            if portal is not None and error.error not in {"use_dpop_nonce", "invalid_client"}:
+            if error.error not in GOES_ON and not origin.get().caused:
                 self._report(portal, error)
             response = oauth_error(error)
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    def _report(self, portal: Registration, error: OAuth2Error) -> None:
-        """A portal that proved itself and is refused all the same finds the event by the correlation id."""
+    def _report(self, portal: Registration | None, error: OAuth2Error) -> None:
+        """Who is refused finds the event by the correlation id; whose it is is known once a portal proved itself."""
         reason = f"dpop_{error.reason}" if isinstance(error, DpopRefused) and error.reason else error.error
         # What could not be pushed was refused for a cause that knows both sides.
         mismatch = getattr(error, "mismatch", None) or getattr(error.__cause__, "mismatch", None)
         record_alone(
             Event.REQUEST_REFUSED,
             at=self.house.clock(),
-            client_id=portal.client_id,
+            client_id=portal.client_id if portal is not None else None,
             reason=reason,
             detail=mismatch.detail if mismatch is not None else None,
         )

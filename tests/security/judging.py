@@ -29,7 +29,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -46,7 +46,7 @@ WITHIN_S = 1.0
 MAX_GROWTH_BYTES = 32 * 1024 * 1024
 _HONEST_EVERY = 25
 # What an entry of the Store of this kind is: a count, or a mark. All others stand for something that was issued.
-_MARKS = frozenset({"jwks-seen", "device-pace", "user-codes-blocked"})
+_MARKS = frozenset({"jwks-seen", "device-pace", "user-codes-blocked", "userinfo-refused"})
 _ISSUED = (
     models.Grant,
     models.RefreshToken,
@@ -71,6 +71,7 @@ _MARKUP = re.compile(r"[<>\"']")
 # Tests are served by Werkzeug, which names itself; that the real server does not is tested where it runs.
 _VERSION = re.compile(r"(?i)\b(python|werkzeug|flask|gunicorn|sqlite|postgres\w*|sinwon|authlib)/[\d.]+")
 
+Made = TypeVar("Made")
 Responses = httpx2.Response | Sequence[httpx2.Response]
 
 
@@ -123,6 +124,7 @@ class Court:
     judged: int = 0
     portals: dict[str, Portal] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
     _honest: tuple[Portal, Begun] | None = None
 
     # -- what cases are made of ------------------------------------------------------------------------------
@@ -133,6 +135,13 @@ class Court:
             self.portals[client_id] = self.rig.portal(client_id)
         return self.portals[client_id]
 
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What cases share that change nothing of it, made for the first one."""
+        if name not in self.made:
+            self.made[name] = make()
+        found: Made = self.made[name]
+        return found
+
     def get(self, path: str, **options: Any) -> httpx2.Response:
         """A browser of its own goes there."""
         with self.rig.browser() as browser:
@@ -140,8 +149,9 @@ class Court:
 
     @contextmanager
     def later(self, seconds: int) -> Iterator[None]:
-        """Meanwhile it is so much later."""
+        """Meanwhile it is so much later. What had its end by then may be gone: the honest holder begins anew."""
         self.rig.clock.forward(seconds)
+        self._honest = None
         try:
             yield
         finally:
@@ -160,7 +170,7 @@ class Court:
         if case.after is not None:
             case.after(self, given)
         self.judged += 1
-        if self.judged % _HONEST_EVERY == 0:
+        if self._honest is None or self.judged % _HONEST_EVERY == 0:
             self.honest_goes_on()
 
     def _once(self, case: Case, given: Any, events: Sequence[Named]) -> tuple[list[Verdict], float]:
@@ -248,7 +258,9 @@ class Court:
 
     def honest_goes_on(self) -> None:
         """The holder comes to the end, with tokens and claims, and another one begins."""
-        assert self._honest is not None
+        if self._honest is None:
+            self.honest_begins()
+            return
         portal, begun = self._honest
         code = portal.callback(begun, "invented-77")["code"]
         bought = portal.token(code, begun.verifier)
