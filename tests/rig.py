@@ -121,7 +121,7 @@ class Rig:
 
     def nonce(self) -> str:
         """A nonce for DPoP proofs, as a portal learns one: every answer to a request with a proof brings it."""
-        return str(self.http.post(f"{self.issuer}/token", headers={"DPoP": "?"}).headers["DPoP-Nonce"])
+        return str(self.http.get(f"{self.issuer}/userinfo", headers={"DPoP": "?"}).headers["DPoP-Nonce"])
 
     def switch_portal(self, client_id: str, *, enabled: bool) -> None:
         """Switch a registered portal off, or on again."""

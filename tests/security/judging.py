@@ -46,7 +46,9 @@ WITHIN_S = 1.0
 MAX_GROWTH_BYTES = 32 * 1024 * 1024
 _HONEST_EVERY = 25
 # What an entry of the Store of this kind is: a count, or a mark. All others stand for something that was issued.
-_MARKS = frozenset({"jwks-seen", "device-pace", "user-codes-blocked", "userinfo-refused"})
+_MARKS = frozenset(
+    {"jwks-seen", "device-pace", "user-codes-blocked", "userinfo-refused", "dpop", "dpop-nonce-key"}
+)
 _ISSUED = (
     models.Grant,
     models.RefreshToken,

@@ -42,7 +42,9 @@ def public(court: Court) -> Portal:
 
 
 def _public(court: Court) -> Portal:
-    return court.rig.variant("gov24", "in-the-open", token_endpoint_auth_method="none", client_secret_sha256=None)
+    return court.rig.variant(
+        "gov24", "in-the-open", token_endpoint_auth_method="none", client_secret_sha256=None
+    )
 
 
 def lax(court: Court) -> Portal:
@@ -71,7 +73,9 @@ def still_good(_: Court, held: Held) -> None:
     assert bought.status_code == 200, bought.text
 
 
-def buys_nothing(row: str, name: str, reason: Named, alter: Callable[[str, Begun], tuple[str, str]], **form: Any) -> Case:
+def buys_nothing(
+    row: str, name: str, reason: Named, alter: Callable[[str, Begun], tuple[str, str]], **form: Any
+) -> Case:
     """A code and a verifier, altered; the code is the owner's still."""
 
     def send(_: Court, held: Held) -> httpx2.Response:
@@ -115,7 +119,9 @@ def form(row: str, name: str, error: str, *events: Named, **changes: Any) -> Cas
     return Case(row, name, send, Json(400, error), events)
 
 
-def raw(row: str, name: str, answer: Answer, *events: Named, method: str = "POST", query: str = "", **sent: Any) -> Case:
+def raw(
+    row: str, name: str, answer: Answer, *events: Named, method: str = "POST", query: str = "", **sent: Any
+) -> Case:
     def send(court: Court, _: Any) -> httpx2.Response:
         headers = {"Authorization": court.portal().credentials()[1] or "", **sent.get("headers", {})}
         url = f"{court.rig.issuer}/token{query}"
@@ -198,7 +204,9 @@ def wrong_password(_: Court, held: Held) -> httpx2.Response:
     portal, code, begun = held
     given = {"grant_type": "authorization_code", "code": code, "redirect_uri": portal.redirect_uri}
     url = f"{portal.rig.issuer}/token"
-    return portal.rig.http.post(url, data={**given, "code_verifier": begun.verifier}, auth=("gov24", "wrong" * 3))
+    return portal.rig.http.post(
+        url, data={**given, "code_verifier": begun.verifier}, auth=("gov24", "wrong" * 3)
+    )
 
 
 def then_switched_off(court: Court) -> Held:
@@ -293,7 +301,13 @@ def no_refresh(name: str, alter: Callable[[dict[str, Any]], str], *events: Named
         return given[0].refresh(alter(given[1]))
 
     return Case(
-        "RF-10", name, send, NO_GRANT, events or [("token.refused", "unknown")], prepare=family, after=lives_on
+        "RF-10",
+        name,
+        send,
+        NO_GRANT,
+        events or [("token.refused", "unknown")],
+        prepare=family,
+        after=lives_on,
     )
 
 
