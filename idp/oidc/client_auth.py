@@ -130,7 +130,7 @@ class ClientAuthentication:
         """The portal behind a request, by exactly one method, its own (RFC 6749, section 2.3).
 
         Raises InvalidRequestError when more than one method is used or one is used by half, ClientRefused (401)
-        when it fails or when there is none.
+        when it fails or when there is none. The audit hears why.
         """
         form = request.form
         used = ["Authorization" in request.headers, "client_secret" in form, "client_assertion" in form]
@@ -140,7 +140,7 @@ class ClientAuthentication:
             client = method(request)
             if client is not None:
                 return client
-        raise ClientRefused("Client authentication failed.")
+        raise refused("no_credentials", None, self._clock())
 
     # -- shared secrets --------------------------------------------------------------------------------------
 

@@ -206,7 +206,7 @@ def test_another_client_gets_nothing_and_the_owners_token_is_kept(
 def test_without_proof_of_the_client_nothing_is_spent(rig: Rig, portal: Portal) -> None:
     tokens = bought(portal)
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    with harmless(rig, ("client.refused", "no_credentials")):
+    with harmless(rig, *[("client.refused", "no_credentials")] * 2):
         named = rig.http.post(f"{rig.issuer}/token", data={**form, "client_id": portal.client_id})
         as_json(named, 401, "invalid_client")
         as_json(rig.http.post(f"{rig.issuer}/token", data=form), 401, "invalid_client")
@@ -246,8 +246,8 @@ def test_a_portal_that_may_no_longer_refresh_does_not(rig: Rig) -> None:
     ],
 )
 def test_what_is_no_refresh_token_buys_nothing(rig: Rig, portal: Portal, value: Any, error: str) -> None:
-    known = [("token.refused", "unknown")] if value in ("x" * 43, "a\0b") else []
-    with harmless(rig, *known):
+    reason = "unknown" if value in ("x" * 43, "a\0b") else error
+    with harmless(rig, ("token.refused", reason)):
         as_json(portal.refresh(value), 400, error)
 
 
@@ -282,7 +282,7 @@ def test_a_narrower_scope_is_for_that_access_token_alone(portal: Portal) -> None
 )
 def test_a_wider_scope_is_refused_and_spends_nothing(rig: Rig, portal: Portal, scope: str) -> None:
     tokens = bought(portal)
-    with harmless(rig):
+    with harmless(rig, ("token.refused", "invalid_scope")):
         as_json(portal.refresh(tokens["refresh_token"], scope=scope), 400, "invalid_scope")
     assert works(portal, refreshed(portal, tokens["refresh_token"]))
 

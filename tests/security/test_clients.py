@@ -339,7 +339,7 @@ def with_proof(portal: Portal, token: str, **changes: Any) -> httpx2.Response:
 SECRETS = {"wrong": "wrong" * 4, "empty": "", "Hangul": "비밀번호🔑" * 3, "markup": EVIL}
 
 CASES = [
-    Case("CA-01", "nothing at all", lambda court, _: post(court.rig), CHALLENGED, [("token.refused", "invalid_client")]),
+    Case("CA-01", "nothing at all", lambda court, _: post(court.rig), CHALLENGED, [("client.refused", "no_credentials")]),
     *(
         by_form("CA-01", f"{client_id} names itself alone", "no_credentials", client_id=client_id)
         for client_id in ("gov24", "apostille", "g4k", "nobody")
