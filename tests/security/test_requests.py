@@ -79,7 +79,12 @@ def made(portal: Portal, key: ECKey | RSAKey = EC, alg: str = "ES256", **changes
 
 def ask(portal: Portal, **beside: Any) -> httpx2.Response:
     """The browser brings an object, by a form; what stands outside says where to tell an error."""
-    outside = {"client_id": portal.client_id, "redirect_uri": portal.redirect_uri, "state": "outside", **beside}
+    outside = {
+        "client_id": portal.client_id,
+        "redirect_uri": portal.redirect_uri,
+        "state": "outside",
+        **beside,
+    }
     form = {name: value for name, value in outside.items() if value is not None}
     return portal.browser.post(f"{portal.rig.issuer}/authorize", data=form)
 
@@ -108,7 +113,12 @@ def pushes(row: str, name: str, make: Maker, error: str = "invalid_request_objec
         return court.rig.http.post(f"{court.rig.issuer}/par", data=form)
 
     return Case(
-        row, name, send, Json(400, error), [("request.refused", error)], prepare=lambda court: make(bank(court))
+        row,
+        name,
+        send,
+        Json(400, error),
+        [("request.refused", error)],
+        prepare=lambda court: make(bank(court)),
     )
 
 
@@ -166,7 +176,13 @@ def id_token(portal: Portal) -> str:
 def client_assertion(portal: Portal) -> str:
     """What would prove the client at the token endpoint, signed by a key that may sign both."""
     now = portal.rig.clock()
-    claims = {"iss": portal.client_id, "sub": portal.client_id, "aud": portal.rig.issuer, "jti": "1", "exp": now + 60}
+    claims = {
+        "iss": portal.client_id,
+        "sub": portal.client_id,
+        "aud": portal.rig.issuer,
+        "jti": "1",
+        "exp": now + 60,
+    }
     return signed({**claims_of(portal), **claims}, EC, "ES256")
 
 
@@ -210,11 +226,19 @@ def for_audience(name: str, audience: Any) -> Case:
 
     def prepare(court: Court) -> str:
         issuer = court.rig.issuer
-        given = [each.format(issuer) for each in audience] if isinstance(audience, list) else audience.format(issuer)
+        given = (
+            [each.format(issuer) for each in audience]
+            if isinstance(audience, list)
+            else audience.format(issuer)
+        )
         return bank(court).assertion(aud=given)
 
     def send(court: Court, assertion: str) -> httpx2.Response:
-        form = {"client_assertion": assertion, "client_assertion_type": JWT_BEARER, "request": made(bank(court))}
+        form = {
+            "client_assertion": assertion,
+            "client_assertion_type": JWT_BEARER,
+            "request": made(bank(court)),
+        }
         return court.rig.http.post(f"{court.rig.issuer}/par", data=form)
 
     return Case("PA-10", name, send, REFUSED, [("client.refused", "assertion_refused")], prepare=prepare)
@@ -252,7 +276,12 @@ def altered(name: str, change: Callable[[str], str]) -> Case:
         return given[0].open_pushed(change(given[1]))
 
     return Case(
-        "PA-22", name, send, Page(400, "SINWON-R005"), [("request.refused", "request_expired")], prepare=reference
+        "PA-22",
+        name,
+        send,
+        Page(400, "SINWON-R005"),
+        [("request.refused", "request_expired")],
+        prepare=reference,
     )
 
 
