@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from idp.demo.personas import Status
-from tests.harmless import as_json, decent, harmless
-from tests.http.test_wallet_credential import (
+from tests.altering import (
     at,
     flipped,
     link_of,
@@ -16,6 +15,7 @@ from tests.http.test_wallet_credential import (
     strangers_leaf,
     withheld,
 )
+from tests.harmless import as_json, decent, harmless
 from tests.presenting import Answer, Change
 from tests.rig import Portal, Rig, started
 
