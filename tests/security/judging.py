@@ -349,7 +349,7 @@ _ROOMY = {"holder.logins_per_minute_per_ip": 100_000, "registration.per_minute_p
 def _verdict(response: httpx2.Response) -> Verdict:
     location = urlsplit(response.headers.get("Location", ""))
     error = parse_qs(location.query).get("error", [""])[0]
-    if response.headers.get("Content-Type", "").startswith("application/json"):
+    if response.content and response.headers.get("Content-Type", "").startswith("application/json"):
         body = response.json()
         error = str(body.get("error", "")) if isinstance(body, dict) else ""
     elif found := re.search(r"SINWON-[A-Z]\d+", response.text):
