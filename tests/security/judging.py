@@ -119,7 +119,10 @@ class Verdict:
 
 @dataclass
 class Court:
-    """A house on real sockets, a sink that nobody may connect to, and an honest holder beside."""
+    """A house on real sockets, a sink that nobody may connect to, and an honest holder beside.
+
+    `hosts`: ports of what a module has beside the demonstration's guests; `mission`: its own, where it has one.
+    """
 
     rig: Rig
     sink: Sink
@@ -127,6 +130,8 @@ class Court:
     portals: dict[str, Portal] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
     made: dict[str, Any] = field(default_factory=dict)
+    hosts: set[int] = field(default_factory=set)
+    mission: Any = None
     _honest: tuple[Portal, Begun] | None = None
 
     # -- what cases are made of ------------------------------------------------------------------------------
@@ -222,7 +227,8 @@ class Court:
     def _at_home(self, case: Case) -> set[int]:
         """The ports that are ours; the guests' too, where the case fetches from them."""
         ports = {urlsplit(self.rig.issuer).port or 0}
-        return ports | {urlsplit(self.rig.prepared.registry_url).port or 0} if case.fetches else ports
+        guests = {urlsplit(self.rig.prepared.registry_url).port or 0, *self.hosts}
+        return ports | guests if case.fetches else ports
 
     def issued(self, *, login: bool = False) -> set[tuple[object, ...]]:
         """Everything that stands for something that was given to somebody, by kind and key; of a login its state.
@@ -324,12 +330,14 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def in_session(directory: Path, overrides: dict[str, Any] | None = None) -> Iterator[Court]:
-    """A court with a house of its own; at the end the honest holder comes through."""
+def in_session(
+    directory: Path, overrides: dict[str, Any] | None = None, *, allow: Sequence[str] = ()
+) -> Iterator[Court]:
+    """A court with a house of its own, which may fetch from `allow`; at the end the honest holder comes through."""
     lines: list[str] = []
     log, handler = logging.getLogger("idp"), _Lines(lines)
     level = log.level
-    with sink() as trap, started(directory, {**_ROOMY, **(overrides or {})}) as rig:
+    with sink() as trap, started(directory, {**_ROOMY, **(overrides or {})}, allow=allow) as rig:
         court = Court(rig, trap, lines=lines)
         log.addHandler(handler)
         log.setLevel(logging.INFO)
@@ -360,7 +368,8 @@ def _verdict(response: httpx2.Response) -> Verdict:
 
 def _secrets(response: httpx2.Response) -> set[str]:
     """What of a request must stand in no row and no line: its credentials and what they are made of."""
-    found = {value for name in _SECRET_PARAMETERS for value in sent(response).get(name, ())}
+    given = sent(response)
+    found = {value for name in _SECRET_PARAMETERS for value in given.get(name, ())}
     for name in _SECRET_HEADERS:
         for header in response.request.headers.get_list(name):
             found |= set(re.split(r"[\s;=]+", header)[1:] or [header])
