@@ -262,7 +262,7 @@ class TrustRegistry:
         self._clock = clock
         self._lock = threading.Lock()
         self._read_at: int | None = None
-        self._documents: tuple[Sequence[Any], Sequence[Any]] = ((), ())
+        self._documents: tuple[list[Any], list[Any]] = ([], [])
         self._snapshot: TrustSnapshot | None = None
 
     def snapshot(self) -> TrustSnapshot:
@@ -280,14 +280,11 @@ class TrustRegistry:
         return self._read_at is None or not 0 <= now - self._read_at < RELOAD_S
 
     def _renewed(self, last: TrustSnapshot | None) -> TrustSnapshot:
-        documents = (
-            db.session.scalars(select(CredentialType.document).order_by(CredentialType.id)).all(),
-            db.session.scalars(select(Mission.document).order_by(Mission.code)).all(),
-        )
-        if last is not None and documents == self._documents:
-            return last
         try:
-            made = from_documents(list(documents[0]), list(documents[1]))
+            documents = _documents()
+            if last is not None and documents == self._documents:
+                return last
+            made = from_documents(*documents)
         except TrustDocumentError:
             if last is None:
                 raise
@@ -295,3 +292,15 @@ class TrustRegistry:
             return last
         self._documents = documents
         return made
+
+
+def _documents() -> tuple[list[Any], list[Any]]:
+    """The rows of types and of missions. Raises TrustDocumentError where one is no JSON object."""
+    try:
+        types = db.session.scalars(select(CredentialType.document).order_by(CredentialType.id)).all()
+        missions = db.session.scalars(select(Mission.document).order_by(Mission.code)).all()
+    except ValueError:
+        raise TrustDocumentError(["a row that is not JSON"]) from None
+    if not all(isinstance(document, dict) for document in (*types, *missions)):
+        raise TrustDocumentError(["a row that is not an object"])
+    return list(types), list(missions)

@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from idp import portals
 from idp.admin import organisations
 from idp.clock import iso, kst
+from idp.credentials.trust import TrustDocumentError
 from idp.errors import (
     AuthorizationError,
     LoginError,
@@ -92,6 +93,7 @@ class Frame:
         for kind in (*_DATABASE_DOWN, *_KEY_MISSING):
             app.register_error_handler(kind, self._unavailable)
         app.register_error_handler(NoCredentialType, self._unavailable)
+        app.register_error_handler(TrustDocumentError, self._unavailable)
         app.register_error_handler(HTTPException, self._http_error)
         app.register_error_handler(Exception, self._bug)
 
@@ -388,7 +390,7 @@ class Frame:
     def _http_error(self, error: HTTPException) -> Response:
         cause = getattr(error, "original_exception", None)
         # The audit of another error could not be written, or its answer not signed or encrypted.
-        if isinstance(cause, (*_DATABASE_DOWN, *_KEY_MISSING, Unavailable)):
+        if isinstance(cause, (*_DATABASE_DOWN, *_KEY_MISSING, TrustDocumentError, Unavailable)):
             return self._unavailable(cause)
         status = error.code or 500
         if status >= 500:

@@ -245,7 +245,9 @@ def trust(rig: Rig, authority: issuing.Authority, **changes: Any) -> None:
     with rig.app.app_context():
         document = {"credential_type": [{**kind, "formats": formats}], "mission": [mission]}
         trust_admin.apply(document, now=rig.clock())
-    rig.clock.forward(trust_admin.RELOAD_S)
+        rig.clock.forward(trust_admin.RELOAD_S)
+        rig.house.trust.snapshot()
+        rig.clock.forward(-trust_admin.RELOAD_S)
 
 
 def pem(made: x509.Certificate) -> str:
