@@ -97,13 +97,14 @@ def asked_of(answer: Answer) -> Asked:
 
 @dataclass
 class Host:
-    """Serves bytes by path and media type, and remembers what it was asked for."""
+    """Serves bytes by path and media type, and remembers what it was asked for, and with which headers."""
 
     origin: str = ""
     served: dict[tuple[str, str], bytes] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
     asked: list[tuple[str, str]] = field(default_factory=list)
+    said: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -263,6 +264,7 @@ def hosting() -> Iterator[Host]:
         def do_GET(self) -> None:
             kind = self.headers.get("Accept", "")
             host.asked.append((self.path, kind))
+            host.said.append({name.lower(): value for name, value in self.headers.items()})
             body = host.served.get((self.path, kind))
             self.send_response(host.status if body is not None else 404)
             headers = {"Content-Type": kind, **host.headers}

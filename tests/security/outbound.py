@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,21 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "socket.connect" and isinstance(arguments[1], tuple):
         where = arguments[1][:2]
-    elif event == "socket.getaddrinfo":
+    elif event == "socket.getaddrinfo" and not _is_address(arguments[0]):
         where = arguments[:2]
     else:
         return
     for reached in _watching:
         reached.append(where)
+
+
+def _is_address(host: Any) -> bool:
+    """Nobody is asked what an address stands for."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 sys.addaudithook(_hear)  # for good: such a hook cannot be taken off

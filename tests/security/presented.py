@@ -14,7 +14,6 @@ import httpx2
 from tests.altering import link_of
 from tests.presenting import Answer, Change
 from tests.rig import Rig
-from tests.security.answers import Json
 from tests.security.judging import Case, Court
 
 REJECTED = "presentation.rejected"
@@ -30,8 +29,11 @@ class NotAccepted:
     error: str = "invalid_request"
 
     def __call__(self, rig: Rig, response: httpx2.Response) -> None:
-        Json(self.status, self.error)(rig, response)
+        assert response.status_code == self.status, (response.status_code, response.text[:300])
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.json()["error"] == self.error
         assert response.json()["error_description"] == "The response was not accepted."
+        assert ("Retry-After" in response.headers) == (self.status == 503)
 
 
 @dataclass(frozen=True)
