@@ -1,6 +1,7 @@
 """config.example.toml is complete: every setting stands there, explained, with its default."""
 
 import re
+import secrets
 import tomllib
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def given_values(tmp_path: Path) -> dict[str, str]:
     file.write_text("")
     return {
         "IDP_ISSUER": "https://login.example",
-        "IDP_SECRETS__KEY_ENCRYPTION_KEY": "60a3b1f27c98de04a5b6779012cd34ef8f1e2d3c4b5a69788796a5b4c3d2e1f0",
-        "IDP_SECRETS__PEPPER": "9b1de34f07a2c85e6d90fb1147c3a8e25f7609bd83e14ca6f2507d98b36ec41a",
+        "IDP_SECRETS__KEY_ENCRYPTION_KEY": secrets.token_hex(32),
+        "IDP_SECRETS__PEPPER": secrets.token_hex(32),
         "IDP_WALLET__CERTIFICATE_FILE": str(file),
         "IDP_WALLET__PRIVATE_KEY_FILE": str(file),
     }
