@@ -78,7 +78,8 @@ def test_the_image_has_everything_that_the_wheel_is_built_of() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     needed = {*wheel["packages"], *wheel["force-include"], project["project"]["readme"]}
-    needed |= {*project["project"]["license-files"], "pyproject.toml", "deploy/constraints.txt"}
+    needed |= {*project["project"]["license-files"], "pyproject.toml"}
+    needed |= {"deploy/requirements.lock", "deploy/build.lock"}
     copied = {part for name, rest in instructions() if name == "COPY" for part in words(rest)[:-1]}
     assert needed <= copied
     for ignoring in (".containerignore", ".dockerignore"):
@@ -86,6 +87,14 @@ def test_the_image_has_everything_that_the_wheel_is_built_of() -> None:
             line[1:] for line in (ROOT / ignoring).read_text("utf-8").splitlines() if line.startswith("!")
         }
         assert needed <= kept
+
+
+def test_nothing_comes_into_the_image_that_has_no_hash() -> None:
+    commands = [part.strip() for name, rest in instructions() if name == "RUN" for part in rest.split("&&")]
+    installing = [words(command) for command in commands if "install" in words(command) and "pip" in command]
+    assert len(installing) == 3
+    for command in installing:
+        assert {"--require-hashes", "-r"} <= set(command) or {"--no-index", "--no-deps"} <= set(command)
 
 
 def test_the_image_runs_as_nobody_and_without_a_shell() -> None:
