@@ -9,6 +9,7 @@ portal cannot register it cannot do by mistake later.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -48,6 +49,9 @@ _MAX_URIS = 64
 _MAX_SECTOR_CHARS = 255
 _MAX_CONTACT_CHARS = 255
 _MAX_URI_CHARS = 2048
+# RFC 3986, section 2. What is not there may be read in two ways: to a browser "\\" is "/".
+_URI = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z_a-z~\[\]-]+")
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 
 CONSOLE: Final = "sinwon-console"
 """The console's own portal (`admin.console`) and its sector: by that one administrators are known."""
@@ -399,7 +403,7 @@ def _is_name(text: str) -> bool:
 
 
 def uri_problem(uri: str) -> str | None:
-    """Why this cannot be an address of a portal's: https (http on loopback), no fragment, no user; or None."""
+    """Why this cannot be an address of a portal's: https (http on loopback), a host, no fragment, no user; or None."""
     if len(uri) > _MAX_URI_CHARS:
         return N_("is longer than 2,048 characters")
     try:
@@ -409,8 +413,12 @@ def uri_problem(uri: str) -> str | None:
         return N_("is not a URI")
     if not all("!" <= char <= "~" for char in uri):
         return N_("must be ASCII without spaces")
+    if not _URI.fullmatch(uri):
+        return N_("is not a URI")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         return N_("must be an absolute https URI")
+    if ":" not in parts.hostname and not _HOST_NAME.fullmatch(parts.hostname):
+        return N_("must name one host; there are no wildcards")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         return N_("http is for loopback addresses only")
     if "#" in uri:

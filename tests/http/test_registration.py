@@ -262,6 +262,7 @@ def test_a_fapi2_invitation_makes_fapi2_portals(rig: Rig) -> None:
         (["javascript:alert(1)"], "https URI"),
         (["/cb"], "https URI"),
         (["https://u:p@portal.example/cb"], "user information"),
+        (["https://*.portal.example/cb"], "wildcards"),
         (["https://portal.example/\u00e9"], "ASCII"),
         ([f"https://portal.example/{number}" for number in range(65)], "at most 64"),
     ],
