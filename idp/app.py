@@ -8,6 +8,7 @@ from flask import Flask, Response, send_from_directory
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp import clock as clocks
+from idp import postgresql
 from idp.bare import bare_app
 from idp.clock import Clock
 from idp.models import db
@@ -36,9 +37,14 @@ from idp.wiring import House, build
 _STATIC_MAX_AGE_S = 365 * 86400
 
 
-def create_app(settings: Settings, clock: Clock = clocks.now) -> Flask:
-    """The application for these settings. The database schema must be there (`idp migrate`)."""
-    app = bare_app(settings)
+def create_app(
+    settings: Settings, clock: Clock = clocks.now, statement_s: int = postgresql.STATEMENT_S
+) -> Flask:
+    """The application for these settings. The database schema must be there (`idp migrate`).
+
+    statement_s: how long a statement may take on PostgreSQL; 0 for ever, where nobody waits for an answer.
+    """
+    app = bare_app(settings, statement_s)
     app.url_map.merge_slashes = False  # a path has one spelling
     house = build(settings, clock)
     app.extensions["sinwon"] = house

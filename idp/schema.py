@@ -25,6 +25,7 @@ from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError
 
+from idp import postgresql
 from idp.models import prepare_sqlite
 
 BACKUP_MARK = 0x5342  # "SB", in SQLite's user_version: a backup (`idp.backup`)
@@ -191,9 +192,13 @@ def _url(database: Engine | URL | str) -> URL:
 @contextmanager
 def _engine(url: URL) -> Iterator[Engine]:
     """An engine of our own, without a pool: the caller's may hold a connection that would block us."""
-    engine = create_engine(url, poolclass=NullPool)
     if url.drivername == "sqlite":
+        engine = create_engine(url, poolclass=NullPool)
         prepare_sqlite(engine)
+    else:
+        arguments = postgresql.connect_arguments(url)
+        engine = create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
+        postgresql.attend(engine)
     try:
         yield engine
     finally:

@@ -21,6 +21,7 @@ FLOORS = [
         "location",
         "seal",
         "models",
+        "postgresql",
         "store",
         "schema",
         "strict_json",

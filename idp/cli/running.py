@@ -36,7 +36,7 @@ def run_worker(settings: Settings) -> None:
         fail("On SQLite the worker is a thread of `idp serve`: there is nothing to start.")
     with migrated(settings).app_context():
         db.engine.dispose()
-    app = create_app(settings)
+    app = create_app(settings, statement_s=0)
     with ExitStack() as stack:
         stack.callback(close, app)
         if bind := settings.worker.monitor_bind:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, field
 from sqlalchemy.engine import make_url
 
+from idp import postgresql
 from idp.settings.rules import is_loopback
 
 Seconds = Annotated[int, Meta(ge=1, le=366 * 86400)]
@@ -335,9 +336,9 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def _for_sqlalchemy(url: str) -> Url:
-    parsed = make_url(url)
+    parsed = postgresql.read_url(url)
     if parsed.drivername == "sqlite":
         parsed = parsed.set(database=str(Path(parsed.database or "").absolute()))
     else:
-        parsed = parsed.set(drivername="postgresql+psycopg")
+        parsed = postgresql.for_sqlalchemy(parsed)
     return Url(parsed.render_as_string(hide_password=False))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+
+from idp import postgresql
 
 _STORE_SCHEMES = {"redis", "rediss"} | {
     f"{scheme}+{kind}" for scheme in ("redis", "rediss") for kind in ("sentinel", "cluster")
@@ -175,7 +176,7 @@ def address(value: str) -> str:
 def database(value: str) -> str:
     """`sqlite:///path` (four slashes before an absolute one) or `postgresql://user:password@host/name`."""
     try:
-        url = make_url(value)
+        url = postgresql.read_url(value)
     except (ArgumentError, ValueError):
         raise NotAcceptable("expected sqlite:///path or postgresql://user:password@host/name") from None
     if url.drivername not in {"sqlite", "postgresql", "postgresql+psycopg"}:

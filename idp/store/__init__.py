@@ -92,7 +92,7 @@ def open_store(url: str, now: clock.Clock = clock.now) -> Store:
     """The store that a URL names.
 
         sqlite:////var/lib/sinwon/store.db              a file of its own; one serving process
-        postgresql+psycopg://user:password@host/name
+        postgresql+psycopg://user:password@host/name    several hosts: as `idp.postgresql.for_sqlalchemy` has them
         redis://[user:password@]host:port/0             rediss:// for TLS
         redis+sentinel://[user:password@]host:port,host:port/service[/0]
         redis+cluster://[user:password@]host:port,host:port
@@ -102,8 +102,8 @@ def open_store(url: str, now: clock.Clock = clock.now) -> Store:
 
     Open after forking: connections and threads do not survive a fork.
 
-    Raises ValueError for a URL that names no store, StoreUnavailable when a SQL store cannot be
-    prepared. A Redis is first asked at the first verb.
+    Raises ValueError for a URL that names no store, StoreUnavailable for a file that cannot be used. A server is
+    first asked at the first verb, so a process may start while it is away.
     """
     scheme = url.partition("://")[0]
     if scheme in ("sqlite", "postgresql+psycopg"):

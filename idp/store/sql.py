@@ -26,7 +26,7 @@ import psycopg
 from sqlalchemy import create_engine, exc, make_url
 from sqlalchemy.engine import URL
 
-from idp import clock
+from idp import clock, postgresql
 from idp.store import StoreUnavailable, Value
 from idp.store.entries import decode, encode, key_to_write, lifetime, possible
 from idp.store.wakes import TICK_S, Listener, Wakes
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 Row = tuple[Any, ...]
 
 THREADS = 16
-PATIENCE_S = 5
+BUSY_S = 5
 # A sweep removes more than can have been written since the last one, so expired rows never pile up.
 SWEEP_WRITES = 500
 SWEEP_EVERY_S = 60
@@ -91,6 +91,11 @@ CLEAR = "DELETE FROM ephemeral"
 
 PING = "SELECT 1"
 
+_THROUGH_POOLER = (
+    "the Store's PostgreSQL is behind a pooler: unless that pools by session, waiting pages hear of a wallet's answer "
+    "some seconds late. Use Redis as the Store, or an address that leads past the pooler"
+)
+
 
 class Database(Protocol):
     """Runs one statement as one transaction. Parameters are written `:name`."""
@@ -113,7 +118,7 @@ class SqlStore:
     """A `Store` on SQLite or PostgreSQL."""
 
     def __init__(self, url: str, now: clock.Clock = clock.now) -> None:
-        """Open, and create the table where it is missing. Raises ValueError, StoreUnavailable."""
+        """Open; a missing table is made, on PostgreSQL at the first verb. Raises ValueError, StoreUnavailable."""
         parsed = make_url(url)
         self._now = now
         self._wakes = Wakes()
@@ -230,7 +235,7 @@ class _SQLite:
             raise StoreUnavailable("SQLite 3.35 or later is needed (RETURNING)")
         try:
             self._connection = sqlite3.connect(
-                url.database or ":memory:", timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+                url.database or ":memory:", timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise StoreUnavailable("the store's file cannot be opened") from error
@@ -278,27 +283,10 @@ class _PostgreSQL:
 
     def __init__(self, url: URL) -> None:
         self._closed = False
-        self._engine = create_engine(
-            url,
-            isolation_level="AUTOCOMMIT",
-            pool_size=THREADS,
-            max_overflow=THREADS,
-            pool_timeout=PATIENCE_S,
-            pool_use_lifo=True,
-            hide_parameters=True,
-            connect_args={
-                "connect_timeout": PATIENCE_S,
-                "tcp_user_timeout": PATIENCE_S * 1000,
-                "keepalives_idle": 30,
-                "keepalives_interval": 10,
-                "keepalives_count": 3,
-            },
-        )
-        try:
-            self._prepare()
-        except (exc.DBAPIError, exc.TimeoutError) as error:
-            self.close()
-            raise StoreUnavailable("the store's table cannot be prepared") from error
+        self._prepared = False
+        options = postgresql.pool_options(url, THREADS, THREADS)
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT", **options)
+        postgresql.attend(self._engine, statement_s=postgresql.STATEMENT_S)
 
     def _prepare(self) -> None:
         with self._engine.connect() as connection:
@@ -308,6 +296,7 @@ class _PostgreSQL:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('ephemeral'))")
                 connection.exec_driver_sql(TABLE.format(kind="UNLOGGED", collation='COLLATE "C"'))
                 connection.exec_driver_sql(INDEX)
+        self._prepared = True
 
     def run(self, sql: str, **parameters: object) -> Row | None:
         try:
@@ -315,8 +304,8 @@ class _PostgreSQL:
         except exc.DBAPIError as error:
             if not error.connection_invalidated:
                 raise StoreUnavailable("the store's database refused a statement") from error
-        # The server went away (a restart, a failover) and left dead connections in the pool. They are
-        # gone now. Sending again is safe in the sense of `Store`: at worst we lose to ourselves.
+        # The server went away (a restart, a failover) under a statement. Sending again is safe in the sense
+        # of `Store`: at worst we lose to ourselves.
         try:
             return self._run(sql, parameters)
         except exc.DBAPIError as error:
@@ -326,6 +315,10 @@ class _PostgreSQL:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         try:
+            if (
+                not self._prepared
+            ):  # not when it is opened: a process that starts while the server is away serves later
+                self._prepare()
             with self._engine.connect() as connection:
                 result = connection.exec_driver_sql(_for_psycopg(sql), dict(parameters))
                 row = result.fetchone() if result.returns_rows else None
@@ -339,6 +332,8 @@ class _PostgreSQL:
     def hear(self) -> Generator[str | None]:
         pooled = self._engine.raw_connection()
         connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        if pooled.info[postgresql.POOLED]:
+            log.warning(_THROUGH_POOLER)
         pooled.detach()  # a listener keeps its connection; the pool's are for the verbs
         with closing(connection):
             connection.execute("LISTEN sinwon_wake")

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,8 +124,9 @@ def test_a_file_in_no_directory_is_a_store_that_is_unavailable(tmp_path: Path) -
 
 @pytest.mark.postgresql
 def test_a_dead_postgresql_is_a_store_that_is_unavailable(postgresql_url: str) -> None:
-    with pytest.raises(StoreUnavailable) as refusal:
-        open_store("postgresql+psycopg://nobody:secret-word@127.0.0.1:1/none")
+    nowhere = "postgresql+psycopg://nobody:secret-word@127.0.0.1:1/none"
+    with closing(open_store(nowhere)) as store, pytest.raises(StoreUnavailable) as refusal:
+        store.ping()
     assert "secret-word" not in str(refusal.value)
 
 
@@ -158,7 +160,7 @@ def test_several_processes_may_prepare_the_table_at_once(on_postgresql: Ground) 
 
 @pytest.mark.postgresql
 def test_the_table_is_unlogged(on_postgresql: Ground, beside: Engine) -> None:
-    on_postgresql.open()
+    on_postgresql.open().ping()
     with beside.connect() as connection:
         kind = connection.exec_driver_sql(
             "SELECT relpersistence FROM pg_class WHERE relname = 'ephemeral'"
