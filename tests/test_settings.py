@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from idp.settings import Secret, Settings, SettingsError, Url, load
 from idp.settings.loading import FILE_FORMS, TYPES
@@ -386,6 +387,29 @@ def test_the_store_is_in_the_same_postgresql(deployment: Deployment) -> None:
 @pytest.mark.parametrize("url", ["redis://h:6379/0", "rediss://:p@h/1", "redis+sentinel://a:1,b:2/name/0"])
 def test_a_redis_store_is_taken_as_it_is(deployment: Deployment, url: str) -> None:
     assert deployment.load(IDP_STORE__URL=url).store_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis+sentinel://a:1,b:2", "the service"),
+        ("rediss+cluster://a:1/3", "no database"),
+        ("redis:///", "a host"),
+    ],
+)
+def test_what_a_redis_url_lacks_is_said(deployment: Deployment, url: str, said: str) -> None:
+    (problem,) = deployment.problems(IDP_STORE__URL=url)
+    assert said in problem
+
+
+def test_of_several_postgresql_servers_the_one_that_takes_writes_is_looked_for(
+    deployment: Deployment,
+) -> None:
+    settings = deployment.load(IDP_DATABASE__URL="postgresql://u:p@a:5432,b:5433/sinwon")
+    assert make_url(settings.database_url).query == {
+        "host": ("a:5432", "b:5433"),
+        "target_session_attrs": "read-write",
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +20,9 @@ from idp.bare import bare_app
 from idp.keys import Keys, WrongKeyEncryptionKey
 from idp.oidc import key_use
 from idp.settings import Settings, SettingsError, load
+from idp.store import StoreUnavailable
+
+log = logging.getLogger("idp")
 
 config_option = click.option(
     "--config",
@@ -91,3 +96,27 @@ def ensure_keys(settings: Settings) -> None:
         keys_of(settings).ensure(key_use.algorithms_in_use())
     except WrongKeyEncryptionKey as error:
         fail(f"secrets.key_encryption_key: {error}")
+
+
+def ensure_store(settings: Settings) -> None:
+    """Ends with 1 in production for a Redis that throws away what is needed; one that is away may still come."""
+    if "redis" not in settings.store_url.partition(":")[0]:
+        return
+    from idp.store.redis import RedisStore  # noqa: PLC0415 - most commands ask no Redis
+
+    try:
+        with closing(RedisStore(settings.store_url)) as store:
+            policy = store.facts().policy
+    except StoreUnavailable as error:
+        log.warning("store.url: %s; nobody can sign in until that is mended", error)
+        return
+    if policy is None:
+        log.warning("store.url: Redis does not say what it does when it is full; it must be noeviction")
+    elif policy != "noeviction":
+        said = f"store.url: this Redis throws entries away when it is full (maxmemory-policy {policy})."
+        if settings.mode == "production":
+            fail(
+                said,
+                "Set noeviction, in its configuration file too: a sign-in would fail and nobody see why.",
+            )
+        log.warning("%s", said)

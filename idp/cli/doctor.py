@@ -20,7 +20,7 @@ from flask import Flask
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from idp import clock, schema
+from idp import clock, postgresql, schema
 from idp.admin import expiry
 from idp.admin.measures import endings, measures
 from idp.admin.trust import TrustRegistry
@@ -128,6 +128,9 @@ def _database(settings: Settings, _app: Flask) -> Iterator[Found]:
         yield Found("database", "problem", f"{said} is a standby, which takes no rows", fix)
     else:
         yield Found("database", "ok", said)
+    if connection.connection.info[postgresql.POOLED]:
+        yield from _pooler(settings)
+        return
     wanted = settings.server.workers * (settings.server.threads + 4)
     most = int(connection.execute(text("SHOW max_connections")).scalar_one())
     if wanted > most:
@@ -136,6 +139,22 @@ def _database(settings: Settings, _app: Flask) -> Iterator[Found]:
         yield Found("database", "warning", said, fix)
     there = float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
     yield from _skew("database", there)
+
+
+def _pooler(settings: Settings) -> Iterator[Found]:
+    """What a pooler keeps from us: limits of a session, and notices to it. Connections are its own affair."""
+    limits = [
+        db.session.execute(text(f"SHOW {name}")).scalar() for name in ("statement_timeout", "lock_timeout")
+    ]
+    if "0" in limits:
+        said = "through the pooler a statement, or a wait for a lock, may take for ever"
+        fix = "ALTER ROLE … SET statement_timeout = '15s', and lock_timeout = '5s'; the worker's role needs the second"
+        yield Found("database", "warning", said, fix)
+    if settings.store_url == settings.database_url:
+        said = "the Store is behind the pooler: unless it pools by session, waiting pages are told late"
+        yield Found(
+            "store", "warning", said, "take Redis as the Store, or let store.url lead past the pooler"
+        )
 
 
 def _sqlite(file: Path) -> Iterator[Found]:

@@ -9,7 +9,7 @@ import click
 from idp import clock, models, opendid, receipts, schema, worker
 from idp.admin import seen
 from idp.app import close, create_app, monitor_app
-from idp.cli.deployment import ensure_keys, fail, migrated, pending_revisions, with_settings
+from idp.cli.deployment import ensure_keys, ensure_store, fail, migrated, pending_revisions, with_settings
 from idp.models import db
 from idp.oidc import backchannel, session_end
 from idp.openid4vp.request import Signer, SignerError
@@ -25,6 +25,7 @@ def serve(settings: Settings) -> None:
     with app.app_context():
         ensure_keys(settings)
         db.engine.dispose()
+    ensure_store(settings)
     Server(settings).run()
 
 
@@ -36,6 +37,7 @@ def run_worker(settings: Settings) -> None:
         fail("On SQLite the worker is a thread of `idp serve`: there is nothing to start.")
     with migrated(settings).app_context():
         db.engine.dispose()
+    ensure_store(settings)
     app = create_app(settings, statement_s=0)
     with ExitStack() as stack:
         stack.callback(close, app)

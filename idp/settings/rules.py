@@ -201,6 +201,13 @@ def store(value: str) -> str:
             ) from None
     if not re.match(r"[^/?#]*://[^/?#]", value):
         raise NotAcceptable(f"expected a host after {scheme}://")
+    path = value.partition("://")[2].partition("?")[0].partition("/")[2]
+    if scheme.endswith("+sentinel") and not path.partition("/")[0]:
+        raise NotAcceptable(
+            f"expected the service that Sentinel watches: {scheme}://host:port,host:port/service"
+        )
+    if scheme.endswith("+cluster") and path not in ("", "0"):
+        raise NotAcceptable("expected no database: a Cluster has one")
     return value
 
 

@@ -7,13 +7,19 @@ counter that keeps its window) is a script of one key. Values are `sinwon:v:<key
 Replication is asynchronous: a failover may lose the last writes. That is forgetting, except that a lost
 `take` remembers; decision D11 therefore has a database row decide whatever must not happen twice.
 Set `maxmemory-policy noeviction`: an evicted login is a sign-in that fails for no visible reason.
+
+A server that is silent is given up after half a second; once a verb is sent again, over a new connection. Behind a
+Sentinel that asks who is primary now, on a Cluster the map of nodes is read anew (MOVED, a node that is gone), and a
+server that became a replica (READONLY) or is still loading is left in the same way.
 """
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -21,7 +27,14 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import (
+    MovedError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+)
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -31,8 +44,8 @@ from idp.store.wakes import TICK_S, Listener, Wakes
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 2.0
-ANSWER_S = 3.0
+CONNECT_S = 0.5
+ANSWER_S = 0.5
 CHANNEL = "sinwon:wake"
 _CLEAR_KEYS = 1000
 
@@ -53,9 +66,25 @@ return n"""
 _SHA1 = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (SWAP, COUNT)}
 
 
+_REFUSALS = {
+    ReadOnlyError: "Redis is a replica, which takes no writes",
+    MovedError: "this Redis is a node of a Cluster: write redis+cluster://",
+    OutOfMemoryError: "Redis is full",
+}
+
+
+@dataclass(frozen=True)
+class Connected:
+    """A client of the library, and what closes it."""
+
+    client: Any
+    close: Callable[[], None]
+
+
 @dataclass(frozen=True)
 class Facts:
-    """What the server says of itself: maxmemory-policy, None where it may not be asked; its time in seconds."""
+    """What the servers say of themselves: maxmemory-policy, of several the worst, None where it may not be asked;
+    the time of one in seconds."""
 
     version: tuple[int, ...]
     policy: str | None
@@ -71,11 +100,10 @@ class RedisStore:
     """A `Store` on Redis. Connects at the first verb."""
 
     def __init__(self, url: str) -> None:
-        """Raises ValueError for a URL that names no Redis, StoreUnavailable for a Cluster without answer."""
-        try:
-            self._client, self._close_client = _connect(url)
-        except (RedisError, RedisClusterException, OSError) as error:
-            raise StoreUnavailable("no node of the Redis Cluster answers") from error
+        """Raises ValueError for a URL that names no Redis."""
+        self._connect = _way_to(url)
+        self._connected: Connected | None = None
+        self._connecting = threading.Lock()
         self._closed = False
         self._wakes = Wakes()
         self._listener = Listener(self._hear, self._wakes.open_letter)
@@ -103,10 +131,11 @@ class RedisStore:
 
     def clear(self) -> None:
         try:
-            keys = self._client.scan_iter(match="sinwon:*", count=_CLEAR_KEYS)
+            client = self._client()
+            keys = client.scan_iter(match="sinwon:*", count=_CLEAR_KEYS)
             while some := list(islice(keys, _CLEAR_KEYS)):
                 # One command a key: on a Cluster keys that are named together must live together.
-                pipeline = self._client.pipeline(transaction=False)
+                pipeline = client.pipeline(transaction=False)
                 for key in some:
                     pipeline.delete(key)
                 pipeline.execute()
@@ -130,34 +159,53 @@ class RedisStore:
         self._ask("PING")
 
     def facts(self) -> Facts:
-        """What an operator should know. Of a Cluster one node is asked."""
-        one = {"target_nodes": RedisCluster.RANDOM} if isinstance(self._client, RedisCluster) else {}
-        info = _of_one(self._ask("INFO", "server", **one))
-        try:
-            policy = _of_one(self._ask("CONFIG GET", "maxmemory-policy", **one)).get("maxmemory-policy")
-        except StoreUnavailable:  # a hosted server may not be asked
-            policy = None
-        seconds, microseconds = _of_one(self._ask("TIME", **one))
-        version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
-        return Facts(version, policy, seconds + microseconds / 1_000_000)
+        """What an operator should know. Of a Cluster each primary is asked, replicas are not."""
+        of_a_cluster = isinstance(self._client(), RedisCluster)
+        told = self._ask("INFO", **({"target_nodes": RedisCluster.PRIMARIES} if of_a_cluster else {}))
+        servers = list(told.values()) if "redis_version" not in told else [told]
+        policies = {one.get("maxmemory_policy") for one in servers}
+        versions = [tuple(int(part) for part in one["redis_version"].split(".")[:2]) for one in servers]
+        time = self._ask("TIME", **({"target_nodes": RedisCluster.RANDOM} if of_a_cluster else {}))
+        seconds, microseconds = next(iter(time.values())) if isinstance(time, dict) else time
+        evicting = sorted(policy for policy in policies if policy not in (None, "noeviction"))
+        policy = evicting[0] if evicting else None if None in policies else "noeviction"
+        return Facts(min(versions), policy, seconds + microseconds / 1_000_000)
 
     def close(self) -> None:
         self._closed = True
         self._listener.close()
-        self._close_client()
+        with self._connecting:
+            if self._connected is not None:
+                self._connected.close()
+
+    def _client(self) -> Any:
+        """The client of the library, made when it is first needed: a Cluster's asks for the map of its nodes."""
+        if self._connected is None:
+            connected = self._connect()
+            with self._connecting:
+                if self._connected is not None or self._closed:
+                    connected.close()
+                else:
+                    self._connected = connected
+        if self._closed or self._connected is None:  # the client would connect again
+            raise StoreUnavailable("the store is closed")
+        return self._connected.client
 
     def _ask(self, *command: str | int, **options: Any) -> Any:
         """One command. What a server says in refusing may quote the command, so it is not chained."""
-        if self._closed:  # the client would connect again
-            raise StoreUnavailable("the store is closed")
         try:
-            return self._client.execute_command(*command, **options)
+            try:
+                return self._client().execute_command(*command, **options)
+            except ReadOnlyError:
+                # Behind one address another server may be the primary by now; whoever is connected is not told.
+                self._client().connection_pool.disconnect(inuse_connections=False)
+                return self._client().execute_command(*command, **options)
         except NoScriptError:
             raise
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             raise StoreUnavailable("Redis cannot be reached") from error
         except (RedisError, RedisClusterException) as error:
-            raise StoreUnavailable(f"Redis refused a command ({type(error).__name__})") from None
+            raise StoreUnavailable(_REFUSALS.get(type(error)) or _refused(error)) from None
 
     def _run(self, script: str, key: str, *arguments: str | int) -> Any:
         try:
@@ -167,7 +215,7 @@ class RedisStore:
 
     def _hear(self) -> Generator[str | None]:
         # The pubsub object reconnects silently by itself on the next read; what it cannot mend is raised.
-        with closing(self._client.pubsub(ignore_subscribe_messages=True)) as pubsub:
+        with closing(self._client().pubsub(ignore_subscribe_messages=True)) as pubsub:
             pubsub.subscribe(CHANNEL)
             pubsub.get_message(timeout=ANSWER_S)  # the server's word that it listens
             while True:
@@ -183,19 +231,16 @@ def _counter(key: str) -> str:
     return "sinwon:n:" + key_to_write(key)
 
 
-def _of_one(answer: Any) -> Any:
-    """A Cluster's client may say which node answered."""
-    if isinstance(answer, dict) and len(answer) == 1 and ":" in next(iter(answer)):
-        return next(iter(answer.values()))
-    return answer
-
-
 def _decoded(text: str | None) -> Value | None:
     return None if text is None else decode(text)
 
 
-def _connect(url: str) -> tuple[Any, Callable[[], None]]:
-    """A client and what closes it.
+def _refused(error: Exception) -> str:
+    return f"Redis refused a command ({type(error).__name__})"
+
+
+def _way_to(url: str) -> Callable[[], Connected]:
+    """What connects. Raises ValueError for a URL that names no Redis.
 
     Sentinels are asked with the credentials in the query, `sentinel_username` and `sentinel_password`.
     """
@@ -205,13 +250,13 @@ def _connect(url: str) -> tuple[Any, Callable[[], None]]:
         "socket_timeout": ANSWER_S,
         "socket_keepalive": True,
         "health_check_interval": 15,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=2),
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.1), retries=1),
     }
     parts = urlsplit(url)
     transport, _, topology = parts.scheme.partition("+")
     if topology == "":
         client = redis.Redis.from_url(url, **options)
-        return client, client.close
+        return lambda: Connected(client, client.close)
     if transport == "rediss":
         options["ssl"] = True
     if parts.username:
@@ -219,15 +264,24 @@ def _connect(url: str) -> tuple[Any, Callable[[], None]]:
     if parts.password:
         options["password"] = unquote(parts.password)
     if topology == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in _nodes(parts.netloc, 6379)]  # type: ignore[no-untyped-call]
-        cluster = RedisCluster(startup_nodes=nodes, **options)
-        return cluster, cluster.close
+        if parts.path.strip("/") not in ("", "0") or parts.query:
+            raise ValueError("a Cluster has database 0 alone, and its URL takes no options")
+        return partial(_cluster, _nodes(parts.netloc, 6379), options)
     if topology == "sentinel":
         return _sentinel(parts, options)
     raise ValueError("Redis is reached by redis://, redis+sentinel:// or redis+cluster://")
 
 
-def _sentinel(parts: SplitResult, options: dict[str, Any]) -> tuple[Any, Callable[[], None]]:
+def _cluster(nodes: list[tuple[str, int]], options: dict[str, Any]) -> Connected:
+    start = [ClusterNode(host, port) for host, port in nodes]  # type: ignore[no-untyped-call]
+    try:
+        cluster = RedisCluster(startup_nodes=start, **options)
+    except (RedisError, RedisClusterException, OSError) as error:
+        raise StoreUnavailable("no node of the Redis Cluster answers") from error
+    return Connected(cluster, cluster.close)
+
+
+def _sentinel(parts: SplitResult, options: dict[str, Any]) -> Callable[[], Connected]:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("a Sentinel URL names its service: redis+sentinel://host:port/service")
@@ -237,13 +291,13 @@ def _sentinel(parts: SplitResult, options: dict[str, Any]) -> tuple[Any, Callabl
             raise ValueError("a Sentinel URL takes sentinel_username and sentinel_password only")
         to_sentinels[name.removeprefix("sentinel_")] = value
     sentinel = Sentinel(_nodes(parts.netloc, 26379), sentinel_kwargs=to_sentinels)  # type: ignore[no-untyped-call]
-    master = sentinel.master_for(service, db=int(database or 0), **options)  # type: ignore[no-untyped-call]
+    primary = sentinel.master_for(service, db=int(database or 0), **options)  # type: ignore[no-untyped-call]
 
     def close() -> None:
-        master.close()
+        primary.close()
         sentinel.close()
 
-    return master, close
+    return lambda: Connected(primary, close)
 
 
 def _nodes(netloc: str, default_port: int) -> list[tuple[str, int]]:

@@ -10,12 +10,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, text
 
 from idp.cli import cli
+from idp.cli.deployment import ensure_store
+from idp.settings import Settings, load
 from tests import servers
 from tests.servers import free_port
 from tests.test_cli import Deployment, deployed
@@ -127,6 +130,32 @@ def test_a_redis_that_throws_entries_away(deployment: Deployment) -> None:
         client.config_set("maxmemory-policy", "noeviction")
         _, parts = looked(deployment, IDP_STORE__URL=url)
         assert [found["level"] for found in parts["store"]] == ["ok"]
+
+
+@pytest.mark.redis
+@pytest.mark.usefixtures("redis_program")
+def test_in_production_nothing_serves_on_a_redis_that_throws_entries_away(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evicting = ("--maxmemory-policy", "allkeys-lru")
+    with servers.redis(*evicting) as port:
+        settings = settings_of(deployment, f"redis://127.0.0.1:{port}/0")
+        with pytest.raises(SystemExit):
+            ensure_store(msgspec.structs.replace(settings, mode="production"))
+        assert "noeviction" in capsys.readouterr().err
+        ensure_store(settings)
+        assert "allkeys-lru" in caplog.text
+
+
+def test_a_redis_that_is_away_keeps_nobody_from_starting(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    ensure_store(settings_of(deployment, f"redis://127.0.0.1:{free_port()}/0"))
+    assert "store.url: unavailable: Redis cannot be reached" in caplog.text
+
+
+def settings_of(deployment: Deployment, store: str) -> Settings:
+    return load(None, {**deployment.environ, "IDP_STORE__URL": store})
 
 
 @pytest.mark.postgresql

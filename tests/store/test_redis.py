@@ -1,5 +1,8 @@
 """The Redis store on a Cluster and behind a Sentinel, and when its server goes away."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +100,59 @@ def test_no_server_is_a_store_that_is_unavailable(key: str) -> None:
         assert key not in str(refusal.value)
 
 
+def test_a_server_that_became_a_replica_is_left_and_found_again(key: str) -> None:
+    """As behind one address that a failover moves: the connection is alive, and of no use."""
+    with (
+        servers.redis() as port,
+        servers.redis() as other,
+        Redis(port=port) as server,
+        Ground(f"redis://127.0.0.1:{port}/0", shared=True) as ground,
+    ):
+        store = ground.open()
+        store.put(key, {"n": 1}, 60)
+        server.execute_command("REPLICAOF", "127.0.0.1", other)
+        with pytest.raises(StoreUnavailable, match="is a replica"):
+            store.put(key, {"n": 2}, 60)
+        server.execute_command("REPLICAOF", "NO", "ONE")
+        store.put(key, {"n": 3}, 60)
+        assert store.get(key) == {"n": 3}
+
+
+def test_a_server_that_is_silent_is_given_up_soon(key: str, redis_program: Path, tmp_path: Path) -> None:
+    port = servers.free_port()
+    command = [redis_program, "--port", str(port), "--bind", "127.0.0.1", "--dir", tmp_path, "--save", ""]
+    with (
+        servers.running(command, "Ready to accept connections") as pid,
+        Ground(f"redis://127.0.0.1:{port}/0", shared=True) as ground,
+    ):
+        store = ground.open()
+        store.put(key, {"n": 1}, 60)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with pytest.raises(StoreUnavailable):
+                store.get(key)
+            took_s = time.monotonic() - began
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert took_s < 2
+        assert store.get(key) == {"n": 1}
+
+
+def test_a_cluster_that_is_away_when_the_store_is_opened_is_found_when_it_is_there(key: str) -> None:
+    port = servers.free_port()
+    with Ground(f"redis+cluster://127.0.0.1:{port}", shared=True) as ground:
+        store = ground.open()
+        with pytest.raises(StoreUnavailable):
+            store.get(key)
+        options = ["--cluster-enabled", "yes", "--cluster-port", str(servers.free_port())]
+        with servers.redis(*options, port=port), Redis(port=port) as node:
+            node.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            eventually(lambda: node.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+            store.put(key, {"n": 1}, 60)
+            assert store.get(key) == {"n": 1}
+
+
 def test_a_server_that_wants_a_password_and_gets_none_is_unavailable() -> None:
     with (
         servers.redis("--requirepass", "sesame") as port,
@@ -116,6 +172,7 @@ def test_a_server_that_wants_a_password_and_gets_none_is_unavailable() -> None:
         "redis+sentinel://127.0.0.1:26379",
         "redis+sentinel://127.0.0.1:26379/service?socket_timeout=0",
         "redis+cluster://",
+        "redis+cluster://127.0.0.1:6379/1",
     ],
 )
 def test_a_url_that_names_no_store_is_refused(url: str) -> None:
