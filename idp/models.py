@@ -253,6 +253,19 @@ class SigningKey(Base):
     """Others may have copied it: what it signed is not believed any more, however old."""
 
 
+class KeyEncryption(Base):
+    """Which key-encryption key seals, by its fingerprint: one row, from the first change on (`idp keys rewrap`).
+
+    `done_at`: when nothing was sealed under the one before any more; None while the change goes on.
+    """
+
+    __tablename__ = "key_encryption"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    fingerprint: Mapped[str] = mapped_column(String(16))
+    since: Mapped[int] = mapped_column(Seconds)
+    done_at: Mapped[int | None] = mapped_column(Seconds)
+
+
 class Grant(Base):
     """One redeemed authorization code or device code. The primary key decides who redeemed it; `revoked_at` kills
     everything it bought, refreshed tokens too (RFC 6749, section 4.1.2)."""

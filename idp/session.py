@@ -20,11 +20,14 @@ from sqlalchemy.orm import Session as Database
 from idp import seal
 from idp.clock import Clock
 from idp.errors import LoginError
+from idp.key_encryption import Sealing
 from idp.login import Answer, Proof, Standing, Via
 from idp.models import SessionPortal, SignedIn
 from idp.settings import Settings
 from idp.store import Store
 
+STANDING = "standing"
+"""What the key-encryption key is used for here."""
 _PURPOSE = "session"
 _STANDING_STEP = 1024  # the size of a sealed standing tells nothing finer of its list and its chain
 
@@ -57,10 +60,10 @@ class Session(msgspec.Struct, frozen=True):
 class Sessions:
     """The drawer of sessions."""
 
-    def __init__(self, store: Store, settings: Settings, clock: Clock, secret: bytes) -> None:
-        """`secret` seals what the worker must read without a holder's cookie: where a session's credential stands."""
+    def __init__(self, store: Store, settings: Settings, clock: Clock, sealing: Sealing) -> None:
+        """`sealing`: for what the worker must read without a holder's cookie, where a session's credential stands."""
         self._store = store
-        self._secret = secret
+        self._sealing = sealing
         self._idle_s = settings.lifetimes.session_idle_s
         self._max_s = settings.lifetimes.session_max_s
         self._clock = clock
@@ -112,7 +115,7 @@ class Sessions:
 
     def standing(self, session_id: str, sealed: str) -> Standing:
         """Where the credential behind a session can be asked about. Raises seal.CannotOpen."""
-        opened = seal.open_bytes(self._secret, sealed, _standing_purpose(session_id))
+        opened = self._sealing.open(sealed, standing_purpose(session_id))
         return msgspec.json.decode(opened, type=Standing)
 
     def _sealed(self, session_id: str, standing: Standing | None) -> str | None:
@@ -120,7 +123,7 @@ class Sessions:
             return None
         plain = msgspec.json.encode(standing)
         padded = plain + b" " * (-len(plain) % _STANDING_STEP)
-        return seal.seal_bytes(self._secret, padded, _standing_purpose(session_id))
+        return self._sealing.seal(padded, standing_purpose(session_id))
 
     def _record(self, database: Database, session: Session, sealed_standing: str | None = None) -> None:
         database.add(
@@ -214,7 +217,8 @@ def _locked(database: Database, session_id: str) -> SignedIn | None:
     return database.scalar(locked, execution_options={"populate_existing": True})
 
 
-def _standing_purpose(session_id: str) -> str:
+def standing_purpose(session_id: str) -> str:
+    """What a sealed standing is bound to."""
     return f"standing:{session_id}"
 
 

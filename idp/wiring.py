@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from idp import clock as clocks
-from idp import opendid, seal
+from idp import hsm as hsms
+from idp import key_encryption, opendid
 from idp.admin.audit import LogSigner
 from idp.admin.seen import SeenChains
 from idp.admin.trust import TrustRegistry
@@ -14,6 +15,7 @@ from idp.admin.wallets import WalletRegistry
 from idp.clock import Clock
 from idp.credentials.status import StatusLists, StatusUnavailable, TokenType
 from idp.fetch import FetchError, GuardedClient
+from idp.key_encryption import KeyEncryption
 from idp.keys import Keys
 from idp.location import Locations
 from idp.login import Ask, AuthorizationRequest, Logins
@@ -60,7 +62,7 @@ from idp.openid4vp.response import Responses
 from idp.portals import Registration
 from idp.presentation.question import Question, question
 from idp.presentation.wallets import Protocol, WalletProfile, default_profile
-from idp.session import Sessions
+from idp.session import STANDING, Sessions
 from idp.settings import Settings
 from idp.store import Store, open_store
 from idp.subject import Subjects
@@ -76,6 +78,7 @@ class House:
     clock: Clock
     store: Store
     outside: GuardedClient
+    kek: KeyEncryption
     keys: Keys
     key_fetches: KeyFetches
     wrapping: Wrapping
@@ -149,12 +152,23 @@ def fetch_status_list(outside: GuardedClient, uri: str, token_type: TokenType) -
 
 
 def build(settings: Settings, clock: Clock = clocks.now) -> House:
-    """The house, from its settings. Opens the Store; needs no application context."""
-    kek = settings.secrets.key_encryption_key.reveal()
+    """The house, from its settings. Opens the Store; needs no application context.
+
+    Raises HsmError where the key-encryption key or the wallet's is in an HSM that does not answer.
+    """
+    hsm = hsms.of(settings)
+    kek = key_encryption.of(settings, hsm, clock)
     lifetimes = settings.lifetimes
     store = open_store(settings.store_url, clock)
-    keys = Keys(kek, clock, lifetimes.key_publish_s, lifetimes.key_retire_s)
-    key_fetches = KeyFetches(store, keys, clock, seal.derive(kek, "jwks-seen"))
+    keys = Keys(
+        kek,
+        clock,
+        lifetimes.key_publish_s,
+        lifetimes.key_retire_s,
+        hsm=hsm,
+        in_hsm=hsm is not None and settings.hsm.signing_keys,
+    )
+    key_fetches = KeyFetches(store, keys, clock, kek.sealing("jwks-seen"))
     outside = GuardedClient(
         allow_origins=settings.fetch.allow,
         allow_loopback=settings.mode != "production",
@@ -166,16 +180,16 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     )
     trust = TrustRegistry(clock)
     open_did = opendid.build(
-        settings, store=store, clock=clock, outside=outside, trust=trust.snapshot, status=status_lists
+        settings, hsm, store=store, clock=clock, outside=outside, trust=trust.snapshot, status=status_lists
     )
     spoken: list[Protocol] = ["openid4vp"]
     spoken += ["opendid"] if open_did is not None else []
     spoken += ["mip"] if settings.mip.backend else []
     wallets = WalletRegistry(default_profile(settings), clock, spoken)
     subjects = Subjects(settings.secrets.pepper.reveal())
-    sessions = Sessions(store, settings, clock, seal.derive(kek, "standing"))
-    logins = Logins(store, settings, clock, seal.derive(kek, "wallet-requests"))
-    signer = Signer(settings)
+    sessions = Sessions(store, settings, clock, kek.sealing(STANDING))
+    logins = Logins(store, settings, clock, kek.sealing("wallet-requests"))
+    signer = Signer(settings, hsm)
     requests = Requests(settings, signer, clock)
     responses = Responses(requests=requests, trust=trust.snapshot, status=status_lists, clock=clock)
     backend = _mip_backend(settings, signer, trust, status_lists, clock)
@@ -235,7 +249,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         store=store,
         settings=settings,
         clock=clock,
-        secret=seal.derive(kek, "user-code"),
+        sealing=kek.sealing("user-code"),
         conclusions=conclusions,
         redemptions=redemptions,
     )
@@ -255,6 +269,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         clock=clock,
         store=store,
         outside=outside,
+        kek=kek,
         keys=keys,
         key_fetches=key_fetches,
         wrapping=wrapping,

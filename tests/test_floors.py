@@ -17,6 +17,8 @@ FLOORS = [
         "logs",
         "clock",
         "fetch",
+        "hsm",
+        "key_encryption",
         "keys",
         "location",
         "seal",

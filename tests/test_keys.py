@@ -18,6 +18,7 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import select, update
 
+from idp.key_encryption import KeyEncryption
 from idp.keys import (
     PUBLIC_MEMBERS,
     Keys,
@@ -87,7 +88,7 @@ def keys(app: Flask, clock: MovingClock) -> Keys:
 
 def another_process(clock: MovingClock, kek: bytes = KEK) -> Keys:
     """Keys on the same table with a picture of their own. ES256 only: an RSA key takes its time."""
-    return Keys(kek, clock, PUBLISH_S, RETIRE_S, algs=("ES256",))
+    return Keys(KeyEncryption(kek), clock, PUBLISH_S, RETIRE_S, algs=("ES256",))
 
 
 def states(keys: Keys) -> list[str]:
@@ -125,7 +126,7 @@ def test_a_key_nobody_rotates_stays_active() -> None:
 
 
 def test_the_first_keys_sign_at_once(app: Flask, clock: MovingClock) -> None:
-    keys = Keys(KEK, clock, PUBLISH_S, RETIRE_S)
+    keys = Keys(KeyEncryption(KEK), clock, PUBLISH_S, RETIRE_S)
     with pytest.raises(NoSigningKey):
         keys.signing_key("ES256")
     keys.ensure()
@@ -141,7 +142,7 @@ def test_the_first_keys_sign_at_once(app: Flask, clock: MovingClock) -> None:
 
 
 def test_an_rsa_key_can_be_made_for_ps256(app: Flask, clock: MovingClock) -> None:
-    keys = Keys(KEK, clock, PUBLISH_S, RETIRE_S, algs=("PS256",))
+    keys = Keys(KeyEncryption(KEK), clock, PUBLISH_S, RETIRE_S, algs=("PS256",))
     keys.ensure()
     [public] = keys.jwks()["keys"]
     assert (public["kty"], public["alg"]) == ("RSA", "PS256")
@@ -274,7 +275,7 @@ def test_an_unknown_kid_cannot_be_removed(keys: Keys) -> None:
 
 
 def test_the_jwks_has_public_members_only(app: Flask, clock: MovingClock) -> None:
-    keys = Keys(KEK, clock, PUBLISH_S, RETIRE_S)
+    keys = Keys(KeyEncryption(KEK), clock, PUBLISH_S, RETIRE_S)
     keys.ensure()
     members = {jwk["alg"]: set(jwk) for jwk in keys.jwks()["keys"]}
     assert members == {

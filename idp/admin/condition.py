@@ -43,7 +43,7 @@ def condition(store: Store, keys: Keys, trust: TrustRegistry) -> Condition:
         {
             "database": _answers(lambda: db.session.execute(text("SELECT 1"))),
             "store": _answers(store.ping),
-            "keys": _answers(lambda: [keys.signing_key(alg) for alg in keys.algs]),
+            "keys": _answers(keys.check),
             "trust": _answers(trust.snapshot) and bool(trust.snapshot().types and trust.snapshot().missions),
         }
     )

@@ -13,7 +13,7 @@ import click
 
 from idp import clock
 from idp.admin import audit as log
-from idp.cli.deployment import ensure_keys, fail, keys_of, migrated, with_settings
+from idp.cli.deployment import ensure_keys, fail, key_encryption_of, keys_of, migrated, with_settings
 from idp.settings import Settings
 
 _MAX_FILE_BYTES = 1_000_000
@@ -163,7 +163,7 @@ def verify(settings: Settings, kept: Path | None, keys_file: Path | None) -> Non
 
 
 def _verifier(settings: Settings, keys_file: Path | None) -> log.LogVerifier:
-    kek = settings.secrets.key_encryption_key.reveal()
+    kek = key_encryption_of(settings)
     if keys_file is None:
         return log.LogVerifier(kek)
     try:
@@ -206,9 +206,7 @@ def seal(settings: Settings) -> None:
     """Seal now what the worker would seal within a minute."""
     with migrated(settings).app_context():
         ensure_keys(settings)
-        signer = log.LogSigner(
-            keys_of(settings), settings.secrets.key_encryption_key.reveal(), settings.issuer
-        )
+        signer = log.LogSigner(keys_of(settings), key_encryption_of(settings), settings.issuer)
         try:
             n_sealed = log.Sealing(signer, clock.now).seal(3600)
         except log.LogDamaged as error:

@@ -15,8 +15,11 @@ from typing import Any, NoReturn
 import click
 from flask import Flask
 
-from idp import clock, logs, schema
+from idp import clock, key_encryption, logs, schema
+from idp import hsm as hsms
 from idp.bare import bare_app
+from idp.hsm import HsmError
+from idp.key_encryption import KeyEncryption
 from idp.keys import Keys, WrongKeyEncryptionKey
 from idp.oidc import key_use
 from idp.settings import Settings, SettingsError, load
@@ -54,7 +57,10 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     @config_option
     @wraps(command)
     def wrapped(config: Path | None, *args: Any, **kwargs: Any) -> Any:
-        return command(read_settings(config), *args, **kwargs)
+        try:
+            return command(read_settings(config), *args, **kwargs)
+        except HsmError as error:
+            fail(f"HSM: {error.said}.", f"  → {error.fix}")
 
     return wrapped
 
@@ -81,12 +87,21 @@ def document_of(file: Path) -> dict[str, Any]:
         fail(f"{file}: {error}")
 
 
+def key_encryption_of(settings: Settings) -> KeyEncryption:
+    """Raises HsmError, which `with_settings` says in words."""
+    return key_encryption.of(settings, hsms.of(settings), clock.now)
+
+
 def keys_of(settings: Settings) -> Keys:
+    """Raises HsmError, which `with_settings` says in words."""
+    hsm = hsms.of(settings)
     return Keys(
-        settings.secrets.key_encryption_key.reveal(),
+        key_encryption.of(settings, hsm, clock.now),
         clock.now,
         settings.lifetimes.key_publish_s,
         settings.lifetimes.key_retire_s,
+        hsm=hsm,
+        in_hsm=hsm is not None and settings.hsm.signing_keys,
     )
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from idp import clock, postgresql, schema
+from idp import hsm as hsms
 from idp.admin import expiry
 from idp.admin.measures import endings, measures
 from idp.admin.trust import TrustRegistry
@@ -28,6 +29,7 @@ from idp.bare import bare_app
 from idp.cli.deployment import keys_of, with_settings
 from idp.credentials.trust import TrustDocumentError
 from idp.errors import Unavailable
+from idp.hsm import HsmError
 from idp.keys import NoSigningKey, WrongKeyEncryptionKey
 from idp.models import Portal, db
 from idp.openid4vp.request import Signer, SignerError
@@ -72,7 +74,7 @@ def doctor(settings: Settings, online: bool, as_json: bool) -> None:
     """
     app = bare_app(settings)
     worst = False
-    looks = LOOKS if _is_made(settings) else (_unmade, _certificate, _machine)
+    looks = LOOKS if _is_made(settings) else (_unmade, _hsm, _certificate, _machine)
     with app.app_context():
         for look in (*looks, *([_address] if online else [])):
             for found in _told(look, settings, app):
@@ -85,6 +87,8 @@ def doctor(settings: Settings, online: bool, as_json: bool) -> None:
 def _told(look: Look, settings: Settings, app: Flask) -> Iterator[Found]:
     try:
         yield from look(settings, app)
+    except HsmError:  # the HSM's own look says more
+        yield Found(look.__name__.strip("_"), "problem", "the HSM did not do its part", "see hsm")
     except SQLAlchemyError as error:  # the database's own look says more
         db.session.rollback()
         part = look.__name__.strip("_")
@@ -214,11 +218,26 @@ def _skew(part: str, there: float) -> Iterator[Found]:
         yield Found(part, "problem", said, "let NTP keep both: codes and credentials live by the second")
 
 
+def _hsm(settings: Settings, _app: Flask) -> Iterator[Found]:
+    hsm = hsms.of(settings)
+    if hsm is None:
+        return
+    try:
+        n = len(hsm.held())
+        for label in filter(None, (settings.hsm.key_encryption_key, settings.hsm.next_key_encryption_key)):
+            hsm.secret(label)
+        for label in filter(None, (settings.hsm.wallet_key, settings.hsm.opendid_key)):
+            hsm.check(("label", label))
+    except HsmError as error:
+        yield Found("hsm", "problem", error.said, error.fix)
+    else:
+        yield Found("hsm", "ok", f"{n} keys in the token {settings.hsm.token}")
+
+
 def _keys(settings: Settings, _app: Flask) -> Iterator[Found]:
     keys = keys_of(settings)
     try:
-        for alg in keys.algs:
-            keys.signing_key(alg)
+        keys.check()
     except WrongKeyEncryptionKey as error:
         fix = "give the key that this database was begun with; see docs/operations.md for one that is lost"
         yield Found("keys", "problem", f"{error}", fix)
@@ -230,7 +249,7 @@ def _keys(settings: Settings, _app: Flask) -> Iterator[Found]:
 
 def _certificate(settings: Settings, _app: Flask) -> Iterator[Found]:
     try:
-        signer = Signer(settings)
+        signer = Signer(settings, hsms.of(settings))
     except SignerError as error:
         yield Found(
             "wallets", "problem", str(error), "see wallet.certificate_file and wallet.private_key_file"
@@ -239,7 +258,7 @@ def _certificate(settings: Settings, _app: Flask) -> Iterator[Found]:
     now = clock.now()
     ends = min(int(one.not_valid_after_utc.timestamp()) for one in signer.chain)
     key = Path(settings.wallet.private_key_file)
-    if stat.S_IMODE(key.stat().st_mode) & 0o007:
+    if not settings.hsm.wallet_key and stat.S_IMODE(key.stat().st_mode) & 0o007:
         yield Found("wallets", "warning", "everybody on this machine may read our key", f"chmod o= {key}")
     if ends <= now + _SOON_S:
         level: Level = "problem" if ends <= now else "warning"
@@ -338,6 +357,7 @@ LOOKS: tuple[Look, ...] = (
     _database,
     _schema,
     _store,
+    _hsm,
     _keys,
     _certificate,
     _trust,

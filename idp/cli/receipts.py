@@ -11,7 +11,15 @@ import click
 from idp import clock
 from idp.admin.audit import LogSigner
 from idp.admin.receipts import MAX_BYTES, BadReceipt, read
-from idp.cli.deployment import config_option, fail, keys_of, migrated, read_settings, with_settings
+from idp.cli.deployment import (
+    config_option,
+    fail,
+    key_encryption_of,
+    keys_of,
+    migrated,
+    read_settings,
+    with_settings,
+)
 from idp.settings import Settings
 
 _file = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -51,7 +59,7 @@ def keys(settings: Settings) -> None:
 
 
 def _own_keys(settings: Settings) -> list[dict[str, Any]]:
-    kek = settings.secrets.key_encryption_key.reveal()
+    kek = key_encryption_of(settings)
     with migrated(settings).app_context():
         return LogSigner(keys_of(settings), kek, settings.issuer).vouched_keys()
 

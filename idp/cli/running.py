@@ -7,9 +7,18 @@ from contextlib import ExitStack
 import click
 
 from idp import clock, models, opendid, receipts, schema, worker
+from idp import hsm as hsms
 from idp.admin import seen
 from idp.app import close, create_app, monitor_app
-from idp.cli.deployment import ensure_keys, ensure_store, fail, migrated, pending_revisions, with_settings
+from idp.cli.deployment import (
+    ensure_keys,
+    ensure_store,
+    fail,
+    key_encryption_of,
+    migrated,
+    pending_revisions,
+    with_settings,
+)
 from idp.models import db
 from idp.oidc import backchannel, session_end
 from idp.openid4vp.request import Signer, SignerError
@@ -26,6 +35,7 @@ def serve(settings: Settings) -> None:
         ensure_keys(settings)
         db.engine.dispose()
     ensure_store(settings)
+    hsms.let_go()  # each process opens it for itself
     Server(settings).run()
 
 
@@ -50,9 +60,10 @@ def run_worker(settings: Settings) -> None:
 @with_settings
 def check_config(settings: Settings) -> None:
     """Say everything that is wrong with the settings, or that nothing is."""
+    hsm = hsms.of(settings)
     try:
-        signer = Signer(settings)
-        open_did = opendid.Signer(settings) if settings.opendid.is_on else None
+        signer = Signer(settings, hsm)
+        open_did = opendid.Signer(settings, hsm) if settings.opendid.is_on else None
     except (SignerError, opendid.SignerError) as error:
         fail("The settings cannot be used:", f"  {error}")
     click.echo(f"The settings are fine. mode {settings.mode}, issuer {settings.issuer}")
@@ -60,6 +71,9 @@ def check_config(settings: Settings) -> None:
     click.echo(f"Wallets know this verifier as {client_id}")
     if open_did is not None:
         click.echo(f"Open DID wallets know it as {open_did.did}, asking {settings.opendid.registry_url}")
+    if hsm is not None:
+        key_encryption_of(settings)
+        click.echo(f"The HSM answers: {len(hsm.held())} keys in the token {settings.hsm.token}")
     match settings.mip.backend:
         case "rest":
             click.echo(f"The national app is answered with the operator's daemon at {settings.mip.daemon}")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from idp import clock
+from idp import hsm as hsms
 from idp.admin import expiry, seen, trust_record
 from idp.admin import trust as trust_admin
 from idp.admin.trust import Document, Entry, Kind, Preview, UnknownEntry
@@ -190,7 +191,7 @@ def trust_expiring(settings: Settings, days: int) -> None:
     """Certificates that end soon: of missions, of who signs for them, and ours for wallets."""
     now = clock.now()
     try:
-        own = Signer(settings).chain
+        own = Signer(settings, hsms.of(settings)).chain
     except SignerError as error:
         fail(f"{error}")
     with migrated(settings).app_context():

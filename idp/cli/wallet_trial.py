@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from idp import clock as clocks
+from idp import hsm as hsms
 from idp import seal
 from idp.clock import Clock
 from idp.credentials.status import StatusLists, TokenType
@@ -93,7 +94,7 @@ def _bench(directory: Path, settings: Settings, profile: WalletProfile, clock: C
     authority = Authority(prepared)
     document = prepared.trust()
     trust = from_documents(document["credential_type"], document["mission"])
-    requests = Requests(settings, Signer(settings), clock)
+    requests = Requests(settings, Signer(settings, hsms.of(settings)), clock)
     requests.client_id(profile)  # does the certificate allow it?
     return _Bench(
         requests=requests,

@@ -13,6 +13,7 @@ from idp import seal
 from idp.clock import Clock
 from idp.errors import LoginError, PresentationError
 from idp.events import Event, record, record_alone
+from idp.key_encryption import Sealing
 from idp.location import Place
 from idp.login.records import (
     Answer,
@@ -41,12 +42,13 @@ _REMEMBERED_S = 3600  # an expired or finished login still knows the way back to
 class Logins:
     """The drawer of logins under way."""
 
-    def __init__(self, store: Store, settings: Settings, clock: Clock, wallet_secret: bytes) -> None:
+    def __init__(self, store: Store, settings: Settings, clock: Clock, asks: Sealing) -> None:
+        """`asks` seals the secrets of questions to wallets."""
         self._store = store
         self._settings = settings
         self._times = settings.lifetimes
         self._clock = clock
-        self._wallet_secret = wallet_secret
+        self._asks = asks
 
     # -- from a portal ---------------------------------------------------------------------------------------
 
@@ -142,13 +144,13 @@ class Logins:
 
     def _new_ask(self, login: Login, via: Via, wallet: str, now: int) -> Ask:
         ask_id = f"{login.id}.{secrets.token_hex(4)}"
-        key = seal.seal_bytes(self._wallet_secret, secrets.token_bytes(32), f"ask:{ask_id}")
+        key = self._asks.seal(secrets.token_bytes(32), f"ask:{ask_id}")
         nonce = seal.random_token()
         return Ask(id=ask_id, via=via, nonce=nonce, sealed_key=key, created_at=now, wallet=wallet)
 
     def ask_secret(self, ask: Ask) -> bytes:
         """32 random bytes of this ask alone, from which its response-encryption key is made."""
-        return seal.open_bytes(self._wallet_secret, ask.sealed_key, f"ask:{ask.id}")
+        return self._asks.open(ask.sealed_key, f"ask:{ask.id}")
 
     def extend(self, login: Login) -> Login:
         """More time, as often as the holder asks, up to `login_max_s` in all (KWCAG: extendable limits)."""

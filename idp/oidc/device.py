@@ -37,6 +37,7 @@ from idp import seal
 from idp.clock import Clock
 from idp.errors import LoginError
 from idp.events import Event, record, record_alone
+from idp.key_encryption import Sealing
 from idp.login import AuthorizationRequest
 from idp.models import Consumed, db, writing
 from idp.oidc import grants
@@ -99,7 +100,7 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Devices:
-    """Issues, shows, claims, approves and redeems device codes. `secret` keys the digests of user codes."""
+    """Issues, shows, claims, approves and redeems device codes. `sealing` keys the digests of user codes."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class Devices:
         store: Store,
         settings: Settings,
         clock: Clock,
-        secret: bytes,
+        sealing: Sealing,
         conclusions: Conclusions,
         redemptions: Redemptions,
     ) -> None:
@@ -116,7 +117,7 @@ class Devices:
         self._ttl_s = settings.lifetimes.device_code_ttl_s
         self._interval_s = settings.lifetimes.device_interval_s
         self._clock = clock
-        self._secret = secret
+        self._sealing = sealing
         self._conclusions = conclusions
         self._redemptions = redemptions
 
@@ -149,7 +150,8 @@ class Devices:
         """A user code that nobody has now."""
         while True:
             user_code = fresh()
-            if self._store.add(self._user_key(user_code), {"device": digest}, self._ttl_s + _REMEMBERED_S):
+            key = _user_key(self._sealing.mac(user_code))
+            if self._store.add(key, {"device": digest}, self._ttl_s + _REMEMBERED_S):
                 return user_code
 
     # -- to the holder ---------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ class Devices:
         if self._store.get(_blocked_key(address)) is not None:
             raise LoginError("too_many", "wrong user codes", status=429)
         user_code = normal(typed)
-        found = self._store.get(self._user_key(user_code)) if user_code is not None else None
+        found = self._found(user_code) if user_code is not None else None
         if user_code is None or found is None:
             self._guessed_wrong(address)
             raise LoginError("device_unknown", status=404)
@@ -388,8 +390,9 @@ class Devices:
                 return
         raise LoginError("unavailable", "too many changes at once", status=503)
 
-    def _user_key(self, user_code: str) -> str:
-        return f"user-code:{seal.mac(self._secret, user_code)}"
+    def _found(self, user_code: str) -> dict[str, Any] | None:
+        found = (self._store.get(_user_key(mac)) for mac in self._sealing.macs(user_code))
+        return next((one for one in found if one is not None), None)
 
     def _report(self, event: Event, portal: Registration, reason: str) -> None:
         record_alone(event, at=self._clock(), client_id=portal.client_id, reason=reason)
@@ -402,6 +405,10 @@ def _document(stored: DeviceCode) -> dict[str, Any]:
 
 def _key(digest: str) -> str:
     return f"device:{digest}"
+
+
+def _user_key(mac: str) -> str:
+    return f"user-code:{mac}"
 
 
 def _pace_key(digest: str) -> str:

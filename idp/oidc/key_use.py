@@ -9,13 +9,14 @@ address count as one; a portal that fetches from elsewhere is never seen.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from idp import seal
 from idp.clock import Clock
+from idp.key_encryption import Sealing
 from idp.keys import Keys
 from idp.models import KeyFetch, Portal, db, writing
 from idp.portals import Registration
@@ -41,23 +42,23 @@ def algorithms_in_use() -> frozenset[str]:
 
 
 class KeyFetches:
-    """Who has seen the next key. `secret` hides the addresses in the Store."""
+    """Who has seen the next key. `sealing` hides the addresses in the Store."""
 
-    def __init__(self, store: Store, keys: Keys, clock: Clock, secret: bytes) -> None:
+    def __init__(self, store: Store, keys: Keys, clock: Clock, sealing: Sealing) -> None:
         self._store = store
         self._keys = keys
         self._clock = clock
-        self._secret = secret
+        self._sealing = sealing
 
     def fetched(self, address: str) -> None:
         """The JWKS was fetched from this address. Costs nothing while there is no next key."""
         if kids := self._keys.next_kids():
-            self._store.put(self._key(address), {"kids": sorted(kids)}, _SEEN_S)
+            self._store.put(_key(self._sealing.mac(address)), {"kids": sorted(kids)}, _SEEN_S)
 
     def proven(self, client_id: str, address: str) -> None:
         """A portal proved who it is, from this address. Not to be called within a transaction that writes."""
         kids = self._keys.next_kids()
-        seen = self._store.get(self._key(address)) if kids else None
+        seen = self._seen(address) if kids else None
         if seen is None:
             return
         known = select(KeyFetch.kid).where(KeyFetch.client_id == client_id)
@@ -72,8 +73,13 @@ class KeyFetches:
             # Another request of this portal wrote the same: what counts is that the row is there.
             return
 
-    def _key(self, address: str) -> str:
-        return f"jwks-seen:{seal.mac(self._secret, address)}"
+    def _seen(self, address: str) -> dict[str, Any] | None:
+        found = (self._store.get(_key(mac)) for mac in self._sealing.macs(address))
+        return next((seen for seen in found if seen is not None), None)
+
+
+def _key(mac: str) -> str:
+    return f"jwks-seen:{mac}"
 
 
 def waiting_for(kid: str) -> tuple[list[str], list[str]]:

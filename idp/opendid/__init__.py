@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from idp.clock import Clock
 from idp.credentials import StatusLookup, TrustSnapshot
 from idp.fetch import FetchError, GuardedClient
+from idp.hsm import Hsm
 from idp.opendid.answer import Answers
 from idp.opendid.offers import Offers
 from idp.opendid.profile import Profiles, Signer, SignerError
@@ -47,6 +48,7 @@ class OpenDid:
 
 def build(
     settings: Settings,
+    hsm: Hsm | None,
     *,
     store: Store,
     clock: Clock,
@@ -54,7 +56,7 @@ def build(
     trust: Callable[[], TrustSnapshot],
     status: StatusLookup,
 ) -> OpenDid | None:
-    """The neighbour, or None where the settings do not switch it on. Raises SignerError."""
+    """The neighbour, or None where the settings do not switch it on. Raises SignerError, HsmError."""
     opendid = settings.opendid
     if not opendid.is_on:
         return None
@@ -67,7 +69,7 @@ def build(
     )
     return OpenDid(
         offers=Offers(store, settings, clock),
-        profiles=Profiles(settings, Signer(settings), clock),
+        profiles=Profiles(settings, Signer(settings, hsm), clock),
         answers=Answers(registry=registry, trust=trust, status=status, clock=clock),
         registry=registry,
     )

@@ -19,6 +19,7 @@ from idp.clock import Clock, iso
 from idp.credentials import TrustSnapshot, data_proof, multibase
 from idp.credentials.opendid import FORMAT, SCHEMA_TYPE
 from idp.credentials.trust import seoul_day
+from idp.hsm import Hsm, private_key
 from idp.opendid.offers import PATH, Transaction
 from idp.presentation.question import Alternative, Question
 from idp.settings import Settings
@@ -45,9 +46,13 @@ class Words:
 class Signer:
     """The key by which wallets know us, and its name."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hsm: Hsm | None = None) -> None:
+        """Raises SignerError; HsmError where the key is in an HSM that does not answer."""
         self.verification_method = settings.opendid.verification_method
-        self._key = _private_key(Path(settings.opendid.private_key_file))
+        if hsm is not None and settings.hsm.opendid_key:
+            self._key = _in_hsm(hsm, settings.hsm.opendid_key)
+        else:
+            self._key = _private_key(Path(settings.opendid.private_key_file))
 
     @property
     def did(self) -> str:
@@ -138,6 +143,13 @@ def _issuers(alternative: Alternative, trust: TrustSnapshot, now: int) -> list[s
         if alternative.kind.id in mission.credential_types and mission.active_on(seoul_day(now))
         for did in mission.issuer_dids
     )
+
+
+def _in_hsm(hsm: Hsm, label: str) -> ec.EllipticCurvePrivateKey:
+    key = private_key(hsm, ("label", label), hsm.public_key(("label", label)))
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise SignerError("hsm.opendid_key: must be an EC P-256 key")
+    return key
 
 
 def _private_key(path: Path) -> ec.EllipticCurvePrivateKey:

@@ -22,6 +22,7 @@ from joserfc.jwk import ECKey
 
 from idp import seal
 from idp.clock import Clock
+from idp.hsm import Hsm, private_key
 from idp.login import Ask
 from idp.presentation.wallets import WalletProfile
 from idp.settings import Settings
@@ -49,11 +50,14 @@ class _Registry(jws.JWSRegistry):
 class Signer:
     """The certificate by which wallets know us, and its key."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hsm: Hsm | None = None) -> None:
+        """Raises SignerError; HsmError where the key is in an HSM that does not answer."""
         wallet = settings.wallet
         self.chain = _chain(Path(wallet.certificate_file))
-        key = _private_key(Path(wallet.private_key_file), self.chain[0])
-        self._key = ECKey.import_key(key)
+        if hsm is not None and settings.hsm.wallet_key:
+            self._key = _in_hsm(hsm, settings.hsm.wallet_key, self.chain[0])
+        else:
+            self._key = ECKey.import_key(_private_key(Path(wallet.private_key_file), self.chain[0]))
         self._x5c = [b64encode(certificate.public_bytes(Encoding.DER)).decode() for certificate in self.chain]
         self._registry = _Registry(algorithms=["ES256"])
         self._hosts = _dns_names(self.chain[0])
@@ -72,7 +76,10 @@ class Signer:
         return f"x509_san_dns:{self._host}"
 
     def sign(self, claims: Mapping[str, Any], typ: str = "oauth-authz-req+jwt") -> str:
-        """A compact JWS whose `typ` keeps it from being taken for something else (RFC 8725, section 3.11)."""
+        """A compact JWS whose `typ` keeps it from being taken for something else (RFC 8725, section 3.11).
+
+        Raises HsmError where the key is in an HSM that does not answer.
+        """
         header = {"alg": "ES256", "typ": typ, "x5c": self._x5c}
         return jws.serialize_compact(
             header, msgspec.json.encode(claims), self._key, algorithms=["ES256"], registry=self._registry
@@ -198,6 +205,17 @@ def _chain(path: Path) -> list[x509.Certificate]:
             "wallet.certificate_file: the first certificate is self-signed (HAIP 1.0 refuses that)"
         )
     return [certificate for certificate in chain if certificate.issuer != certificate.subject]
+
+
+def _in_hsm(hsm: Hsm, label: str, leaf: x509.Certificate) -> ECKey:
+    """The key of this label, whose public half is the certificate's. Raises SignerError, HsmError."""
+    public = leaf.public_key()
+    if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
+        raise SignerError("wallet.certificate_file: must be of an EC P-256 key")
+    if hsm.public_key(("label", label)) != public:
+        raise SignerError("hsm.wallet_key: is not the key of wallet.certificate_file")
+    key: Any = private_key(hsm, ("label", label), public)
+    return ECKey(key, dict(ECKey.import_key(public).as_dict(private=False)))
 
 
 def _private_key(path: Path, leaf: x509.Certificate) -> ec.EllipticCurvePrivateKey:

@@ -12,7 +12,7 @@ No message shows a value, and no repr shows a secret: what was given as a file's
 `fields` says what can be set, `rules` what a value may be, `loading` finds the values.
 """
 
-from idp.settings.fields import Maintenance, Secret, Settings, Url
+from idp.settings.fields import Maintenance, Pin, Secret, Settings, Url
 from idp.settings.loading import Problem, SettingsError, load
 
-__all__ = ["Maintenance", "Problem", "Secret", "Settings", "SettingsError", "Url", "load"]
+__all__ = ["Maintenance", "Pin", "Problem", "Secret", "Settings", "SettingsError", "Url", "load"]

@@ -42,6 +42,12 @@ class Secret:
         raise TypeError("a Secret is not serialised")
 
 
+class Pin(Secret):
+    """A secret that people type, as it is. It comes from a file of its own or the environment, never from TOML."""
+
+    __slots__ = ()
+
+
 class Url(str):
     """A URL whose repr leaves out credentials and query, where passwords stand."""
 
@@ -102,10 +108,32 @@ class Store(Section, frozen=True, kw_only=True):
 
 
 class Secrets(Section, frozen=True, kw_only=True):
-    """`key_encryption_key` is 32 bytes and seals signing keys; `pepper` is 32 to 256 and hides persons."""
+    """`key_encryption_key` is 32 bytes and seals signing keys; `pepper` is 32 to 256 and hides persons.
 
-    key_encryption_key: Secret
+    `next_key_encryption_key` is there while the first one is being changed (`idp keys rewrap`). Either may be made by
+    an HSM instead (`Hsm`); then it is empty here. Use `idp.key_encryption.of`.
+    """
+
+    key_encryption_key: Secret = Secret(b"")
+    next_key_encryption_key: Secret = Secret(b"")
     pepper: Secret
+
+
+class Hsm(Section, frozen=True, kw_only=True):
+    """Keys in an HSM: a PKCS#11 `module`, the label of its `token` and the user's `pin`. Off while `module` is empty.
+
+    `signing_keys`: new signing keys are made there. The others are labels of keys in the token; empty: that key is
+    elsewhere.
+    """
+
+    module: str = ""
+    token: str = ""
+    pin: Pin = Pin(b"")
+    signing_keys: bool = True
+    wallet_key: str = ""
+    opendid_key: str = ""
+    key_encryption_key: str = ""
+    next_key_encryption_key: str = ""
 
 
 class Lifetimes(Section, frozen=True, kw_only=True):
@@ -135,12 +163,13 @@ class Lifetimes(Section, frozen=True, kw_only=True):
 class Wallet(Section, frozen=True, kw_only=True):
     """How we present ourselves to wallets: a certificate (PEM, leaf first, no root) and its private key.
 
+    `private_key_file` is empty where the key is in an HSM (`hsm.wallet_key`).
     `dc_api`: also ask through the browser, where it has the Digital Credentials API.
     """
 
     client_id_prefix: Literal["x509_hash", "x509_san_dns"] = "x509_hash"
     certificate_file: str
-    private_key_file: str
+    private_key_file: str = ""
     link: str = "openid4vp://"
     request_ttl_s: Annotated[int, Meta(ge=30, le=1800)] = 600
     dc_api: bool = True
@@ -149,8 +178,8 @@ class Wallet(Section, frozen=True, kw_only=True):
 class OpenDid(Section, frozen=True, kw_only=True):
     """How we present ourselves to Open DID wallets, and whom we ask about them. Off while all of it is empty.
 
-    `verification_method` is the URL of the key in `private_key_file` (PEM, P-256) in our DID document, which is
-    registered at the registry.
+    `verification_method` is the URL of our key in our DID document, which is registered at the registry. The key is in
+    `private_key_file` (PEM, P-256) or in an HSM (`hsm.opendid_key`).
     """
 
     verification_method: str = ""
@@ -278,6 +307,7 @@ class Settings(Section, frozen=True, kw_only=True):
     database: Database = field(default_factory=Database)
     store: Store = field(default_factory=Store)
     secrets: Secrets
+    hsm: Hsm = field(default_factory=Hsm)
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     wallet: Wallet
     opendid: OpenDid = field(default_factory=OpenDid)

@@ -15,7 +15,7 @@ from msgspec.structs import FieldInfo
 
 from idp.seal import unb64
 from idp.settings import rules
-from idp.settings.fields import Lifetimes, Secret, Section, Settings, Url
+from idp.settings.fields import Lifetimes, Pin, Secret, Section, Settings, Url
 from idp.settings.rules import NotAcceptable, is_loopback, is_this_machine
 
 
@@ -61,7 +61,7 @@ def _fields() -> Iterator[tuple[str, FieldInfo]]:
 
 TYPES: dict[str, Any] = {name: field.type for name, field in _fields()}
 REQUIRED = {name for name, field in _fields() if field.required}
-FILE_FORMS = {f"{name}_file": name for name, kind in TYPES.items() if kind in (Secret, Url)}
+FILE_FORMS = {f"{name}_file": name for name, kind in TYPES.items() if kind in (Secret, Pin, Url)}
 _SECTIONS = sorted({name.partition(".")[0] for name in TYPES if "." in name})
 _RULES: dict[str, Callable[[Any], Any]] = {
     "issuer": rules.issuer,
@@ -75,9 +75,11 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "database.url": rules.database,
     "store.url": rules.store,
     "secrets.key_encryption_key": lambda secret: _of_length(secret, 32, 32),
+    "secrets.next_key_encryption_key": lambda secret: _of_length(secret, 32, 32),
+    "hsm.module": rules.optional(rules.hsm_module),
     "secrets.pepper": lambda secret: _of_length(secret, 32, 256),
     "wallet.certificate_file": rules.readable_file,
-    "wallet.private_key_file": rules.readable_file,
+    "wallet.private_key_file": rules.optional(rules.readable_file),
     "wallet.link": rules.link,
     "opendid.verification_method": rules.optional(rules.key_url),
     "opendid.private_key_file": rules.optional(rules.readable_file),
@@ -93,6 +95,7 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "registration.software_statement_files": rules.readable_files,
 }
 _SECRET_FILE_MAX_BYTES = 4096
+_LABELS = ("wallet_key", "opendid_key", "key_encryption_key", "next_key_encryption_key")
 
 
 def load(
@@ -210,6 +213,8 @@ def _read(kind: Any, given: _Given) -> Any:
     raw = _read_secret_file(given.value) if given.is_file else given.value
     if kind is Secret:
         return _read_secret(raw)
+    if kind is Pin:
+        return _read_pin(raw, stands_in_file=not (given.is_file or given.is_text))
     if get_origin(kind) is Literal and raw not in get_args(kind):
         raise NotAcceptable(f"expected one of {', '.join(get_args(kind))}")
     if given.is_text and get_origin(kind) is tuple:
@@ -250,6 +255,16 @@ def _read_secret(raw: object) -> Secret:
         raise NotAcceptable("expected base64url or hex digits") from None
 
 
+def _read_pin(raw: object, *, stands_in_file: bool) -> Pin:
+    if isinstance(raw, bytes):
+        return Pin(raw)
+    if stands_in_file:
+        raise NotAcceptable("a PIN does not stand in a settings file: give hsm.pin_file, or IDP_HSM__PIN")
+    if not isinstance(raw, str) or not raw.strip():
+        raise NotAcceptable("expected the user PIN of the token")
+    return Pin(raw.strip().encode("utf-8"))
+
+
 def _of_length(secret: Secret, least: int, most: int) -> Secret:
     if least <= len(secret.reveal()) <= most:
         return secret
@@ -265,10 +280,8 @@ def _assemble(values: Mapping[str, Any]) -> Settings:
     """A Settings of these values. What is required and missing gets a stand-in; `load` then never returns it."""
     stand_ins: dict[str, Any] = {
         "issuer": "https://issuer.invalid",
-        "secrets.key_encryption_key": Secret(b""),
         "secrets.pepper": Secret(b""),
         "wallet.certificate_file": "",
-        "wallet.private_key_file": "",
     }
     top: dict[str, Any] = {}
     nested: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
@@ -298,6 +311,7 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("mip.daemon", "mip.backend"), "backend rest needs the origin of the operator's verifier daemon"
     if settings.mip.backend == "simulator" and settings.mip.relay and find_spec("websockets") is None:
         yield ("mip.relay",), "needs a library that is not installed: pip install 'sinwon[relay]'"
+    yield from _keys_elsewhere(settings)
     if settings.secrets.key_encryption_key == settings.secrets.pepper:
         yield ("secrets.pepper", "secrets.key_encryption_key"), "must differ from secrets.key_encryption_key"
     for low, high in (
@@ -326,10 +340,50 @@ def _door(bind: str) -> str:
     return bind if bind.startswith("unix:") else bind.rpartition(":")[2]
 
 
+def _keys_elsewhere(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Each key is in one place: a file (or the environment), or the HSM."""
+    hsm, secrets = settings.hsm, settings.secrets
+    labels = [name for name in _LABELS if getattr(hsm, name)]
+    if hsm.module:
+        if not hsm.token:
+            yield ("hsm.token", "hsm.module"), "required, the label of the token in the HSM"
+        if not hsm.pin.reveal():
+            yield ("hsm.pin", "hsm.module"), "required, as hsm.pin_file or IDP_HSM__PIN"
+    elif labels or hsm.token:
+        name = f"hsm.{labels[0]}" if labels else "hsm.token"
+        yield (name, "hsm.module"), "needs hsm.module, the PKCS#11 library of the HSM"
+    places = (
+        ("secrets.key_encryption_key", bool(secrets.key_encryption_key.reveal()), "key_encryption_key"),
+        (
+            "secrets.next_key_encryption_key",
+            bool(secrets.next_key_encryption_key.reveal()),
+            "next_key_encryption_key",
+        ),
+        ("wallet.private_key_file", bool(settings.wallet.private_key_file), "wallet_key"),
+        ("opendid.private_key_file", bool(settings.opendid.private_key_file), "opendid_key"),
+    )
+    for name, given, label in places:
+        if given and label in labels:
+            yield (name, f"hsm.{label}"), f"also given as hsm.{label}: keep one of them"
+    if not secrets.key_encryption_key.reveal() and not hsm.key_encryption_key:
+        names = ("secrets.key_encryption_key", "hsm.key_encryption_key")
+        yield names, "required, here or as secrets.key_encryption_key_file; or hsm.key_encryption_key"
+    if not settings.wallet.private_key_file and not hsm.wallet_key:
+        yield ("wallet.private_key_file", "hsm.wallet_key"), "required; or hsm.wallet_key"
+    following = secrets.next_key_encryption_key
+    if following.reveal() and following in (secrets.key_encryption_key, secrets.pepper):
+        names = ("secrets.next_key_encryption_key", "secrets.key_encryption_key")
+        yield names, "must be another than the key it follows, and than the pepper"
+    if hsm.next_key_encryption_key and hsm.next_key_encryption_key == hsm.key_encryption_key:
+        yield ("hsm.next_key_encryption_key",), "must be another than the key it follows"
+
+
 def _half_an_open_did(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
     """Open DID is on or off: with a part of it no wallet could be answered."""
     parts = ("verification_method", "private_key_file", "certificate_vc_url", "registry_url")
     missing = [part for part in parts if not getattr(settings.opendid, part)]
+    if settings.hsm.opendid_key and "private_key_file" in missing:
+        missing.remove("private_key_file")
     if 0 < len(missing) < len(parts):
         for part in missing:
             yield (f"opendid.{part}",), "required, since another setting of opendid is there"
@@ -385,8 +439,9 @@ def _production_conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...],
         yield ("issuer", "mode"), "mode production needs https"
     elif settings.is_loopback:
         yield ("issuer", "mode"), "mode production needs a host that holders can reach, not loopback"
-    for name in ("key_encryption_key", "pepper"):
-        if _is_made_up(getattr(settings.secrets, name).reveal()):
+    for name in ("key_encryption_key", "next_key_encryption_key", "pepper"):
+        secret = getattr(settings.secrets, name).reveal()
+        if secret and _is_made_up(secret):
             yield (f"secrets.{name}", "mode"), "is an example, a phrase or a pattern; make one at random"
     for number, entry in enumerate(settings.fetch.allow, 1):
         parts = urlsplit(entry)

@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -232,6 +233,13 @@ def readable_file(value: str) -> str:
         raise NotAcceptable(f"the file cannot be read: {error.strerror}") from None
     except ValueError:
         raise NotAcceptable("expected the path of a file") from None
+
+
+def hsm_module(value: str) -> str:
+    readable_file(value)
+    if find_spec("pkcs11") is None:
+        raise NotAcceptable("needs a package: pip install 'sinwon[hsm]'")
+    return value
 
 
 def location_database(value: str) -> str:

@@ -16,6 +16,7 @@ from idp import schema
 from idp.admin import audit
 from idp.bare import bare_app
 from idp.events import Event, Origin, origin, record_alone
+from idp.key_encryption import KeyEncryption
 from idp.keys import Keys
 from idp.models import AuditEvent, db
 from idp.settings import load
@@ -77,7 +78,7 @@ class Kept:
 
     def found(self, kept: str | None = None, **verifying: Any) -> list[str]:
         """What a check finds, a little later than now."""
-        verifier = audit.LogVerifier(KEK, **verifying)
+        verifier = audit.LogVerifier(KeyEncryption(KEK), **verifying)
         return [finding.text for finding in audit.Check(verifier, self.clock() + 120, kept).findings()]
 
     def change(self, statement: str, **values: Any) -> None:
@@ -115,8 +116,8 @@ def kept(url: str) -> Iterator[Kept]:
     schema.upgrade(settings.database_url)
     app = bare_app(settings)
     clock = Clock()
-    keys = Keys(KEK, clock, publish_s=60, retire_s=60, algs=("ES256",))
-    signer = audit.LogSigner(keys, KEK, ISSUER)
+    keys = Keys(KeyEncryption(KEK), clock, publish_s=60, retire_s=60, algs=("ES256",))
+    signer = audit.LogSigner(keys, KeyEncryption(KEK), ISSUER)
     before = origin.set(Origin())
     with app.app_context():
         keys.ensure()

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from idp.admin import audit
 from idp.admin.audit.merkle import Edge, entry_of, leaf_hash
 from idp.admin.audit.sealing import COLUMNS, EVENTS
+from idp.key_encryption import KeyEncryption
 from idp.models import AuditCheckpoint, AuditKey, AuditLog, AuditSeal, db
 from idp.seal import b64
 from tests.audit.keeping import KEK, Kept
@@ -277,7 +278,7 @@ def test_a_kept_checkpoint_spares_the_rows_before_it_and_checks_their_leaves(log
     log.sealed(4, 7)
     kept = audit.latest_checkpoint()
     log.sealed(5)
-    check = audit.Check(audit.LogVerifier(KEK), log.clock() + 120, kept)
+    check = audit.Check(audit.LogVerifier(KeyEncryption(KEK)), log.clock() + 120, kept)
     assert list(check.findings()) == []
     assert (check.n_rows, check.size) == (5, 16)
     log.change("UPDATE audit_seal SET leaf = :leaf WHERE seq = 2", leaf=bytes(32))

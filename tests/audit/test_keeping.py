@@ -12,6 +12,7 @@ from sqlalchemy import func, inspect, select, text
 from idp.admin import audit
 from idp.admin.audit import Month, keeping
 from idp.events import Event, record_alone
+from idp.key_encryption import KeyEncryption
 from idp.models import AuditCheckpoint, AuditCut, AuditEvent, AuditSeal, db
 from tests.audit.keeping import NOON, Kept, at
 from tests.waiting import eventually
@@ -68,7 +69,7 @@ def test_a_cut_is_in_the_audit_and_in_what_the_check_says(log: Kept) -> None:
     said = db.session.query(AuditEvent).filter_by(name=Event.AUDIT_CUT.value).one()
     assert said.detail == {"before": at(2026, 10), "leaves": 11}
     log.seal()
-    check = audit.Check(audit.LogVerifier(b"\x11" * 31 + b"\xaa"), log.clock() + 120)
+    check = audit.Check(audit.LogVerifier(KeyEncryption(b"\x11" * 31 + b"\xaa")), log.clock() + 120)
     assert list(check.findings()) == []
     assert (check.first, check.size, check.n_rows, check.cut_before) == (11, 19, 8, at(2026, 10))
 

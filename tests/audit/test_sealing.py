@@ -12,6 +12,7 @@ from idp.admin import audit
 from idp.admin.audit import sealing
 from idp.admin.audit.signing import CHECKPOINT
 from idp.events import Event, record, record_alone
+from idp.key_encryption import KeyEncryption
 from idp.models import AuditCheckpoint, AuditLog, AuditSeal, db, writing
 from tests.audit.keeping import KEK, Kept
 
@@ -64,7 +65,7 @@ def test_many_rows_are_sealed_batch_by_batch(log: Kept, monkeypatch: pytest.Monk
 def test_a_checkpoint_says_what_it_signs(log: Kept) -> None:
     log.sealed(3)
     row = db.session.scalars(select(AuditCheckpoint)).one()
-    claims = audit.LogVerifier(KEK).open(CHECKPOINT, row.signed)
+    claims = audit.LogVerifier(KeyEncryption(KEK)).open(CHECKPOINT, row.signed)
     assert claims == {
         "iss": "https://idp.example",
         "size": 3,

@@ -22,6 +22,7 @@ from sqlalchemy import event, func, select, text
 from idp.admin import audit
 from idp.admin.audit import Filter, Month
 from idp.bare import bare_app
+from idp.key_encryption import KeyEncryption
 from idp.keys import Keys
 from idp.models import AuditEvent, AuditSeal, db
 from idp.settings import Settings, load
@@ -171,16 +172,16 @@ def counting(now: int) -> Iterator[str]:
 
 
 def sealing(now: int, seal_s: float) -> Iterator[str]:
-    keys = Keys(KEK, lambda: now, 60, 60, algs=("ES256",))
+    keys = Keys(KeyEncryption(KEK), lambda: now, 60, 60, algs=("ES256",))
     keys.ensure()
-    log = audit.Sealing(audit.LogSigner(keys, KEK, "https://idp.example"), lambda: now)
+    log = audit.Sealing(audit.LogSigner(keys, KeyEncryption(KEK), "https://idp.example"), lambda: now)
     cpu, began = time.process_time(), time.perf_counter()
     n_sealed = log.seal(seal_s)
     took_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     total = db.session.scalar(select(func.count()).select_from(AuditSeal))
     yield f"| sealing | {n_sealed:,} | {n_sealed / took_s:,.0f} | {1e6 * cpu_s / max(n_sealed, 1):.0f} |"
     db.session.rollback()
-    check = audit.Check(audit.LogVerifier(KEK), 0)
+    check = audit.Check(audit.LogVerifier(KeyEncryption(KEK)), 0)
     cpu, began = time.process_time(), time.perf_counter()
     # What is not sealed yet is reported as that; nothing else may be.
     wrong = [finding.text for finding in check.findings() if "not sealed" not in finding.text]

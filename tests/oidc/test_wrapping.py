@@ -11,6 +11,7 @@ from flask import Flask
 from joserfc import jwe, jws
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
+from idp.key_encryption import KeyEncryption
 from idp.keys import Keys, NoSigningKey
 from idp.models import Base, db, prepare_sqlite
 from idp.oidc.portal_keys import NoUsableKey
@@ -33,7 +34,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
     with app.app_context():
         prepare_sqlite(db.engine)
         Base.metadata.create_all(db.engine)
-        made = Keys(secrets.token_bytes(32), MovingClock(), 100, 100, algs=("ES256", "RS256", "PS256"))
+        made = Keys(
+            KeyEncryption(secrets.token_bytes(32)), MovingClock(), 100, 100, algs=("ES256", "RS256", "PS256")
+        )
         made.ensure()
         yield made
         db.engine.dispose()

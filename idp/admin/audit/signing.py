@@ -17,12 +17,14 @@ from joserfc.jwk import ECKey, Key, import_key
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from idp import seal
+from idp.key_encryption import KeyEncryption, Sealing
 from idp.models import AuditCheckpoint, AuditKey, SigningKey, db
 
 ALG = "ES256"
 CHECKPOINT = "sinwon-audit-checkpoint+jwt"
 CUT = "sinwon-audit-cut+jwt"
+PURPOSE = "audit-keys"
+"""What the key-encryption key is used for here."""
 _MEMBERS = ("crv", "kty", "x", "y")
 
 
@@ -38,12 +40,12 @@ class SigningKeys(Protocol):
 
 
 class LogSigner:
-    """Signs for one deployment. `kek`: the key-encryption key. Threads may share one."""
+    """Signs for one deployment. Threads may share one."""
 
-    def __init__(self, keys: SigningKeys, kek: bytes, issuer: str) -> None:
+    def __init__(self, keys: SigningKeys, kek: KeyEncryption, issuer: str) -> None:
         self._keys = keys
         self._issuer = issuer
-        self._vouching_key = vouching_key(kek)
+        self._vouching = kek.sealing(PURPOSE)
 
     def sign(self, session: Session, typ: str, claims: Mapping[str, Any]) -> str:
         """A compact JWS of these claims and our issuer; its key is kept, in the caller's transaction."""
@@ -51,7 +53,7 @@ class LogSigner:
         kid = str(jws.extract_compact(signed.encode()).headers()["kid"])
         if session.get(AuditKey, kid) is None:
             jwk = _public(self._keys.verification_key(kid).as_dict(private=False))
-            session.add(AuditKey(kid=kid, public_jwk=jwk, vouched=_vouched(self._vouching_key, jwk)))
+            session.add(AuditKey(kid=kid, public_jwk=jwk, vouched=self._vouching.mac(*_parts(jwk))))
             session.flush()
         return signed
 
@@ -60,15 +62,15 @@ class LogSigner:
         copied them: what such a key signed proves nothing any more."""
         removed = select(SigningKey.kid).where(SigningKey.removed_at.is_not(None))
         rows = db.session.scalars(select(AuditKey).where(AuditKey.kid.not_in(removed)).order_by(AuditKey.kid))
-        return [_jwk(row) for row in rows if row.vouched == _vouched(self._vouching_key, row.public_jwk)]
+        return [_jwk(row) for row in rows if is_vouched(self._vouching, row.public_jwk, row.vouched)]
 
 
 class LogVerifier:
     """Checks signatures of the log: with the keys that are vouched for, or with those an auditor brings."""
 
-    def __init__(self, kek: bytes, keys: list[Mapping[str, Any]] | None = None) -> None:
+    def __init__(self, kek: KeyEncryption, keys: list[Mapping[str, Any]] | None = None) -> None:
         """`keys`: JWKs in place of those in the database. Raises ValueError for one that is no P-256 key."""
-        self._vouching_key = vouching_key(kek)
+        self._vouching = kek.sealing(PURPOSE)
         self._brought = None if keys is None else {_kid(jwk): jwk for jwk in keys}
         self._known: dict[str, Key] = {}
 
@@ -99,13 +101,9 @@ class LogVerifier:
         row = db.session.scalar(select(AuditKey).where(AuditKey.kid == kid))
         if row is None:
             raise BadSignature(f"is signed by the key {kid}, which is not known here")
-        if _kid(row.public_jwk) != kid or row.vouched != _vouched(self._vouching_key, row.public_jwk):
+        if _kid(row.public_jwk) != kid or not is_vouched(self._vouching, row.public_jwk, row.vouched):
             raise BadSignature(f"is signed by the key {kid}, which the key-encryption key does not vouch for")
         return row.public_jwk
-
-
-def vouching_key(kek: bytes) -> bytes:
-    return seal.derive(kek, "audit-keys")
 
 
 def public_keys() -> list[dict[str, Any]]:
@@ -138,5 +136,16 @@ def _kid(jwk: Mapping[str, Any]) -> str:
     return key.thumbprint()
 
 
-def _vouched(key: bytes, jwk: Mapping[str, Any]) -> str:
-    return seal.mac(key, *(str(jwk[name]) for name in _MEMBERS))
+def is_vouched(vouching: Sealing, jwk: Mapping[str, Any], word: str) -> bool:
+    """Whether this is our word, given under any key that there is, for this public key."""
+    return word in vouching.macs(*_parts(jwk))
+
+
+def vouched_anew(vouching: Sealing, jwk: Mapping[str, Any], word: str) -> str | None:
+    """The same word under the key in force, None where it is, or where it was never ours."""
+    best, *others = vouching.macs(*_parts(jwk))
+    return best if word in others else None
+
+
+def _parts(jwk: Mapping[str, Any]) -> list[str]:
+    return [str(jwk[name]) for name in _MEMBERS]
