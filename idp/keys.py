@@ -100,8 +100,8 @@ class Listed:
     active_at: int
     retiring_at: int | None
     gone_at: int | None
-    place: Literal["database", "hsm", ""] = ""
-    """Where its private half is; empty where it is gone, or cannot be told."""
+    place: str = ""
+    """Where its private half is: "database", or "hsm:" and its id there; empty where it is gone, or does not open."""
 
 
 @dataclass(frozen=True)
@@ -223,20 +223,14 @@ class Keys:
             for row in rows
         ]
 
-    def _place(self, row: Any) -> Literal["database", "hsm", ""]:
+    def _place(self, row: Any) -> str:
         if not row.sealed_private_jwk:
             return ""
         try:
-            return "hsm" if self._inside(row) is not None else "database"
+            inside = self._inside(row)
         except WrongKeyEncryptionKey:
             return ""
-
-    def kids_in_hsm(self) -> dict[str, str]:
-        """The keys of ours in the HSM: their ids there, hex, and their kids."""
-        with db.engine.connect() as connection:
-            rows = connection.execute(select(SigningKey.__table__)).all()
-        insides = {row.kid: self._inside(row) for row in rows if row.sealed_private_jwk}
-        return {inside.hex(): kid for kid, inside in insides.items() if inside is not None}
+        return "database" if inside is None else f"hsm:{inside.hex()}"
 
     # Changing
 

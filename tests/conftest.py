@@ -1,7 +1,8 @@
 """What tests share: real servers, a browser and Node.js when they are there, and the test vectors.
 
 A test that needs what is not installed is skipped, and the end of the run says so. `IDP_TEST_REQUIRE`, a
-comma-separated list out of postgresql, redis, browser, node, nginx and systemd, turns such a skip into a failure.
+comma-separated list out of postgresql, redis, browser, node, nginx, systemd and softhsm, turns such a skip into a
+failure.
 `IDP_TEST_PG_URL` and `IDP_TEST_REDIS_URL` name servers to use in place of private ones (tests create
 databases in the first and keys in the second). `IDP_TEST_VECTORS` is the directory of the test vectors.
 """
@@ -15,12 +16,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests import servers, side_by_side
+from tests import servers, side_by_side, softhsm
 from tests.rig import Rig, started
+from tests.softhsm import Token
 
 Address = TypeVar("Address", str, int)
 
-REQUIRABLE = {"postgresql", "redis", "browser", "node", "nginx", "systemd"}
+REQUIRABLE = {"postgresql", "redis", "browser", "node", "nginx", "systemd", "softhsm"}
 
 
 def required() -> set[str]:
@@ -132,6 +134,14 @@ def nginx_program() -> Path:
 def systemd_analyze() -> Path:
     """systemd's check of units."""
     return found("systemd", servers.systemd_analyze_binary)
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
+    """A token in a SoftHSM of the module's own; processes that tests start find it too."""
+    module = found("softhsm", softhsm.module)
+    with softhsm.initialised(module, tmp_path_factory.mktemp("softhsm")) as token:
+        yield token
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def deployed(
     """Serve until the context ends, with these portals beside the demonstration's.
 
     `directory` gets two parts: `guests`, what the demonstration's authority and portals keep, and `provider`, the
-    database (unless `overrides` name another) and the log.
+    database (unless `overrides` name another) and the log. An override None takes a setting away.
     """
     own, other = free_port(), free_port()
     here = f"http://127.0.0.1:{other}"
@@ -80,7 +80,11 @@ def deployed(
         "holder.codes_per_hour_per_network": 100_000,
         **overrides,
     }
-    environment = {f"IDP_{name.upper().replace('.', '__')}": str(value) for name, value in given.items()}
+    environment = {
+        f"IDP_{name.upper().replace('.', '__')}": str(value)
+        for name, value in given.items()
+        if value is not None
+    }
     settings = load(None, environment)
     furnish(settings, prepared, portals)
     log = provider / "serve.log"

@@ -18,11 +18,11 @@ from flask import Flask
 from idp import clock, key_encryption, logs, schema
 from idp import hsm as hsms
 from idp.bare import bare_app
-from idp.hsm import HsmError
+from idp.hsm import Hsm, HsmError
 from idp.key_encryption import KeyEncryption
 from idp.keys import Keys, WrongKeyEncryptionKey
 from idp.oidc import key_use
-from idp.settings import Settings, SettingsError, load
+from idp.settings import Settings, SettingsError, load, load_hsm
 from idp.store import StoreUnavailable
 
 log = logging.getLogger("idp")
@@ -60,9 +60,36 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(read_settings(config), *args, **kwargs)
         except HsmError as error:
-            fail(f"HSM: {error.said}.", f"  → {error.fix}")
+            fail(*in_words(error))
 
     return wrapped
+
+
+def with_hsm(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command gets the HSM as its first argument; the other settings need not be right yet."""
+
+    @config_option
+    @wraps(command)
+    def wrapped(config: Path | None, *args: Any, **kwargs: Any) -> Any:
+        try:
+            given = load_hsm(config, os.environ)
+        except SettingsError as error:
+            fail(
+                "The settings of the HSM cannot be used:", *(f"  {line}" for line in str(error).splitlines())
+            )
+        if not given.module:
+            fail("There is no HSM: hsm.module is empty.")
+        try:
+            return command(Hsm(given.module, given.token, given.pin.reveal()), *args, **kwargs)
+        except HsmError as error:
+            fail(*in_words(error))
+
+    return wrapped
+
+
+def in_words(error: HsmError) -> tuple[str, str]:
+    """What the HSM did not do, and what to do about it."""
+    return f"HSM: {error.said}.", f"  → {error.fix}"
 
 
 def migrated(settings: Settings) -> Flask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from idp import clock
+from idp.cli import hsm
 from idp.cli.deployment import fail, keys_of, migrated, with_settings
 from idp.events import Event, record_alone
 from idp.keys import SIGNING_ALGORITHMS, RotationPending, UnknownKey, WrongKeyEncryptionKey
@@ -23,12 +24,13 @@ def keys() -> None:
 @click.option("--portals", "by_name", is_flag=True, help="Name the portals that do not know the next key.")
 @with_settings
 def keys_list(settings: Settings, *, by_name: bool) -> None:
-    """Every signing key: kid, algorithm, state, when the state changes; of the next one, how many portals know it."""
+    """Every signing key: kid, algorithm, state, when that changes, where the private half is; of the next one, how
+    many portals know it."""
     with migrated(settings).app_context():
         for key in keys_of(settings).listing():
             times = (key.published_at, key.active_at, key.retiring_at, key.gone_at)
             shown = "  ".join("-" if moment is None else clock.iso(moment) for moment in times)
-            line = f"{key.kid}  {key.alg}  {key.state:<9}  {shown}"
+            line = f"{key.kid}  {key.alg}  {key.state:<9}  {shown}  {key.place or '-'}"
             if key.state == "published":
                 fetched, missing = key_use.waiting_for(key.kid)
                 line += f"  fetched by {len(fetched)} of {len(fetched) + len(missing)} portals"
@@ -69,3 +71,6 @@ def keys_remove(settings: Settings, kid: str, reason: str | None) -> None:
         detail = {"kid": kid, **({"why": reason} if reason else {})}
         record_alone(Event.KEY_REMOVED, at=clock.now(), detail=detail)
     click.echo(f"Removed {kid}")
+
+
+keys.add_command(hsm.hsm)

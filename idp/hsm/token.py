@@ -247,6 +247,8 @@ class Hsm:
                 if failed is not None and self._is_lasting(*failed):
                     raise failed[0]
             try:
+                if None in self._failures:  # which tokens there are, a module says as of its beginning
+                    self._module.begin_again()
                 done = self._twice(work)
             except HsmError as error:
                 about = which if isinstance(error, _KeyMissing) else None

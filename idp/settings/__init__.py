@@ -13,6 +13,6 @@ No message shows a value, and no repr shows a secret: what was given as a file's
 """
 
 from idp.settings.fields import Maintenance, Pin, Secret, Settings, Url
-from idp.settings.loading import Problem, SettingsError, load
+from idp.settings.loading import Problem, SettingsError, load, load_hsm
 
-__all__ = ["Maintenance", "Pin", "Problem", "Secret", "Settings", "SettingsError", "Url", "load"]
+__all__ = ["Maintenance", "Pin", "Problem", "Secret", "Settings", "SettingsError", "Url", "load", "load_hsm"]

@@ -15,7 +15,7 @@ from msgspec.structs import FieldInfo
 
 from idp.seal import unb64
 from idp.settings import rules
-from idp.settings.fields import Lifetimes, Pin, Secret, Section, Settings, Url
+from idp.settings.fields import Hsm, Lifetimes, Pin, Secret, Section, Settings, Url
 from idp.settings.rules import NotAcceptable, is_loopback, is_this_machine
 
 
@@ -108,6 +108,28 @@ def load(
 
     Raises SettingsError with every problem at once.
     """
+    settings, problems = _load(path, environ, overrides)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def load_hsm(path: Path | None, environ: Mapping[str, str]) -> Hsm:
+    """The section `hsm` alone, while the rest may be wrong: for making the keys that the rest will name.
+
+    Raises SettingsError.
+    """
+    settings, problems = _load(path, environ, None)
+    about = [one for one in problems if one.path.startswith(("hsm.", "IDP_HSM__")) or one.path == str(path)]
+    if about:
+        raise SettingsError(about)
+    return settings.hsm
+
+
+def _load(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] | None
+) -> tuple[Settings, list[Problem]]:
+    """Settings that may only be used where there is no problem, and the problems."""
     problems: list[Problem] = []
     if path is None and environ.get("IDP_CONFIG"):
         path = Path(environ["IDP_CONFIG"])
@@ -123,9 +145,7 @@ def load(
     for names, message in _conflicts(settings):
         if not unusable.intersection(names):
             problems.append(Problem(given[names[0]].path if names[0] in given else names[0], message))
-    if problems:
-        raise SettingsError(problems)
-    return settings
+    return settings, problems
 
 
 def _read_toml(path: Path | None, problems: list[Problem]) -> Mapping[str, Any]:
