@@ -73,6 +73,13 @@ def running(command: Sequence[str | Path], ready: str, *, user: str | None = Non
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A private PostgreSQL cluster; yields the URL of its superuser's database."""
+    with postgresql_process() as (url, _pid):
+        yield url
+
+
+@contextmanager
+def postgresql_process(*, durable: bool = False) -> Iterator[tuple[str, int]]:
+    """The same, and its process id. `durable`: every commit is synced, as it is where something is at stake."""
     binaries = postgresql_binaries()
     # PostgreSQL refuses to run as root. Its Debian package brings the user it runs as.
     user = _existing("postgres") if os.geteuid() == 0 else None
@@ -111,16 +118,14 @@ def postgresql() -> Iterator[str]:
             "unix_socket_directories": "",
             "max_connections": 200,
             "shared_buffers": "32MB",
-            # Nothing here outlives the tests.
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
         }
+        if not durable:  # nothing here outlives the tests
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         command = [binaries / "postgres", "-D", data]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with running(command, "database system is ready to accept connections", user=user):
-            yield f"postgresql+psycopg://postgres:{password}@127.0.0.1:{port}/postgres"
+        with running(command, "database system is ready to accept connections", user=user) as pid:
+            yield f"postgresql+psycopg://postgres:{password}@127.0.0.1:{port}/postgres", pid
 
 
 @contextmanager
@@ -151,13 +156,20 @@ def drop_database(server_url: str, name: str) -> None:
 @contextmanager
 def redis(*options: str, port: int | None = None) -> Iterator[int]:
     """A private Redis server that keeps nothing; yields its port. `options` are further ones of its own."""
+    with redis_process(*options, port=port) as (there, _pid):
+        yield there
+
+
+@contextmanager
+def redis_process(*options: str, port: int | None = None) -> Iterator[tuple[int, int]]:
+    """The same, and its process id."""
     program = redis_binary()
     port = port or free_port()
     with _directory(None) as directory:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
         command += ["--save", "", "--appendonly", "no", *options]
-        with running(command, "Ready to accept connections"):
-            yield port
+        with running(command, "Ready to accept connections") as pid:
+            yield port, pid
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from idp.demo import seeds
 from idp.demo.seeds import Prepared
 
 PROJECT = Path(__file__).parents[2]
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def workers_of(pid: int) -> list[int]:
 def cpu_s(pid: int) -> float:
     """Processor time that a process has used, user and system, to 10 ms."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
 def threads(pid: int) -> int:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+# Not `npm ci`: a registry may lack the optional accelerators that cbor-x names, and the lock file with it.
+_NPM = ("npm", "install", "--no-save", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,19 @@ def install(directory: Path) -> None:
         node.mkdir()
         for name in ("package.json", "package-lock.json", "peers.mjs"):
             shutil.copy(HERE / name, node)
-        # Not `npm ci`: a registry may lack the optional accelerators that cbor-x names, and the lock file with it.
-        npm = [
-            "npm",
-            "install",
-            "--no-save",
-            "--omit=optional",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-        ]
-        subprocess.run(npm, cwd=node, check=True)
+        subprocess.run(_NPM, cwd=node, check=True)
+
+
+def install_provider(directory: Path) -> Path:
+    """Put another provider there, unless it is; where its program is. Needs npm and Node.js 20."""
+    provider = directory / "provider"
+    if not provider.exists():
+        provider.mkdir(parents=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / "provider" / name, provider)
+        subprocess.run(_NPM, cwd=provider, check=True)
+    shutil.copy(HERE / "provider/provider.mjs", provider)
+    return provider / "provider.mjs"
 
 
 def measure(directory: Path, given: Mapping[str, Any]) -> list[Peer]:

@@ -1,0 +1,65 @@
+"""The servers that everybody shares, and everybody started beside each other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import servers
+from tests.bench.v import candidates, rounds
+from tests.bench.v.candidates import Candidate, Place
+from tests.bench.v.rounds import Measured, Size
+from tests.bench.v.tally import Unit
+
+
+@dataclass(frozen=True)
+class Run:
+    """unit_us: one signature check, before everything."""
+
+    size: Size
+    unit_us: float
+    measured: list[Measured]
+
+
+def size(*, quick: bool) -> Size:
+    return Size.quick() if quick else Size()
+
+
+def measure(size: Size, installed: Path | None, say: Callable[[str], None], only: str | None = None) -> Run:
+    """Everybody, in turns; the peers where there is a directory for them. only: who, by the beginning of a name."""
+    unit = Unit()
+    with place() as there, ExitStack() as stack:
+        say("starting")
+        everybody = list(_started(there, installed, stack, only))
+        unit_us = 1e6 * unit.measure_s()
+        return Run(size, unit_us, rounds.measure(everybody, there, unit, size, say))
+
+
+def _started(place: Place, installed: Path | None, stack: ExitStack, only: str | None) -> Iterator[Candidate]:
+    def wanted(name: str) -> bool:
+        return only is None or name.startswith(only)
+
+    if wanted("sinwon"):
+        ours, _ = stack.enter_context(candidates.sinwon(place))
+        yield ours
+    if installed is not None and wanted("oidc-provider"):
+        yield stack.enter_context(candidates.oidc_provider(place, installed))
+    if installed is not None and wanted("authlib"):
+        yield stack.enter_context(candidates.authlib(place))
+    if wanted("floor"):
+        yield stack.enter_context(candidates.floor(place, "bare WSGI", "bare"))
+        name = "Flask, one Redis round trip, ES256"
+        yield stack.enter_context(candidates.floor(place, name, "signing"))
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """One PostgreSQL that syncs every commit, and one Redis."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sinwon-bench-")))
+        database_server, postgresql = stack.enter_context(servers.postgresql_process(durable=True))
+        store_port, redis = stack.enter_context(servers.redis_process())
+        yield Place(database_server, postgresql, store_port, redis, directory)
