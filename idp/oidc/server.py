@@ -175,7 +175,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
                 client_id=client.client_id if client is not None else None,
                 reason=error.error,
             )
-        return super().handle_error_response(request, error)
+        answer: Response = super().handle_error_response(request, error)
+        return answer
 
     def get_error_uri(self, request: Any, error: Any) -> None:
         return None
