@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -35,6 +36,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 
@@ -42,7 +44,18 @@ class Base(DeclarativeBase):
     """Every table's base; plain SQLAlchemy, so that leaving Flask-SQLAlchemy stays an hour's work."""
 
 
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+class Unbroken(FlaskSession):
+    """A session whose end says nothing: it is closed when the answer is made, which a connection that broke meanwhile
+    must not turn into another."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except (OperationalError, InterfaceError):
+            self.invalidate()
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "class_": Unbroken})
 
 Seconds = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")

@@ -36,6 +36,7 @@ from idp.store import Store
 
 _OFFERED_QR_CODES = 3  # the one on the page and the two before it (decision D19)
 _SWAP_TRIES = 20
+_ABANDONED_S = 5  # longer than the end of a login takes; no longer than a 503 asks to wait
 _REMEMBERED_S = 3600  # an expired or finished login still knows the way back to its portal for this long
 
 
@@ -443,13 +444,16 @@ class Logins:
         raise LoginError("wrong_number", status=403)
 
     def open(self, login: Login, cookie: str) -> Proof:
-        """What the wallet showed, opened with the cookie; for the consent page.
+        """What the wallet showed, opened with the cookie.
 
         Raises LoginError `form_expired` when nothing was shown yet.
         """
-        if login.state is not State.READY or login.answer is None:
+        return _opened(login, self._shown(login), cookie)
+
+    def _shown(self, login: Login) -> Answer:
+        if login.answer is None or not (login.state is State.READY or self.is_abandoned(login)):
             raise LoginError("form_expired", status=409)
-        return _opened(login, login.answer, cookie)
+        return login.answer
 
     def consent(self, login: Login, claims: tuple[str, ...], *, remember: bool = False) -> Login:
         """The holder agreed to release these claims; `remember`: and not to be asked again."""
@@ -458,21 +462,44 @@ class Logins:
         )
 
     def finish(self, login: Login, cookie: str) -> Finished | None:
-        """Take the login out of the hall. None when another request of this browser took or changed it first."""
-        if login.state is not State.READY or login.answer is None:
-            raise LoginError("form_expired", status=409)
-        proof = self.open(login, cookie)
+        """Take the login out of the hall. None when another request of this browser took or changed it first.
+
+        One that was taken and abandoned (`is_abandoned`) may be taken again.
+        """
+        answer = self._shown(login)
+        proof = _opened(login, answer, cookie)
         # Swap, not take: what is taken must be exactly what was looked at. A slower twin of this request would
         # otherwise take what `remember` leaves behind, and a second code with it.
-        taken = _finished(login, self._clock() + self._times.code_ttl_s, None)
-        if not self._store.swap(_key(login.id), _document(login), _document(taken), _REMEMBERED_S):
+        now = self._clock()
+        taken = msgspec.structs.replace(
+            login, state=State.FINISHED, expires_at=now + self._times.code_ttl_s, asks=(), taken_at=now
+        )
+        if not self._swap(login, taken, _REMEMBERED_S):
             return None
-        return Finished(login, login.answer, proof)
+        return Finished(login, answer, proof)
+
+    def is_abandoned(self, login: Login) -> bool:
+        """Whether a request took it and did not come to its end: its process died, or the database did not answer.
+
+        Whether it had bought its result all the same is decided by a row (`oidc.conclusion`).
+        """
+        if login.state is not State.FINISHED or login.sealed_outgoing is not None or login.taken_at is None:
+            return False
+        until = min(login.expires_at, login.created_at + self._times.login_max_s)
+        return login.taken_at + _ABANDONED_S <= self._clock() < until
 
     def remember(self, login: Login, outgoing: bytes) -> None:
         """Keep how the finished login went back, sealed to its browser: a double click must not lose the code."""
         sealed = seal.to_browser(login.browser_key, outgoing, _purpose(login))
-        finished = _finished(login, self._clock() + self._times.code_ttl_s, sealed)
+        finished = msgspec.structs.replace(
+            login,
+            state=State.FINISHED,
+            expires_at=self._clock() + self._times.code_ttl_s,
+            asks=(),
+            answer=None,
+            consented=None,
+            sealed_outgoing=sealed,
+        )
         self._store.put(_key(login.id), _document(finished), _REMEMBERED_S)
 
     def outgoing(self, login: Login, cookie: str) -> bytes:
@@ -512,10 +539,21 @@ class Logins:
             changed = change(login)
             if changed == login:
                 return login
-            if self._store.swap(_key(login.id), _document(login), _document(changed), self._ttl_s(changed)):
+            if self._swap(login, changed, self._ttl_s(changed)):
                 return changed
             login = self._load(login.id)
         raise LoginError("unavailable", "too many changes at once", status=503)
+
+    def _swap(self, login: Login, changed: Login, ttl_s: int) -> bool:
+        """Put one record in the place of another that is still there."""
+        key, known, new = _key(login.id), _document(login), _document(changed)
+        if self._store.swap(key, known, new, ttl_s):
+            return True
+        # A node of another release writes the same login with members more or less: what counts is what it says.
+        written = self._store.get(key)
+        if written is None or written == known or _read(written) != login:
+            return False
+        return self._store.swap(key, written, new, ttl_s)
 
 
 def csrf_token(cookie: str, login_id: str) -> str:
@@ -553,6 +591,8 @@ def _seal(login: Login, proof: Proof) -> str:
 
 def _document(login: Login) -> dict[str, Any]:
     document: dict[str, Any] = msgspec.to_builtins(login)
+    if login.taken_at is None:  # unknown to nodes of the release before, which could not change the record
+        del document["taken_at"]
     return document
 
 
@@ -571,19 +611,6 @@ def _matches(secret: str, digest: str | None) -> bool:
 def _ready(current: Login) -> Login:
     return (
         msgspec.structs.replace(current, state=State.READY) if current.state is State.PRESENTED else current
-    )
-
-
-def _finished(login: Login, code_expires_at: int, sealed_outgoing: str | None) -> Login:
-    """What remains of a login that was taken."""
-    return msgspec.structs.replace(
-        login,
-        state=State.FINISHED,
-        expires_at=code_expires_at,
-        asks=(),
-        answer=None,
-        consented=None,
-        sealed_outgoing=sealed_outgoing,
     )
 
 

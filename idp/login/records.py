@@ -124,6 +124,8 @@ class Login(msgspec.Struct, frozen=True):
     wallet: str | None = None
     """The wallet that the holder chose on the page, where there is a choice."""
     sealed_outgoing: str | None = None
+    taken_at: int | None = None
+    """When a request took it to its end; where that came of it, `sealed_outgoing` says."""
 
     def ask(self, ask_id: str) -> Ask | None:
         return next((ask for ask in self.asks if ask.id == ask_id), None)

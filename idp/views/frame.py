@@ -65,6 +65,7 @@ _FOR_SCRIPT = "holder.digital_credential"
 # A question that is over, as a wallet hears it when it fetches: it need not try again.
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
+_LATER_S = "5"
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
@@ -123,6 +124,8 @@ class Frame:
         headers.setdefault("Permissions-Policy", PERMISSIONS)
         headers.setdefault("Cache-Control", "no-store")
         headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")
+        if response.status_code == 503:
+            headers.setdefault("Retry-After", _LATER_S)
         if self._secure:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
         for cookie in getattr(g, "set_cookies", ()):
@@ -246,8 +249,6 @@ class Frame:
             code=message.code, title=message.title, message=message.message, advice=message.advice, **more
         )
         response.status_code = status
-        if status == 503:
-            response.headers["Retry-After"] = "5"
         return response
 
     def portal(self, registration: Registration) -> dict[str, Any]:
@@ -431,8 +432,6 @@ class Frame:
             response.status_code = status
         else:
             response = self.error_page(reason, status=status)
-        if status == 503:
-            response.headers["Retry-After"] = "5"
         return response
 
 
@@ -463,8 +462,6 @@ def wallet_error(error: PresentationError, redirect_uri: str | None = None) -> R
         body["redirect_uri"] = redirect_uri
     response = jsonify(body)
     response.status_code = error.status
-    if error.status == 503:
-        response.headers["Retry-After"] = "5"
     return response
 
 
@@ -473,8 +470,6 @@ def open_did_error(reason: str, status: int) -> Response:
     body, status = told(reason, status)
     response = jsonify({**body, "correlationId": g.correlation_id})
     response.status_code = status
-    if status == 503:
-        response.headers["Retry-After"] = "5"
     return response
 
 

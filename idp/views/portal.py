@@ -162,13 +162,18 @@ class PortalDoor:
         else:
             login = self.house.logins.show(login_id, cookie)
         self.frame.speak_for(login)
-        if login.state is State.FINISHED:
+        if login.state is State.FINISHED and not self.house.logins.is_abandoned(login):
             return self._finished(login, cookie or "")
         if login.state is State.REFUSED:
             return self._give_up(login)
-        if login.state is not State.READY:
+        if login.state not in {State.READY, State.FINISHED}:
             return see_other(f"/login/{login.id}")
-        return self._finish(login, cookie or "")
+        try:
+            return self._finish(login, cookie or "")
+        except LoginError as error:
+            if error.reason == "login_finished":  # what it bought was lost on the way: the portal may begin anew
+                raise LoginEnded("login_finished", login) from error
+            raise
 
     def _finish(self, login: Login, cookie: str) -> Response:
         portal = portals.find(login.request.client_id)

@@ -164,7 +164,7 @@ def house(
             stack.callback(_end, machine)
             return machine
 
-        postgres = Postgres()
+        postgres = Postgres(directory / "postgresql.log")
         stack.callback(shutil.rmtree, postgres.directory)
         run(postgres)
         with postgres.connect() as connection:

@@ -62,6 +62,8 @@ def _under_fire(
                 (target,) = chance.choices(list(shares), list(shares.values()))
                 if kill(house, target, chance):
                     hit[target] += 1
+                if target == POSTGRES:  # it is the start of a recovery that is wanted, not its middle
+                    eventually(house.postgres.answers, 60)
             house.await_ready()
         finally:
             done.set()

@@ -43,7 +43,7 @@ class Machine:
         self.log = log
         self.command = [str(part) for part in command]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("IDP_")}
-        self.environment = {**inherited, "LC_ALL": "C.UTF-8", **(environment or {})}
+        self.environment = {**inherited, "LC_ALL": "C.UTF-8", "PYTHONFAULTHANDLER": "1", **(environment or {})}
         self._user = user
         self._wanted = threading.Event()
         self._changed = threading.Condition()
@@ -134,7 +134,7 @@ def python(name: str, module: Sequence[str], log: Path, environment: Mapping[str
 class Postgres(Machine):
     """A PostgreSQL of our own that keeps what it has committed: fsync and synchronous_commit are on."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, log: Path, *options: str) -> None:
         binaries = servers.postgresql_binaries()
         user = "postgres" if os.geteuid() == 0 else None
         # Not below anybody's own directory: its user could not enter it.
@@ -156,7 +156,7 @@ class Postgres(Machine):
         command: list[str | Path] = [binaries / "postgres", "-D", self.data]
         for setting in settings:
             command += ["-c", setting]
-        super().__init__("postgresql", command, directory / "log", user=user)
+        super().__init__("postgresql", command, log, user=user)
 
     def url(self, database: str, port: int | None = None) -> str:
         """For SQLAlchemy; `port` is another one that leads here."""

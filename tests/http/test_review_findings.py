@@ -80,7 +80,7 @@ def test_a_login_that_the_store_remembers_wrongly_still_buys_one_code(rig: Rig) 
     assert "code" in callback_parameters(portal.browser.get(portal.absolute(resume)))
     rig.house.store.put(key, before, 600)
     with harmless(rig):
-        page(portal.browser.get(portal.absolute(resume)), 409, "SINWON-L002")
+        page(portal.browser.get(portal.absolute(resume)), 410, "SINWON-L002")
 
 
 def test_the_wallets_way_back_loaded_twice_is_no_dead_end(rig: Rig) -> None:
