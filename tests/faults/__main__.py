@@ -10,10 +10,11 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
-from tests.faults import kills
+from tests.faults import kills, matrix, races
 from tests.faults.house import house
 from tests.faults.result import Result
 
@@ -21,21 +22,46 @@ Asked = argparse.Namespace
 
 
 def _kills(asked: Asked, directory: Path, command: str) -> Result:
-    size = kills.Size()
-    size = replace(size, kills=asked.kills or size.kills, postgres_kills=asked.postgres_kills or size.postgres_kills)
     with house(directory) as running:
-        return kills.measure(running, size, command)
+        return kills.measure(running, _sized(kills.Size(), asked), command)
 
 
-FIGURES: dict[str, Callable[[Asked, Path, str], Result]] = {"R5": _kills}
+def _races(asked: Asked, directory: Path, command: str) -> Result:
+    with house(directory) as running:
+        return races.measure(running, _sized(races.Size(), asked), command)
+
+
+def _races_across_failures(asked: Asked, directory: Path, command: str) -> Result:
+    with house(directory) as running:
+        return races.measure_across_failures(running, _sized(races.Size(), asked), command)
+
+
+def _matrix(asked: Asked, directory: Path, command: str) -> Result:
+    with matrix.rig(directory) as (running, database):
+        return matrix.measure(running, database, command, one_in=asked.one_in or 1)
+
+
+def _sized(size: Any, asked: Asked) -> Any:
+    """A size with what was asked for on the command line."""
+    names = {one.name for one in fields(size)}
+    given = {name: value for name, value in vars(asked).items() if name in names and value is not None}
+    return replace(size, **given)
+
+
+FIGURES: dict[str, Callable[[Asked, Path, str], Result]] = {
+    "R3": _races,
+    "R4": _races_across_failures,
+    "R5": _kills,
+    "R16": _matrix,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("figures", nargs="+", choices=sorted(FIGURES, key=lambda name: int(name[1:])))
     parser.add_argument("--short", action="store_true", help="as CI runs it")
-    parser.add_argument("--kills", type=int)
-    parser.add_argument("--postgres-kills", type=int)
+    for name in ("--kills", "--postgres-kills", "--attempts", "--objects", "--one-in"):
+        parser.add_argument(name, type=int)
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave ledgers and logs there")
     asked = parser.parse_args()
     command = "python -m tests.faults " + " ".join(sys.argv[1:])

@@ -127,7 +127,7 @@ def people(place: Place, number: int) -> list[Person]:
     return found
 
 
-class _Forgetful(Holder):
+class Forgetful(Holder):
     """Somebody who wants to be asked again the next time."""
 
     def read_consent(self) -> None:
@@ -142,13 +142,19 @@ class Crowd:
     """
 
     def __init__(
-        self, line: Patience, place: Place, clients: list[Client], folk: list[Person], *, refresh: bool = False
+        self,
+        line: Patience,
+        place: Place,
+        clients: list[Client],
+        folk: list[Person],
+        *,
+        refresh: bool = False,
     ) -> None:
         self.line = line
         self.ledger = line.ledger
-        self._place = place
+        self.place = place
         self._clients = clients
-        self._folk = folk
+        self.folk = folk
         self._refresh = refresh
         self._keys: KeySet | None = None
         self.unknown_kids = 0
@@ -156,7 +162,7 @@ class Crowd:
 
     def sign_in(self, chance: random.Random, patience_s: float = PATIENCE_S) -> SignIn:
         """One person's wish, begun as often as it takes."""
-        person, client = chance.choice(self._folk), chance.choice(self._clients)
+        person, client = chance.choice(self.folk), chance.choice(self._clients)
         via = "qr" if chance.random() < 0.25 else "link"
         sign_in = SignIn(time.monotonic())
         self.line.here.until = sign_in.began + patience_s
@@ -165,7 +171,9 @@ class Crowd:
             entry = Entry(person.persona.id, client.client_id)
             sign_in.entries.append(entry)
             try:
-                self._go(_Forgetful(self._place, client, person.persona, via, credential=person.credential), entry)
+                self._go(
+                    Forgetful(self.place, client, person.persona, via, credential=person.credential), entry
+                )
                 sign_in.finished = True
             except OutOfPatience as over:
                 entry.broke = f"{over}: out of patience"

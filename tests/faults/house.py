@@ -18,7 +18,6 @@ from typing import Any
 
 from cryptography import x509
 
-from idp.claims import SCOPES
 from idp.demo import seeds
 from idp.demo.authority import Authority
 from idp.demo.seeds import Prepared
@@ -29,6 +28,7 @@ from tests.deployed import PROJECT, furnish
 from tests.faults.crowd import Crowd, Patience, people
 from tests.faults.ledger import Ledger, Reconciled, reconcile
 from tests.faults.machines import Machine, Postgres, Redis, python
+from tests.faults.signing import Signer, about
 from tests.faults.wire import Wire
 from tests.servers import START_S, free_port
 from tests.topology import Front, nginx
@@ -57,9 +57,12 @@ class House:
     guests: Machine
     front: Front
     clients: list[Client]
+    signer: Signer
     _stack: ExitStack = field(repr=False)
 
-    def crowd(self, name: str, *, direct: int | None = None, refresh: bool = True, n_people: int = PEOPLE) -> Crowd:
+    def crowd(
+        self, name: str, *, direct: int | None = None, refresh: bool = True, n_people: int = PEOPLE
+    ) -> Crowd:
         """People, and a ledger of their own. `direct`: to this node without nginx."""
         ledger = Ledger(self.directory / f"{name}.jsonl")
         self._stack.callback(ledger.close)
@@ -117,18 +120,13 @@ class House:
 
 
 def portal(client_id: str, secret: str, callback: str) -> dict[str, Any]:
-    """A portal that wants everything, may refresh, and is told when a session ends."""
+    """A portal with a secret, that may refresh."""
     return {
-        "client_id": client_id,
-        "name": {"ko": "시험 창구", "en": "Test portal"},
-        "operator": {"ko": "시험", "en": "Test"},
+        **about(client_id),
         "redirect_uris": [f"{callback}/{client_id}/callback"],
         "token_endpoint_auth_method": "client_secret_basic",
         "client_secret_sha256": [hashlib.sha256(secret.encode()).hexdigest()],
         "grant_types": ["authorization_code", "refresh_token"],
-        "scopes": ["openid", "profile"],
-        "claims": [{"name": "name", "purpose": {"ko": "시험", "en": "Test"}}],
-        "retention": {"ko": "시험", "en": "Test"},
     }
 
 
@@ -173,6 +171,7 @@ def house(
         run(redis)
         to_database = stack.enter_context(Wire.to(postgres.port))
         to_store = stack.enter_context(Wire.to(redis.port))
+        signer = Signer(issuer, f"{here}/portal-signing/callback")
         own = [(f"portal-{number}", secrets.token_urlsafe(24)) for number in range(2)]
         given = {
             "mode": "demo",
@@ -194,7 +193,7 @@ def house(
         environment = {f"IDP_{name.upper().replace('.', '__')}": value for name, value in given.items()}
         ours = [portal(client_id, secret, here) for client_id, secret in own]
         directly = {**environment, "IDP_DATABASE__URL": postgres.url(DATABASE)}
-        furnish(load(None, directly), prepared, [*ours, *(portals or [])])
+        furnish(load(None, directly), prepared, [*ours, signer.registration(), *(portals or [])])
         guests = ["idp.demo", "--directory", str(prepared.directory), "--port", str(guests_port)]
         guest_machine = run(python("guests", guests, directory / "guests.log"))
         worker = run(python("worker", ["idp.cli", "worker"], directory / "worker.log", environment))
@@ -222,6 +221,7 @@ def house(
             guests=guest_machine,
             front=front,
             clients=clients,
+            signer=signer,
             _stack=stack,
         )
         running.await_ready(START_S)

@@ -16,7 +16,13 @@ from tests.faults.house import House
 from tests.faults.result import Result, quantile
 from tests.waiting import eventually
 
-WORKER, MASTER, SENDER, REDIS, POSTGRES = "gunicorn worker", "gunicorn master", "idp worker", "Redis", "PostgreSQL"
+WORKER, MASTER, SENDER, REDIS, POSTGRES = (
+    "gunicorn worker",
+    "gunicorn master",
+    "idp worker",
+    "Redis",
+    "PostgreSQL",
+)
 SHARES = {WORKER: 70, MASTER: 10, SENDER: 10, REDIS: 10}
 FINISHING, FINISHING_POSTGRES = 99.5, 99.0
 
@@ -76,7 +82,7 @@ def _under_fire(
 
 
 def kill(house: House, target: str, chance: random.Random) -> bool:
-    """SIGKILL to one of this kind; False where there is none at this moment (another kill's successor is on its way)."""
+    """SIGKILL to one of this kind; False where there is none at this moment."""
     if target == WORKER:
         pids = [pid for node in house.nodes for pid in node.children()]
         if not pids:
@@ -96,27 +102,41 @@ def kill(house: House, target: str, chance: random.Random) -> bool:
 
 def _say(result: Result, crowd: Crowd, hit: Counter[str], goal: float, how: str) -> None:
     sign_ins = crowd.ledger.sign_ins
-    result.say(f"killed {how.removeprefix('through kills ')}", ", ".join(f"{n} × {name}" for name, n in hit.most_common()))
-    result.at_least(f"sign-ins finished within 15 s {how}", goal, sum(one.finished for one in sign_ins), len(sign_ins))
-    result.say("of them begun anew at the portal", sum(one.finished and len(one.entries) > 1 for one in sign_ins))
+    result.say(
+        f"killed {how.removeprefix('through kills ')}",
+        ", ".join(f"{n} × {name}" for name, n in hit.most_common()),
+    )
+    result.at_least(
+        f"sign-ins finished within 15 s {how}", goal, sum(one.finished for one in sign_ins), len(sign_ins)
+    )
+    result.say(
+        "of them begun anew at the portal", sum(one.finished and len(one.entries) > 1 for one in sign_ins)
+    )
     took = [one.took_s for one in sign_ins if one.finished]
     result.say("time of a sign-in", f"p50 {quantile(took, 0.5):.2f} s, p99 {quantile(took, 0.99):.2f} s")
     broke = Counter(one.entries[-1].broke for one in sign_ins if not one.finished)
     if broke:
-        result.notes.append(f"Not finished {how}: " + ", ".join(f"{n} × {what}" for what, n in broke.most_common()))
+        result.notes.append(
+            f"Not finished {how}: " + ", ".join(f"{n} × {what}" for what, n in broke.most_common())
+        )
 
 
 def books(result: Result, house: House, *crowds: Crowd) -> None:
     """What every figure ends with: the ledger and the database, the answers, the logs, the sealed audit."""
     found = house.reconcile(*crowds)
-    result.say("portals that were told, grants, logins finished", f"{found.n_told}, {found.n_grants}, {found.n_finished}")
+    result.say(
+        "portals that were told, grants, logins finished",
+        f"{found.n_told}, {found.n_grants}, {found.n_finished}",
+    )
     result.say("grants whose answer was lost with a process", found.lost_answers)
     result.zero("consents, receipts, audit rows lost or doubled", found.wrong)
     bad = sum((crowd.ledger.bad for crowd in crowds), Counter[str]())
     # 502 and 504 are the proxy's own words for a node that died under a request.
     ours = [f"{n} × {what}" for what, n in bad.items() if not what.endswith((" 502", " 504"))]
     result.zero("answers with 5xx other than 503 with Retry-After", ours)
-    result.say("502 and 504 of the proxy", sum(n for what, n in bad.items() if what.endswith((" 502", " 504"))))
+    result.say(
+        "502 and 504 of the proxy", sum(n for what, n in bad.items() if what.endswith((" 502", " 504")))
+    )
     result.zero("ID tokens by a key that is not published", sum(crowd.unknown_kids for crowd in crowds))
     result.zero("exceptions in the logs that nobody had thought of", house.bugs())
     eventually(lambda: house.command("audit", "verify").returncode == 0, 60)

@@ -120,7 +120,9 @@ class _Books:
         self.consumed = set(connection.scalars(text("SELECT digest FROM consumed WHERE kind = 'login'")))
         self.consents = set(connection.scalars(text("SELECT id FROM consent")))
         alive = "SELECT code_digest, client_id, count(*) AS n FROM refresh_token WHERE used_at IS NULL"
-        self.alive = {row["code_digest"]: row["n"] for row in rows(f"{alive} GROUP BY code_digest, client_id")}
+        self.alive = {
+            row["code_digest"]: row["n"] for row in rows(f"{alive} GROUP BY code_digest, client_id")
+        }
 
     def compare(self, entries: list[Entry]) -> Reconciled:
         told = [entry for entry in entries if entry.outcome == TOLD]
@@ -167,7 +169,7 @@ class _Books:
             if events["code.redeemed"] > events["login.finished"]:
                 yield f"login {login_id}: redeemed and not finished"
             if events["login.finished"] != (login_id in self.receipts):
-                yield f"login {login_id}: finished {events['login.finished']} times, receipt {login_id in self.receipts}"
+                yield f"login {login_id}: finished {events['login.finished']} times, and not as many receipts"
             if events["login.finished"] and not events["presentation.accepted"]:
                 yield f"login {login_id}: finished without a presentation"
             if events["login.finished"] and login_id not in logins:

@@ -43,7 +43,12 @@ class Machine:
         self.log = log
         self.command = [str(part) for part in command]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("IDP_")}
-        self.environment = {**inherited, "LC_ALL": "C.UTF-8", "PYTHONFAULTHANDLER": "1", **(environment or {})}
+        self.environment = {
+            **inherited,
+            "LC_ALL": "C.UTF-8",
+            "PYTHONFAULTHANDLER": "1",
+            **(environment or {}),
+        }
         self._user = user
         self._wanted = threading.Event()
         self._changed = threading.Condition()
@@ -66,7 +71,9 @@ class Machine:
     def children(self) -> list[int]:
         """Its child processes: of a node, the processes that serve."""
         with suppress(OSError):
-            return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+            return [
+                int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            ]
         return []
 
     def send(self, number: int) -> None:
@@ -126,7 +133,9 @@ class Machine:
             self._spawn()
 
 
-def python(name: str, module: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Machine:
+def python(
+    name: str, module: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Machine:
     """`python -m` with these arguments."""
     return Machine(name, [sys.executable, "-m", *module], log, environment)
 
@@ -147,9 +156,16 @@ class Postgres(Machine):
         if user:
             for path in (directory, file):
                 shutil.chown(path, user)
-        made = [binaries / "initdb", f"--pgdata={self.data}", "--username=postgres", "--auth=scram-sha-256"]
+        made: list[str | Path] = [
+            binaries / "initdb",
+            f"--pgdata={self.data}",
+            "--username=postgres",
+            "--auth=scram-sha-256",
+        ]
         made += [f"--pwfile={file}", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        subprocess.run(made, user=user, extra_groups=[] if user else None, cwd="/", check=True, capture_output=True)
+        subprocess.run(
+            made, user=user, extra_groups=[] if user else None, cwd="/", check=True, capture_output=True
+        )
         self._password = password
         settings = ["listen_addresses=127.0.0.1", f"port={self.port}", "unix_socket_directories="]
         settings += ["max_connections=200", "shared_buffers=64MB", *options]
@@ -184,7 +200,7 @@ class Postgres(Machine):
         )
 
     def crash(self) -> None:
-        """`pg_ctl restart -m immediate`: every process ends at once without writing anything down; recovery follows."""
+        """`pg_ctl restart -m immediate`: all processes end at once, nothing is written down, recovery follows."""
         self.send(signal.SIGQUIT)
 
 

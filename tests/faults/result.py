@@ -42,20 +42,28 @@ class Result:
     def at_least(self, what: str, percent: float, part: int, whole: int) -> None:
         """So many per cent of `whole` must be in `part`."""
         share = PERCENT * part / whole if whole else 0.0
-        self.say(what, f"{part} of {whole} ({share:.2f} %)", f"≥ {percent:g} %", whole > 0 and share >= percent)
+        self.say(
+            what, f"{part} of {whole} ({share:.2f} %)", f"≥ {percent:g} %", whole > 0 and share >= percent
+        )
 
     def at_most(self, what: str, limit: float, measured: float, unit: str) -> None:
         self.say(what, f"{measured:.2f} {unit}", f"≤ {limit:g} {unit}", measured <= limit)
 
     @property
     def missed(self) -> list[str]:
-        return [f"{self.figure} {line.what}: {line.measured}, goal {line.goal}" for line in self.lines if line.met is False]
+        return [
+            f"{self.figure} {line.what}: {line.measured}, goal {line.goal}"
+            for line in self.lines
+            if line.met is False
+        ]
 
     def markdown(self) -> str:
         rows = [f"## {self.figure}: {self.title}", "", "```sh", self.command, "```", "", f"N: {self.n}.", ""]
         rows += ["| | goal | measured | |", "|---|---|---|---|"]
         marks = {True: "met", False: "**missed**", None: ""}
-        rows += [f"| {line.what} | {line.goal} | {line.measured} | {marks[line.met]} |" for line in self.lines]
+        rows += [
+            f"| {line.what} | {line.goal} | {line.measured} | {marks[line.met]} |" for line in self.lines
+        ]
         return "\n".join([*rows, *(["", *self.notes] if self.notes else []), ""])
 
 
