@@ -160,9 +160,12 @@ class Keys:
         """
         return self._active(alg).key
 
-    def check(self) -> None:
-        """That a key of each algorithm of ours can sign now. Raises NoSigningKey, WrongKeyEncryptionKey, HsmError."""
-        for alg in self.algs:
+    def check(self, algs: Iterable[str] | None = None) -> None:
+        """That a key of each algorithm can sign now; of ours, where none is named. A second old at most.
+
+        Raises NoSigningKey, WrongKeyEncryptionKey, HsmError.
+        """
+        for alg in self.algs if algs is None else algs:
             inside = self._active(alg).in_hsm
             if inside is not None:
                 self._hsm.check(("id", inside))

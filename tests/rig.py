@@ -451,7 +451,7 @@ def started(
 ) -> Iterator[Rig]:
     """A provider and its guests, with data in `directory`; it may fetch from the guests and from `allow`.
 
-    `host` is by which name of this machine the provider goes.
+    An override None takes a setting away. `host` is by which name of this machine the provider goes.
     """
     clock = Clock()
     with closing(_socket()) as own, closing(_socket()) as other:
@@ -464,27 +464,26 @@ def started(
             wallet_url=f"{here}/wallet",
             authority_url=f"{here}/authority",
         )
+        given = {
+            "mode": "demo",
+            "issuer": issuer,
+            "database.url": f"sqlite:///{directory / 'sinwon.db'}",
+            "secrets.key_encryption_key": "11" * 31 + "aa",
+            "secrets.pepper": "22" * 31 + "bb",
+            "wallet.certificate_file": str(prepared.request_signer_certificates),
+            "wallet.private_key_file": str(prepared.request_signer_key),
+            "wallet.link": prepared.wallet_link,
+            "opendid.verification_method": prepared.open_did_key_url,
+            "opendid.private_key_file": str(prepared.open_did_key_file),
+            "opendid.certificate_vc_url": prepared.open_did_certificate,
+            "opendid.registry_url": prepared.registry_url,
+            "fetch.allow": [here, *allow],
+            "holder.logins_per_minute_per_ip": 100_000,
+            "holder.with_ci": True,
+            **(overrides or {}),
+        }
         settings = load(
-            None,
-            {},
-            overrides={
-                "mode": "demo",
-                "issuer": issuer,
-                "database.url": f"sqlite:///{directory / 'sinwon.db'}",
-                "secrets.key_encryption_key": "11" * 31 + "aa",
-                "secrets.pepper": "22" * 31 + "bb",
-                "wallet.certificate_file": str(prepared.request_signer_certificates),
-                "wallet.private_key_file": str(prepared.request_signer_key),
-                "wallet.link": prepared.wallet_link,
-                "opendid.verification_method": prepared.open_did_key_url,
-                "opendid.private_key_file": str(prepared.open_did_key_file),
-                "opendid.certificate_vc_url": prepared.open_did_certificate,
-                "opendid.registry_url": prepared.registry_url,
-                "fetch.allow": [here, *allow],
-                "holder.logins_per_minute_per_ip": 100_000,
-                "holder.with_ci": True,
-                **(overrides or {}),
-            },
+            None, {}, overrides={name: value for name, value in given.items() if value is not None}
         )
         schema.upgrade(settings.database_url)
         app = create_app(settings, clock)

@@ -247,8 +247,6 @@ class Hsm:
                 if failed is not None and self._is_lasting(*failed):
                     raise failed[0]
             try:
-                if None in self._failures:  # which tokens there are, a module says as of its beginning
-                    self._module.begin_again()
                 done = self._twice(work)
             except HsmError as error:
                 about = which if isinstance(error, _KeyMissing) else None
@@ -261,18 +259,25 @@ class Hsm:
         return isinstance(failure, _WrongPin) or 0 <= self._monotonic() - at < _RETRY_S
 
     def _twice(self, work: Callable[[pkcs11.Session], Found]) -> Found:
+        """Whatever broke, a new beginning is the one thing that mends it; what it does not mend is told."""
+        before = self._module.generation
+        try:
+            return self._once(work)
+        except _WrongPin:
+            raise
+        except HsmError:
+            if self._module.generation != before:  # this was a new beginning
+                raise
+        self._module.begin_again()
+        return self._once(work)
+
+    def _once(self, work: Callable[[pkcs11.Session], Found]) -> Found:
         session = self._opened()  # imports the library, or says that it is missing
         import pkcs11  # noqa: PLC0415
 
         try:
             return work(session)
-        except (_NoSuchKey, pkcs11.PKCS11Error):
-            # Of a token that was taken out, some modules say that it is empty. Whatever broke, a new beginning is the
-            # one thing that mends it; what it does not mend is told below.
-            self._module.begin_again()
-        try:
-            return work(self._opened())
-        except _NoSuchKey as error:
+        except _NoSuchKey as error:  # or the token was taken out: some modules say then that it is empty
             raise _KeyMissing(self._token, error) from None
         except pkcs11.PKCS11Error as error:
             fix = "look at the HSM and its log; this process tries again by itself"

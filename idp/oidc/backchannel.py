@@ -24,6 +24,7 @@ from idp import portals, seal
 from idp.clock import Clock
 from idp.events import Event, record
 from idp.fetch import FetchError, FetchRefused, GuardedClient
+from idp.hsm import HsmError
 from idp.keys import NoSigningKey
 from idp.models import LogoutNotice, db, forget, writing
 from idp.oidc.portal_keys import NoUsableKey
@@ -151,6 +152,8 @@ class Notices:
             token = self.token(portal, sub=sub, sid=notice.sid)
         except NoSigningKey:
             return _Outcome("no signing key")
+        except HsmError:
+            return _Outcome("the HSM does not sign")
         except NoUsableKey:
             return _Outcome("no key to encrypt to")
         except Exception as error:  # whatever is wrong with one portal must not keep the others waiting

@@ -44,8 +44,11 @@ class IdTokens:
         self._clock = clock
 
     def check(self, portal: Registration) -> None:
-        """That an ID token for this portal can be made, before anything is spent. Raises NoUsableKey, NoSigningKey."""
-        self._keys.signing_key(portal.id_token_signed_response_alg)
+        """That an ID token for this portal can be made, before anything is spent.
+
+        Raises NoUsableKey, NoSigningKey, HsmError.
+        """
+        self._keys.check([portal.id_token_signed_response_alg])
         self._wrapping.check(portal, portal.id_token_encrypted_response_alg)
 
     def mint(
