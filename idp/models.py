@@ -632,6 +632,15 @@ class WalletProfile(Base):
     """When this very document was tried and worked (`idp wallets test`)."""
 
 
+class SchemaStep(Base):
+    """A migration that this database went through; `kind` is one of `idp.schema.Kind`, as its release had it."""
+
+    __tablename__ = "schema_step"
+    revision: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    at: Mapped[int] = mapped_column(Seconds)
+
+
 # A writer who finds SQLite busy sleeps up to 100 ms at a time, and newcomers overtake it. The one process that serves
 # (decision D21) hands the turn over at once.
 _sqlite_turn = threading.RLock()

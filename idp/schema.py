@@ -1,7 +1,8 @@
 """The database's tables, brought to this release's shape and never by surprise.
 
-`upgrade` is for the command line and the demo; a server that starts only asks `pending`. Processes that
-upgrade at once queue: PostgreSQL by an advisory lock, SQLite by its write lock. Each upgrade is one
+`upgrade` is for the command line and the demo; a server that starts only asks `pending`. A database that a newer
+release upgraded is as good to this one as its own, as long as that only added to it (`SchemaStep`, `Kind`).
+Processes that upgrade at once queue: PostgreSQL by an advisory lock, SQLite by its write lock. Each upgrade is one
 transaction: it happens whole or not at all.
 
 On PostgreSQL a change of a table waits for whoever uses it, and everybody else waits behind the change. So it waits
@@ -21,12 +22,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine, event, text
+from sqlalchemy import NullPool, create_engine, delete, event, insert, inspect, select, text
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from idp import postgresql
-from idp.models import prepare_sqlite
+from idp import clock, postgresql
+from idp.models import SchemaStep, prepare_sqlite
 
 BACKUP_MARK = 0x5342  # "SB", in SQLite's user_version: a backup (`idp.backup`)
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -65,7 +66,7 @@ class Locked(Exception):
 
 
 class NewerDatabase(Exception):
-    """The database was upgraded by a newer release than this one."""
+    """The database was upgraded by a newer release, which took away or reshaped what this one uses."""
 
 
 class NotRestored(Exception):
@@ -81,11 +82,14 @@ def upgrade(database: Engine | URL | str, revision: str = "head") -> None:
 
     A missing SQLite file, and the directory for it, is made. Raises NewerDatabase, NotRestored, Locked.
     """
-    pending(database)
+    if not pending(database):
+        return
     for attempt in range(_ATTEMPTS):
         try:
-            with _changing(database) as config:
+            with _changing(database) as (config, connection):
+                before = _current(connection)
                 command.upgrade(config, revision)
+                _note(connection, before)
             return
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
@@ -97,8 +101,12 @@ def upgrade(database: Engine | URL | str, revision: str = "head") -> None:
 
 def downgrade(database: Engine | URL | str, revision: str) -> None:
     """Go back to a revision; `base` drops every table and what is in it."""
-    with _changing(database) as config:
+    with _changing(database) as (config, connection):
         command.downgrade(config, revision)
+        if _has_steps(connection):
+            connection.execute(
+                delete(SchemaStep).where(SchemaStep.revision.in_(_after(_current(connection))))
+            )
 
 
 def head() -> str:
@@ -115,7 +123,8 @@ def revisions() -> list[str]:
 
 
 def pending(database: Engine | URL | str) -> list[str]:
-    """The revisions that `upgrade` would apply, in order: empty when all is well. Changes nothing.
+    """The revisions that `upgrade` would apply, in order: empty when all is well, also where a newer release upgraded
+    this database and only added to it. Changes nothing.
 
     Raises NewerDatabase, NotRestored.
     """
@@ -125,34 +134,89 @@ def pending(database: Engine | URL | str) -> list[str]:
     with _engine(url) as engine, engine.connect() as connection:
         if url.drivername == "sqlite":
             _refuse_backup(connection)
-        return _after(MigrationContext.configure(connection).get_current_revision())
+        return _pending_on(connection)
 
 
-def is_behind(connection: Connection) -> bool:
-    """Whether this database lacks a revision of this release. One that a newer release upgraded does not: the two
-    run side by side while it is rolled out."""
+def is_ahead(database: Engine | URL | str) -> bool:
+    """Whether a newer release upgraded this database, and this one may go on beside it.
+
+    Raises NewerDatabase, NotRestored.
+    """
+    url = _url(database)
+    if pending(url):
+        return False
+    with _engine(url) as engine, engine.connect() as connection:
+        return _current(connection) not in revisions()
+
+
+def fits(connection: Connection) -> bool:
+    """Whether this release can work on this database: nothing that it needs is missing or was taken away."""
     try:
-        return bool(_after(MigrationContext.configure(connection).get_current_revision()))
+        return not _pending_on(connection)
     except NewerDatabase:
         return False
 
 
+def _pending_on(connection: Connection) -> list[str]:
+    current = _current(connection)
+    if current is None or current in revisions():
+        return _after(current)
+    if not _only_added(connection, current):
+        raise NewerDatabase(
+            "a newer release upgraded this database and changed what this one uses; run that one, or restore a backup"
+        )
+    return []
+
+
 def _after(current: str | None) -> list[str]:
-    """The revisions that follow this one. Raises NewerDatabase."""
+    """The revisions of this release that follow this one of its own."""
     known = revisions()
-    if current is None:
-        return known
-    if current not in known:
-        raise NewerDatabase("the database was upgraded by a newer release; run that one, or restore a backup")
-    return known[known.index(current) + 1 :]
+    return known if current is None else known[known.index(current) + 1 :]
+
+
+def _only_added(connection: Connection, current: str) -> bool:
+    """Whether everything that newer releases did up to `current` is known to have taken nothing away."""
+    if not _has_steps(connection):
+        return False
+    unknown = SchemaStep.revision.not_in(revisions())
+    newer = {row.revision: row.kind for row in connection.execute(select(SchemaStep).where(unknown))}
+    return current in newer and set(newer.values()) <= {Kind.EXPAND, Kind.BACKFILL}
+
+
+def _note(connection: Connection, before: str | None) -> None:
+    """Write down what was just applied, for releases that do not know it."""
+    if not _has_steps(connection):  # brought to a revision that is older than the table
+        return
+    left = set(_after(_current(connection)))
+    steps = [one for one in _described(_after(before)) if one.revision not in left]
+    if steps:
+        now = clock.now()
+        rows = [{"revision": one.revision, "kind": one.kind, "at": now} for one in steps]
+        connection.execute(insert(SchemaStep), rows)
+
+
+def _has_steps(connection: Connection) -> bool:
+    return inspect(connection).has_table(SchemaStep.__tablename__)
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def plan(database: Engine | URL | str) -> list[Pending]:
     """What `upgrade` would do, in order. Changes nothing. Raises NewerDatabase, NotRestored."""
+    return _described(pending(database))
+
+
+def _described(revisions: list[str]) -> list[Pending]:
     scripts = _scripts()
-    found = [scripts.get_revision(revision) for revision in pending(database)]
+    found = [scripts.get_revision(revision) for revision in revisions]
     return [
-        Pending(script.revision, Kind(getattr(script.module, "KIND", Kind.STOP)), script.doc.splitlines()[0])
+        Pending(
+            script.revision,
+            Kind(getattr(script.module, "KIND", Kind.STOP)),
+            (script.doc or "").partition("\n")[0],
+        )
         for script in found
     ]
 
@@ -206,8 +270,8 @@ def _engine(url: URL) -> Iterator[Engine]:
 
 
 @contextmanager
-def _changing(database: Engine | URL | str) -> Iterator[Config]:
-    """Alembic's configuration, bound to a connection inside the one transaction that changes tables."""
+def _changing(database: Engine | URL | str) -> Iterator[tuple[Config, Connection]]:
+    """Alembic's configuration, and the connection it is bound to, inside the one transaction that changes tables."""
     url = _url(database)
     if url.drivername == "sqlite":
         Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +288,7 @@ def _changing(database: Engine | URL | str) -> Iterator[Config]:
                 connection.execute(text("SET LOCAL statement_timeout = 0"))
             config = _config()
             config.attributes["connection"] = connection
-            yield config
+            yield config, connection
             _check_references(connection)
 
 

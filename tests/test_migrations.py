@@ -16,7 +16,7 @@ from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from idp import schema
 from idp.credentials.trust import from_documents
-from idp.models import Base, CredentialType
+from idp.models import Base, CredentialType, SchemaStep
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -106,14 +106,71 @@ def test_asking_what_is_pending_makes_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_of_a_newer_release_is_refused(database: str) -> None:
+def by_a_newer_release(database: str, *kinds: str) -> None:
+    """As if one had upgraded it, by a migration of each kind."""
+    with connected(database) as connection:
+        for number, kind in enumerate(kinds):
+            step = insert(SchemaStep).values(revision=f"999{number}", kind=kind, at=1)
+            connection.execute(step)
+        connection.execute(
+            text("UPDATE alembic_version SET version_num = :it"), {"it": f"999{len(kinds) - 1}"}
+        )
+
+
+@pytest.mark.parametrize("kinds", [["contract"], ["stop"], ["expand", "contract", "expand"], ["of tomorrow"]])
+def test_a_database_that_a_newer_release_took_something_from_is_refused(
+    database: str, kinds: list[str]
+) -> None:
+    schema.upgrade(database)
+    by_a_newer_release(database, *kinds)
+    for refused in (schema.pending, schema.upgrade, schema.plan, schema.is_ahead):
+        with pytest.raises(schema.NewerDatabase):
+            refused(database)
+    with connected(database) as connection:
+        assert not schema.fits(connection)
+
+
+def test_a_database_of_which_nobody_knows_what_a_newer_release_did_is_refused(database: str) -> None:
     schema.upgrade(database)
     with connected(database) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(schema.NewerDatabase):
         schema.pending(database)
+    with connected(database) as connection:
+        connection.execute(text("DROP TABLE schema_step"))
     with pytest.raises(schema.NewerDatabase):
         schema.upgrade(database)
+
+
+def test_a_database_that_a_newer_release_only_added_to_is_as_good_as_ones_own(database: str) -> None:
+    schema.upgrade(database)
+    assert not schema.is_ahead(database)
+    by_a_newer_release(database, "expand", "backfill")
+    assert schema.pending(database) == schema.plan(database) == []
+    assert schema.is_ahead(database)
+    schema.upgrade(database)
+    with connected(database) as connection:
+        assert schema.fits(connection)
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9991"
+
+
+def test_each_migration_is_noted_with_its_kind_and_forgotten_when_it_is_taken_back(database: str) -> None:
+    def noted() -> dict[str, str]:
+        with connected(database) as connection:
+            if not inspect(connection).has_table("schema_step"):
+                return {}
+            return {row.revision: row.kind for row in connection.execute(select(SchemaStep))}
+
+    schema.upgrade(database, "0006")  # before there was a table for it
+    assert noted() == {}
+    schema.upgrade(database)
+    assert set(noted()) == {one for one in schema.revisions() if one > "0006"}
+    schema.downgrade(database, schema.revisions()[-2])
+    assert schema.head() not in noted()
+    schema.downgrade(database, "base")
+    schema.upgrade(database)
+    assert set(noted()) == set(schema.revisions())
+    assert (noted()["0006"], noted()["0011"]) == ("stop", "expand")
 
 
 def test_a_credential_type_of_an_earlier_release_gets_its_formats(database: str) -> None:

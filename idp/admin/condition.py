@@ -50,10 +50,10 @@ def condition(store: Store, keys: Keys, trust: TrustRegistry) -> Condition:
 
 
 def readiness(store: Store, keys: Keys, trust: TrustRegistry) -> Condition:
-    """The same for a balancer, which must not send anybody to a node that is newer than its database."""
+    """The same for a balancer, which must not send anybody to a node whose release does not fit the database."""
     found = condition(store, keys, trust)
-    up_to_date = found.parts["database"] and not schema.is_behind(db.session.connection())
-    return Condition({**found.parts, "schema": up_to_date})
+    fits = found.parts["database"] and schema.fits(db.session.connection())
+    return Condition({**found.parts, "schema": fits})
 
 
 def _answers(question: Callable[[], object]) -> bool:

@@ -173,11 +173,13 @@ def _sqlite(file: Path) -> Iterator[Found]:
 def _schema(settings: Settings, _app: Flask) -> Iterator[Found]:
     try:
         pending = schema.pending(settings.database_url)
-    except schema.NewerDatabase:
-        said = "the database was upgraded by a newer release"
-        yield Found(
-            "schema", "warning", said, "finish rolling that release out; this one runs beside it meanwhile"
-        )
+        ahead = schema.is_ahead(settings.database_url)
+    except schema.NewerDatabase as error:
+        yield Found("schema", "problem", str(error), "install the newer release here too")
+        return
+    if ahead:
+        said = "a newer release upgraded the database; this one goes on beside it"
+        yield Found("schema", "warning", said, "finish rolling that release out")
         return
     if pending:
         yield Found("schema", "problem", f"{len(pending)} revisions are not applied", "idp migrate")

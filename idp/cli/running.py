@@ -98,7 +98,9 @@ def upgrade(settings: Settings, check: bool) -> None:
     for one in plan:
         click.echo(f"{one.revision}  {one.kind:8}  {one.title}")
     kinds = {one.kind for one in plan}
-    if not plan:
+    if schema.is_ahead(settings.database_url):
+        click.echo("A newer release upgraded the database and only added to it: this one runs beside it.")
+    elif not plan:
         click.echo("The database is up to date: nothing to do.")
     elif schema.is_new(plan):
         click.echo("The database is new: nothing runs on it.")

@@ -93,7 +93,10 @@ def test_a_schema_that_is_behind_or_ahead(deployment: Deployment) -> None:
             code, parts = looked(deployment)
             assert (code, parts["schema"][0]["fix"]) == (1, "idp migrate")
         with _rows(deployment, "UPDATE alembic_version SET version_num = '9999'", head):
-            assert looked(deployment)[1]["schema"][0]["level"] == "warning"
+            assert looked(deployment)[1]["schema"][0]["level"] == "problem"
+            added = "INSERT INTO schema_step (revision, kind, at) VALUES ('9999', 'expand', 1)"
+            with _rows(deployment, added, "DELETE FROM schema_step WHERE revision = '9999'"):
+                assert looked(deployment)[1]["schema"][0]["level"] == "warning"
 
 
 def test_a_key_encryption_key_that_does_not_open_the_keys(deployment: Deployment) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, delete, insert, text
 
 from idp import schema
+from idp.models import SchemaStep
 from tests import servers
 from tests.deployed import Deployment, deployed
 from tests.servers import free_port
@@ -80,15 +81,18 @@ def test_ready_names_the_parts(watched: Watched) -> None:
     assert watched.ask("/readyz").json() == {"status": "ok", "parts": parts}
 
 
-def test_a_database_of_an_older_release_is_not_ready_and_one_of_a_newer_is(watched: Watched) -> None:
+def test_a_database_of_an_older_release_is_not_ready_and_one_that_a_newer_only_added_to_is(
+    watched: Watched,
+) -> None:
     engine = create_engine(watched.deployment.settings.database_url)
     try:
         with _at_revision(engine, schema.revisions()[-2]):
             answer = watched.ask("/readyz")
             assert (answer.status_code, answer.json()["parts"]["schema"]) == (503, False)
             assert watched.metrics()["sinwon_part_up"][(("part", "schema"),)] == 0
-        with _at_revision(engine, "9999"):
-            assert watched.ask("/readyz").status_code == 200
+        for kind, status in (("expand", 200), ("contract", 503)):
+            with _at_revision(engine, "9999", kind):
+                assert watched.ask("/readyz").status_code == status
     finally:
         engine.dispose()
 
@@ -122,9 +126,12 @@ def test_queues_jobs_sizes_and_endings_are_told(watched: Watched) -> None:
 
 
 @contextmanager
-def _at_revision(engine: Engine, revision: str) -> Iterator[None]:
+def _at_revision(engine: Engine, revision: str, kind: str = "expand") -> Iterator[None]:
     """As if the database had been left, or upgraded, by another release."""
     with engine.begin() as connection:
+        is_newer = revision not in schema.revisions()
+        if is_newer:
+            connection.execute(insert(SchemaStep).values(revision=revision, kind=kind, at=1))
         was = connection.scalar(text("SELECT version_num FROM alembic_version"))
         connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": revision})
     try:
@@ -132,6 +139,8 @@ def _at_revision(engine: Engine, revision: str) -> Iterator[None]:
     finally:
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = :to"), {"to": was})
+            if is_newer:
+                connection.execute(delete(SchemaStep).where(SchemaStep.revision == revision))
 
 
 def _listens(port: int) -> bool:
