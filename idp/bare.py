@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy.engine import make_url
 
 from idp import postgresql
-from idp.models import db, prepare_sqlite
+from idp.models import db, prepare_postgresql, prepare_sqlite
 from idp.settings import Settings
 
 _MORE_CONNECTIONS = 4
@@ -33,4 +33,5 @@ def bare_app(settings: Settings, statement_s: int = 0) -> Flask:
             prepare_sqlite(db.engine)
         else:
             postgresql.attend(db.engine, statement_s=statement_s)
+            prepare_postgresql(db.engine)
     return app

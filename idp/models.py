@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from typing import Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
@@ -21,6 +22,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ColumnElement,
+    Connection,
     CursorResult,
     ForeignKey,
     Index,
@@ -44,9 +46,16 @@ class Base(DeclarativeBase):
     """Every table's base; plain SQLAlchemy, so that leaving Flask-SQLAlchemy stays an hour's work."""
 
 
-class Unbroken(FlaskSession):
-    """A session whose end says nothing: it is closed when the answer is made, which a connection that broke meanwhile
-    must not turn into another."""
+class _Session(FlaskSession):
+    """What it does outside `writing()` only reads, and PostgreSQL is told of no transaction (`prepare_postgresql`).
+
+    Its end says nothing: it is closed when the answer is made, which a connection that broke meanwhile must not turn
+    into another.
+    """
+
+    def get_bind(self, *arguments: Any, **named: Any) -> Engine | Connection:
+        bind = super().get_bind(*arguments, **named)
+        return _reader_of(bind) if isinstance(bind, Engine) else bind
 
     def close(self) -> None:
         try:
@@ -55,7 +64,12 @@ class Unbroken(FlaskSession):
             self.invalidate()
 
 
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False, "class_": Unbroken})
+@lru_cache(maxsize=8)
+def _reader_of(engine: Engine) -> Engine:
+    return engine.execution_options(sinwon_reads=True)
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": _Session, "expire_on_commit": False})
 
 Seconds = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")
@@ -652,7 +666,7 @@ def writing() -> Iterator[Session]:
     """One transaction that writes: committed at the end, rolled back on any error.
 
     On SQLite it begins with the write lock (BEGIN IMMEDIATE), so that two writers queue instead of one
-    of them failing half way.
+    of them failing half way. On PostgreSQL it is a transaction, which reading outside of it is not.
     """
     session: Session = db.session()
     session.rollback()  # let go of a read snapshot, which could not be upgraded
@@ -707,3 +721,25 @@ def prepare_sqlite(engine: Engine) -> None:
     def on_begin(connection: Any) -> None:
         writes = connection.get_execution_options().get("sinwon_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def prepare_postgresql(engine: Engine) -> None:
+    """Spare PostgreSQL two of three round trips where a session reads outside `writing()`: BEGIN and ROLLBACK.
+
+    Such a transaction promised nothing: at READ COMMITTED each statement sees what is committed when it begins,
+    transaction or not. `sinwon_snapshot` among the options of a connection asks for one that sees a single moment.
+    """
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Any) -> None:
+        options = connection.get_execution_options()
+        # The driver's own word, since a connection that streams would make a cursor for SQLAlchemy's.
+        driver = connection.connection.driver_connection
+        if options.get("sinwon_snapshot"):
+            driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        elif options.get("sinwon_writes") or not options.get("sinwon_reads"):
+            driver.execute("BEGIN")

@@ -171,7 +171,9 @@ class PortalDoor:
         try:
             return self._finish(login, cookie or "")
         except LoginError as error:
-            if error.reason == "login_finished":  # what it bought was lost on the way: the portal may begin anew
+            if (
+                error.reason == "login_finished"
+            ):  # what it bought was lost on the way: the portal may begin anew
                 raise LoginEnded("login_finished", login) from error
             raise
 

@@ -247,8 +247,7 @@ class Check:
 @contextmanager
 def _snapshot() -> Iterator[Connection]:
     """A connection that sees the database as it is now, until the end."""
-    options = {"isolation_level": "REPEATABLE READ"} if db.engine.dialect.name == "postgresql" else {}
-    with db.engine.execution_options(**options).connect() as connection:
+    with db.engine.execution_options(sinwon_snapshot=True).connect() as connection:
         yield connection
 
 
