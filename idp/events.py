@@ -94,6 +94,7 @@ class Event(StrEnum):
     SECRET_RETIRED = "admin.secret_retired"
     KEY_ROTATED = "admin.key_rotated"
     KEY_REMOVED = "admin.key_removed"
+    KEYS_REWRAPPED = "admin.keys_rewrapped"
     AUDIT_READ = "admin.audit_read"
     AUDIT_EXPORTED = "admin.audit_exported"
     AUDIT_CUT = "audit.cut"

@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from sqlalchemy.exc import IntegrityError
 
 from idp import models, receipts, seal
 from idp.admin import audit, expiry, figures, seen, trials
+from idp.admin.rewrapping import Rewrapping
 from idp.app import house_of
 from idp.clock import Clock
 from idp.events import Event, Origin, origin, record_alone
@@ -109,6 +111,8 @@ class Worker:
             Job("audit-seal", audit.SEAL_EVERY_S, self._seal_audit, lease_s=_SEALING_LEASE_S),
             Job("audit-keep", _DAY_S, self._keep_audit, lease_s=3600),
         ]
+        if house.kek.is_changing:
+            self.jobs.append(Job("rewrap", _HOUR_S, self._rewrap, lease_s=3600))
         if watch_s := house.settings.lifetimes.credential_watch_s:
             self.jobs.append(
                 Job("credentials", watch_s, self._watch_credentials, lease_s=_CREDENTIALS_LEASE_S)
@@ -191,6 +195,18 @@ class Worker:
         if self._rotate_s:
             for kid in self._keys.rotate_old(self._rotate_s):
                 record_alone(Event.KEY_ROTATED, at=self._clock(), detail={"kid": kid})
+
+    def _rewrap(self) -> None:
+        """What was sealed under the old key after `idp keys rewrap` had gone by."""
+        rewrapping = Rewrapping(self._house.kek, self._clock)
+        if not rewrapping.is_begun():
+            return
+        counts: Counter[str] = Counter()
+        for batch in rewrapping.batches():
+            counts[batch.table] += batch.n_changed
+            if self._stopped.is_set():
+                return
+        rewrapping.end(dict(counts))
 
     def _sweep(self) -> None:
         now = self._clock()

@@ -26,12 +26,12 @@ from idp.admin import expiry
 from idp.admin.measures import endings, measures
 from idp.admin.trust import TrustRegistry
 from idp.bare import bare_app
-from idp.cli.deployment import keys_of, with_settings
+from idp.cli.deployment import key_encryption_of, keys_of, with_settings
 from idp.credentials.trust import TrustDocumentError
 from idp.errors import Unavailable
 from idp.hsm import HsmError
 from idp.keys import NoSigningKey, WrongKeyEncryptionKey
-from idp.models import Portal, db
+from idp.models import KeyEncryption, Portal, db
 from idp.openid4vp.request import Signer, SignerError
 from idp.serve import ENOUGH_FILES
 from idp.settings import Settings
@@ -236,6 +236,24 @@ def _hsm(settings: Settings, _app: Flask) -> Iterator[Found]:
         yield Found("hsm", "ok", f"{n} keys in the token {settings.hsm.token}")
 
 
+def _key_encryption(settings: Settings, _app: Flask) -> Iterator[Found]:
+    kek = key_encryption_of(settings)
+    row = db.session.scalar(select(KeyEncryption))
+    known = row.fingerprint if row is not None else None
+    if not kek.is_changing:
+        if known not in {None, kek.following}:
+            said = f"everything is sealed under another key-encryption key, {known}"
+            yield Found("keys", "problem", said, "give that one; it was secrets.next_key_encryption_key once")
+    elif row is None or known != kek.following:
+        said = "two key-encryption keys are known, and the first one seals"
+        yield Found("keys", "warning", said, "when every node and worker knows both: idp keys rewrap")
+    elif row.done_at is None:
+        yield Found("keys", "warning", "the key-encryption key is being changed", "idp keys rewrap")
+    else:
+        fix = "idp keys rewrap must say 0; later make the next key the only one (docs/operations.md)"
+        yield Found("keys", "warning", "the key-encryption key was changed, and both are known still", fix)
+
+
 def _keys(settings: Settings, _app: Flask) -> Iterator[Found]:
     keys = keys_of(settings)
     try:
@@ -360,6 +378,7 @@ LOOKS: tuple[Look, ...] = (
     _schema,
     _store,
     _hsm,
+    _key_encryption,
     _keys,
     _certificate,
     _trust,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from idp import clock
+from idp.admin.rewrapping import Rewrapping, needed_until
 from idp.cli import hsm
-from idp.cli.deployment import fail, keys_of, migrated, with_settings
+from idp.cli.deployment import fail, key_encryption_of, keys_of, migrated, with_settings
 from idp.events import Event, record_alone
 from idp.keys import SIGNING_ALGORITHMS, RotationPending, UnknownKey, WrongKeyEncryptionKey
 from idp.oidc import key_use
@@ -71,6 +74,44 @@ def keys_remove(settings: Settings, kid: str, reason: str | None) -> None:
         detail = {"kid": kid, **({"why": reason} if reason else {})}
         record_alone(Event.KEY_REMOVED, at=clock.now(), detail=detail)
     click.echo(f"Removed {kid}")
+
+
+@keys.command("rewrap")
+@with_settings
+def keys_rewrap(settings: Settings) -> None:
+    """Seal everything under the next key-encryption key, while nodes run. May be stopped, and run again."""
+    kek = key_encryption_of(settings)
+    if not kek.is_changing:
+        fail(
+            "There is no next key: give secrets.next_key_encryption_key_file, or hsm.next_key_encryption_key,",
+            "to every node and worker first, and start them anew one by one.",
+        )
+    with migrated(settings).app_context():
+        try:
+            keys_of(settings).jwks()  # one key or the other opens every signing key, or nothing is begun
+        except WrongKeyEncryptionKey as error:
+            fail(f"Nothing was changed: {error}.")
+        rewrapping = Rewrapping(kek, clock.now)
+        was_done = rewrapping.begin()
+        counts: Counter[str] = Counter()
+        n_strange = 0
+        for batch in rewrapping.batches():
+            counts[batch.table] += batch.n_changed
+            n_strange += batch.n_strange
+            click.echo(f"{batch.table}: {batch.n_changed} of {batch.n_rows} rows sealed anew")
+        rewrapping.end(dict(counts))
+        until = needed_until(settings) or 0
+    n_changed = counts.total()
+    click.echo(f"{n_changed} rows were sealed anew. All that opens is under the key {kek.following} now.")
+    if was_done and n_changed:
+        click.echo(
+            "Since the last run something was sealed under the old key: is there a node that knows only that?"
+        )
+    click.echo(
+        f"Run it again in a minute: it must say 0. Keep both keys in the settings until {clock.iso(until)}."
+    )
+    if n_strange:
+        fail(f"{n_strange} rows open with neither key, and were left as they are.")
 
 
 keys.add_command(hsm.hsm)
