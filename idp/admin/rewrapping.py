@@ -82,6 +82,8 @@ _TABLES = (
 class Rewrapping:
     """Seals anew for one deployment. `kek` must know two keys. Its methods need the application context."""
 
+    tables = _TABLES
+
     def __init__(self, kek: KeyEncryption, clock: Clock, batch: int = BATCH) -> None:
         self._kek = kek
         self._clock = clock
@@ -107,10 +109,10 @@ class Rewrapping:
 
     def batches(self) -> Iterator[Batch]:
         """Seal anew, a transaction for each batch; it is committed when it is yielded."""
-        for table in _TABLES:
-            sealing, after = self._kek.sealing(table.purpose), ""
-            while rows := self._rows(table, after):
-                yield self._anew(table, sealing, rows)
+        for table in self.tables:
+            after = ""
+            while rows := self.rows(table, after):
+                yield self.anew(table, rows)
                 after = str(rows[-1][0])
 
     def end(self, counts: dict[str, int]) -> None:
@@ -122,14 +124,17 @@ class Rewrapping:
                 detail = {"key": self._kek.following, **counts}
                 record(database, Event.KEYS_REWRAPPED, at=self._clock(), detail=detail)
 
-    def _rows(self, table: _Table, after: str) -> list[Any]:
+    def rows(self, table: _Table, after: str) -> list[Any]:
+        """The next batch of a table, by their ids."""
         there: ColumnElement[bool] = table.sealed.is_not(None) & (table.sealed != "")
         query = select(table.id, table.sealed, *table.beside).where(there, table.id > after)
         rows = list(db.session.execute(query.order_by(table.id).limit(self._batch)).all())
         db.session.rollback()  # no snapshot is held while they are sealed
         return rows
 
-    def _anew(self, table: _Table, sealing: Sealing, rows: list[Any]) -> Batch:
+    def anew(self, table: _Table, rows: list[Any]) -> Batch:
+        """Seal these anew, in one transaction."""
+        sealing = self._kek.sealing(table.purpose)
         changes, n_strange = [], 0
         for row in rows:
             try:
