@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -17,6 +18,8 @@ from idp.errors import Unavailable
 
 if TYPE_CHECKING:
     import pkcs11
+
+log = logging.getLogger("idp")
 
 Found = TypeVar("Found")
 Filter = tuple[str, bytes | str]
@@ -251,8 +254,11 @@ class Hsm:
             except HsmError as error:
                 about = which if isinstance(error, _KeyMissing) else None
                 self._failures[about] = (error, self._monotonic())
+                log.error("hsm: %s; %s", error.said, error.fix)
                 raise
-            self._failures.clear()
+            if self._failures.pop(None, None) is not None:
+                log.warning("hsm: the token %s answers again", self._token)
+            self._failures.pop(which, None)
             return done
 
     def _is_lasting(self, failure: HsmError, at: float) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -172,6 +173,7 @@ def test_a_rotation_reaches_every_process(token: Token, running: Running) -> Non
 
 def test_a_token_that_is_taken_out_is_503_and_comes_back(token: Token, running: Running) -> None:
     assert running.ready() == 200
+    others = count(41)
     with running.place() as place:
         holder = running.holder(place, 40).go("finish")
         with token.taken_out():
@@ -179,7 +181,8 @@ def test_a_token_that_is_taken_out_is_503_and_comes_back(token: Token, running: 
             with pytest.raises(Unexpected, match="redeem: 503"):
                 holder.redeem()
             assert running.jwks()["keys"]  # what needs no private key goes on
-        eventually(lambda: running.signs(41), 30)
+        eventually(lambda: running.signs(next(others)), 30)
+        assert "there is no token sinwon" in running.deployment.log.read_text("utf-8")
         eventually(lambda: redeems(holder))  # the code was not spent on a token that could not be signed
         holder.read()
 
