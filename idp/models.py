@@ -11,7 +11,7 @@ assertions.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any, cast
@@ -24,10 +24,12 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     CursorResult,
+    Executable,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
+    Row,
     String,
     UniqueConstraint,
     delete,
@@ -678,6 +680,21 @@ def writing() -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+def at_once(statement: Executable, values: Mapping[str, Any]) -> Row[Any] | None:
+    """One statement that is a transaction of its own, committed; the first row that it returns.
+
+    On PostgreSQL it is one round trip, where `writing` takes three.
+    """
+    engine = db.engine
+    if engine.dialect.name == "sqlite":
+        with writing() as session:
+            return session.connection().execute(statement, values).first()
+    with _reader_of(engine).connect() as connection:
+        row = connection.execute(statement, values).first()
+        connection.commit()
+        return row
 
 
 def forget(table: type[Base], which: ColumnElement[bool]) -> int:

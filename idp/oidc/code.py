@@ -20,7 +20,6 @@ from idp import seal
 from idp.clock import Clock
 from idp.errors import Mismatch, said_uri
 from idp.events import Event, record_alone
-from idp.oidc import grants
 from idp.oidc.conclusion import Conclusions, FinishedLogin
 from idp.oidc.records import Code, Released
 from idp.oidc.redemption import Redemptions
@@ -134,10 +133,6 @@ class Codes:
             raise refused() from error
         if stored.authorization.client_id != portal.client_id:
             self._report(Event.CODE_WRONG_CLIENT, portal, stored, None)
-            raise refused()
-        # The holder signed out while the code was on its way.
-        if grants.has_ended(stored.authorization.session_id):
-            self._report(Event.CODE_REFUSED, portal, stored, "session_ended")
             raise refused()
         return stored
 

@@ -55,6 +55,8 @@ class Token(msgspec.Struct, frozen=True):
     claims: dict[str, Any] = {}
     claims_locales: tuple[str, ...] = ()
     asked_at: int = 0
+    session_digest: str = ""
+    """SHA-256 of the session it was bought in; empty in a record that an earlier version wrote."""
     sealed: str = ""
 
 

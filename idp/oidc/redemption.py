@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 
+from idp import events
 from idp.clock import Clock
 from idp.errors import Mismatch
 from idp.events import Event, record, record_alone
@@ -46,50 +47,54 @@ class Redemptions:
 
         `code_ttl_s` is how long the code itself could still come a second time: the row must outlive it. Raises
         InvalidGrantError when another request was quicker, what that one bought is revoked then; and when the holder
-        withdrew meanwhile.
+        withdrew or signed out meanwhile.
         """
         self._tokens.check(portal, granted, order)
         now = self._clock()
         lives_s = self._lives_s(granted, now) if may_refresh(portal) else 0
-        expires_at = now + max(self._access_token_ttl_s, code_ttl_s, lives_s)
+        columns = {
+            "code_digest": digest,
+            "client_id": portal.client_id,
+            "subject_id": granted.subject_id,
+            "session_id": granted.session_id,
+            "offline": granted.is_offline and may_refresh(portal),
+            "redeemed_at": now,
+            "expires_at": now + max(self._access_token_ttl_s, code_ttl_s, lives_s),
+        }
+        event: dict[str, Any] = {
+            "at": now,
+            "client_id": portal.client_id,
+            "subject_id": granted.subject_id,
+            "login_id": granted.login_id,
+            "reason": reason,
+        }
+        if grants.begin_at_once(columns, events.row(Event.CODE_REDEEMED, **event)):
+            events.told(Event.CODE_REDEEMED, portal.client_id, reason)
+            return now + lives_s
+        if grants.has_ended(granted.session_id):  # the holder signed out while the code was on its way
+            self._report(portal, granted, "session_ended")
+            raise refused()
         try:
             with writing() as database:
-                grant = Grant(
-                    code_digest=digest,
-                    client_id=portal.client_id,
-                    subject_id=granted.subject_id,
-                    session_id=granted.session_id,
-                    offline=granted.is_offline and may_refresh(portal),
-                    redeemed_at=now,
-                    expires_at=expires_at,
-                )
-                grants.begin(database, grant, granted.login_id)
-                record(
-                    database,
-                    Event.CODE_REDEEMED,
-                    at=now,
-                    client_id=portal.client_id,
-                    subject_id=granted.subject_id,
-                    login_id=granted.login_id,
-                    reason=reason,
-                )
+                grants.begin(database, Grant(**columns), granted.login_id)
+                record(database, Event.CODE_REDEEMED, **event)
         except IntegrityError as error:
             self.revoke_replayed(portal, digest)
             raise refused() from error
         except grants.TakenBack as error:
-            self._report_taken_back(portal, granted)
+            self._report(portal, granted, "consent_withdrawn")
             raise refused() from error
         return now + lives_s
 
-    def _report_taken_back(self, portal: Registration, granted: Authorization) -> None:
+    def _report(self, portal: Registration, granted: Authorization, reason: str) -> None:
         record_alone(
             Event.CODE_REFUSED,
             at=self._clock(),
             client_id=portal.client_id,
             subject_id=granted.subject_id,
             login_id=granted.login_id,
-            reason="consent_withdrawn",
-            detail=Mismatch("code_consent_withdrawn").detail,
+            reason=reason,
+            detail=Mismatch(f"code_{reason}").detail,
         )
 
     def buy(self, bought: Bought, *, expires_at: int) -> dict[str, Any]:

@@ -150,6 +150,7 @@ class Tokens:
             claims=bought.granted.claims,
             claims_locales=bought.granted.claims_locales,
             asked_at=bought.granted.asked_at,
+            session_digest=seal.digest(bought.granted.session_id),
             sealed=seal.under(access_token, msgspec.json.encode(bought.released), TOKEN_PURPOSE),
         )
 

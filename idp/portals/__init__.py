@@ -7,11 +7,14 @@ admin or a registration request and reports every problem at once. Redirect URIs
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import Engine, bindparam, event, select
+from sqlalchemy.orm import Session
 
 from idp.models import Portal, db, writing
 from idp.portals.registration import (
@@ -47,6 +50,10 @@ __all__ = [
     "typed",
 ]
 
+KNOWN_S: Final = 1.0
+"""How old a process's picture of a registration may be. Its own changes a process sees at once."""
+_MAX_KNOWN = 1000
+
 _BY_CLIENT_ID = select(Portal.enabled, Portal.registration).where(Portal.client_id == bindparam("client_id"))
 
 
@@ -74,13 +81,54 @@ def typed(document: Mapping[str, Any]) -> Registration:
 
 
 def find(client_id: str) -> Registration | None:
-    """The enabled portal with this client_id, or None."""
+    """The enabled portal with this client_id, or None, as the database had it `KNOWN_S` ago or later."""
     if not client_id or "\0" in client_id or len(client_id) > 255:
         return None
+    known = _known_to(db.engine)
+    now = time.monotonic()
+    found, read_at = known.get(client_id, (None, 0.0))
+    if found is not None and now - read_at < KNOWN_S:
+        return found
     row = db.session.connection().execute(_BY_CLIENT_ID, {"client_id": client_id}).first()
     if row is None or not row.enabled:
+        known.pop(client_id, None)
         return None
-    return msgspec.convert(row.registration, Registration)
+    found = msgspec.convert(row.registration, Registration)
+    if len(known) >= _MAX_KNOWN:
+        known.clear()
+    # As of before it was asked: a change that was committed meanwhile is not overlooked for longer.
+    known[client_id] = (found, now)
+    return found
+
+
+_known: WeakKeyDictionary[Engine, dict[str, tuple[Registration, float]]] = WeakKeyDictionary()
+_CHANGED: Final = "sinwon_portals_changed"
+
+
+def _known_to(engine: Engine) -> dict[str, tuple[Registration, float]]:
+    """What this process knows of the portals in one database, and since when."""
+    return _known.setdefault(engine, {})
+
+
+@event.listens_for(Portal, "after_insert", propagate=True)
+@event.listens_for(Portal, "after_update", propagate=True)
+@event.listens_for(Portal, "after_delete", propagate=True)
+def _changed(_mapper: Any, _connection: Any, row: Portal) -> None:
+    session = Session.object_session(row)
+    if session is not None:
+        session.info[_CHANGED] = True
+
+
+@event.listens_for(Session, "after_commit")
+def _committed(session: Session) -> None:
+    if not session.in_nested_transaction() and session.info.pop(_CHANGED, False):
+        forget()
+
+
+def forget() -> None:
+    """Look anew at every registration: one was changed."""
+    for known in _known.values():
+        known.clear()
 
 
 def serving(resource: str) -> Registration | None:

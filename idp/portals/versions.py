@@ -99,7 +99,8 @@ def remove(
         PortalVersion(client_id=client_id, before=before, after=None, at=now, reason=reason, actor=actor),
     )
     session.execute(delete(PortalSecret).where(PortalSecret.client_id == client_id))
-    session.execute(delete(Portal).where(Portal.client_id == client_id))
+    session.delete(found)
+    session.flush()
 
 
 def _keep_version(session: Session, made: PortalVersion) -> None:
