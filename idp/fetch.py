@@ -44,6 +44,8 @@ MAX_ANSWER_BYTES = 4096
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+# Name resolution takes 127.1, 2130706433 and 0x7f000001 for addresses, other parsers for names.
+_ENDS_IN_A_NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
 _URL = re.compile(r"[!#$%&'()*+,./0-9:;=?@A-Z_a-z~\[\]-]+")  # RFC 3986, all of it ASCII
 _PORTS = {"http": 80, "https": 443}
 
@@ -143,13 +145,14 @@ class GuardedClient:
             return self._fetch("GET", target, accept, trip)
 
     def check(self, url: str) -> None:
-        """Say now what can be said of a URL that will be gone to later: names are not resolved.
+        """Say now what can be said of a URL that will be gone to later: names are not resolved, but for `localhost`.
 
         Raises FetchRefused.
         """
         target, listed = self._judged(url)
+        local = target.host == "localhost" or target.host.endswith(".localhost")  # RFC 6761, section 6.3
         try:
-            address = ip_address(target.host.strip("[]"))
+            address = ip_address("127.0.0.1" if local else target.host.strip("[]"))
         except ValueError:
             return
         if not self._rules.permit(address, listed=listed):
@@ -311,7 +314,7 @@ def _read_url(url: str) -> _Target:
         raise FetchRefused("a URL with a fragment")
     if _is_ipv6(host):
         host = f"[{host}]"
-    elif not _HOST.fullmatch(host):
+    elif not _HOST.fullmatch(host) or (_ENDS_IN_A_NUMBER.fullmatch(host) and not _is_ipv4(host)):
         raise FetchRefused("not a URL")
     if port == 0 or parts.netloc.endswith(":"):
         raise FetchRefused("not a URL")
@@ -329,6 +332,14 @@ def _is_origin(text: str) -> bool:
 def _is_ipv6(text: str) -> bool:
     try:
         return IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
+
+
+def _is_ipv4(text: str) -> bool:
+    """In four decimal parts, as everybody reads it."""
+    try:
+        return str(IPv4Address(text)) == text
     except ValueError:
         return False
 

@@ -384,6 +384,11 @@ def test_an_origin_is_listed_exactly_or_not_at_all(site: Site, origin: str, list
         "http://-x.example/",
         "http://a..example/",
         "http://example.com./",
+        "http://127.1:{port}/",
+        "http://2130706433:{port}/",
+        "http://0x7f000001:{port}/",
+        "http://127.0.0.01:{port}/",
+        "http://name.0x7f:{port}/",
         "http://127.0.0.1:{port}/" + "a" * 3000,
     ],
 )
