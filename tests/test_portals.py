@@ -107,6 +107,9 @@ def test_a_good_registration_is_accepted() -> None:
         ({"require_signed_request_object": True}, "require_signed_request_object"),
         ({"resources": ["/api"]}, "absolute URI"),
         ({"serves_resources": ["https://api.example/#x"]}, "fragment"),
+        ({"jwks": {"keys": [{"kty": "EC", "kid": "1"}] * 2}}, "two keys of one kind under one kid"),
+        ({"redirect_uris": ['https://rp.example/"><script>']}, "characters that no URI has"),
+        ({"redirect_uris": ["https://rp.example/{id}"]}, "characters that no URI has"),
         ({"default_max_age": -1}, "default_max_age"),
         (
             {"dpop_bound_access_tokens": True, "tls_client_certificate_bound_access_tokens": True},

@@ -287,6 +287,10 @@ def _keys(r: Registration) -> Iterator[Finding]:
         yield Finding("jwks", "%(method)s needs jwks with at least one key, or jwks_uri", {"method": method})
     if any(set(key) & {"d", "p", "q", "k"} for key in keys or ()):
         yield Finding("jwks", "jwks holds a private or symmetric key; register public keys only")
+    # Alternatives of another kind may share one (RFC 7517, section 4.5).
+    named = [(str(key["kid"]), str(key.get("kty"))) for key in keys or () if "kid" in key]
+    if len(set(named)) < len(named):
+        yield Finding("jwks", "jwks has two keys of one kind under one kid")
 
 
 def _algorithms(r: Registration) -> Iterator[Finding]:
@@ -414,7 +418,7 @@ def uri_problem(uri: str) -> str | None:
     if not all("!" <= char <= "~" for char in uri):
         return N_("must be ASCII without spaces")
     if not _URI.fullmatch(uri):
-        return N_("is not a URI")
+        return N_("has characters that no URI has")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         return N_("must be an absolute https URI")
     if ":" not in parts.hostname and not _HOST_NAME.fullmatch(parts.hostname):
