@@ -72,6 +72,8 @@ _LANGUAGE_COOKIE_S = 365 * 86400
 _DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, NoConnectionLeft)
 # Of ours, for an algorithm that was registered a moment ago; of the portal's, to encrypt its answer to.
 _KEY_MISSING = (NoSigningKey, NoUsableKey)
+# A page asks for these by itself: whoever lost the cookie while it stood open would write to the audit without end.
+_ASKED_BY_PAGES = frozenset({"holder.status", "holder.events", "holder.qr_code"})
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
 
@@ -291,7 +293,7 @@ class Frame:
     # -- errors ----------------------------------------------------------------------------------------------
 
     def _page_error(self, error: PageError) -> Response:
-        if not isinstance(error, LoginError):
+        if not isinstance(error, LoginError) or _is_intrusion(error):
             mismatch = error.mismatch
             named = (mismatch and mismatch.client_id) or getattr(error, "client_id", None)
             known = portals.find(named or "") is not None
@@ -438,6 +440,15 @@ class Frame:
 def _spoken() -> tuple[str, ...]:
     """The languages of the page that is asked for."""
     return language.CONSOLE_LANGUAGES if request.path.startswith(_FOR_ENGINEERS) else language.LANGUAGES
+
+
+def _is_intrusion(error: LoginError) -> bool:
+    """Whether a step of a sign-in was refused for its browser or its form, and nothing has told so yet.
+
+    A sign-in that is over, or that nobody knows, is no such thing.
+    """
+    asked_by_page = request.endpoint in _ASKED_BY_PAGES
+    return error.status in {400, 403, 409} and not asked_by_page and not origin.get().caused
 
 
 def _is_registered(reply_to: ReplyTo | None) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any
 
 _watching: list[list[tuple[Any, Any]]] = []
@@ -16,7 +16,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "socket.connect" and isinstance(arguments[1], tuple):
         where = arguments[1][:2]
-    elif event == "socket.getaddrinfo" and not _is_address(arguments[0]):
+    elif event == "socket.getaddrinfo" and not _is_here(arguments[0]):
         where = arguments[:2]
     else:
         return
@@ -24,12 +24,12 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         reached.append(where)
 
 
-def _is_address(host: Any) -> bool:
-    """Nobody is asked what an address stands for."""
+def _is_here(host: Any) -> bool:
+    """An address that is one already, and our own name, are looked up without asking anybody."""
     try:
-        ipaddress.ip_address(host)
+        ip_address(host.strip("[]") if isinstance(host, str) else host)
     except ValueError:
-        return False
+        return host in {"localhost", None}
     return True
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.harmless import EVIL, Named, as_json
 from tests.rig import Begun, Portal
-from tests.security.answers import Answer, Json, NotAllowed, Status, ToPortal
+from tests.security.answers import Answer, Json, NotAllowed, ToPortal
 from tests.security.judging import Case, Court
 
 VERIFIER = "v" * 43
