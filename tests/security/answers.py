@@ -74,6 +74,23 @@ class Json:
 
 
 @dataclass(frozen=True)
+class Challenge:
+    """A refusal at UserInfo (RFC 6750, section 3); without a token it names no error."""
+
+    status: int
+    error: str | None
+
+    def __call__(self, rig: Rig, response: httpx2.Response) -> None:
+        assert response.status_code == self.status, response.text
+        challenge = response.headers["WWW-Authenticate"]
+        assert challenge.startswith("Bearer ")
+        assert ("error=" in challenge) == (self.error is not None)
+        if self.error is not None:
+            assert f'error="{self.error}"' in challenge
+            assert response.json()["error"] == self.error
+
+
+@dataclass(frozen=True)
 class NotAllowed:
     """405, with the methods that are."""
 

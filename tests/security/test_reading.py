@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 
 from tests.harmless import EVIL, Named
 from tests.rig import Portal, Rig
-from tests.security.answers import Answer, Json, NotAllowed, Page, ToPortal
+from tests.security.answers import Answer, Challenge, Json, NotAllowed, Page, ToPortal
 from tests.security.judging import Case, Court
 
 GRANTS = ["authorization_code", "refresh_token"]
@@ -47,23 +47,6 @@ def kept(court: Court) -> Tokens:
 def still_open(_: Court, given: Tokens) -> None:
     portal, tokens = given
     assert portal.userinfo(tokens["access_token"]).status_code == 200
-
-
-@dataclass(frozen=True)
-class Challenge:
-    """A refusal at UserInfo (RFC 6750, section 3); without a token it names no error."""
-
-    status: int
-    error: str | None
-
-    def __call__(self, rig: Rig, response: httpx2.Response) -> None:
-        assert response.status_code == self.status, response.text
-        challenge = response.headers["WWW-Authenticate"]
-        assert challenge.startswith("Bearer ")
-        assert ("error=" in challenge) == (self.error is not None)
-        if self.error is not None:
-            assert f'error="{self.error}"' in challenge
-            assert response.json()["error"] == self.error
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,8 @@ ROWS: dict[str, str] = {
     "AD-16": "secrets on the command line",
 }
 
+_BACKCHANNEL = "tests/oidc/test_backchannel.py"
+
 PROVED_BY: dict[str, tuple[str, ...]] = {
     "AZ-66": ("tests/http/test_session.py::test_a_portal_may_have_the_wallet_asked_again",),
     "AZ-68": ("tests/http/test_consent.py::test_prompt_consent_asks_again",),
@@ -244,7 +246,7 @@ PROVED_BY: dict[str, tuple[str, ...]] = {
     "LS-11": ("tests/http/test_login_binding.py::test_cancel_always_returns_to_the_portal",),
     "LS-17": ("tests/http/test_session.py::test_every_cookie_is_http_only_lax_and_bound_to_its_path",),
     "LS-19": ("tests/http/test_headers.py::test_every_answer_carries_the_headers",),
-    "LS-22": ("tests/http/test_persons.py::test_two_issuers",),
+    "LS-22": ("tests/test_subject.py::test_another_number_domain_or_element_is_another_person",),
     "PA-08": ("tests/http/test_thieves.py::test_a_public_client_cannot_push_without_end",),
     "CA-07": ("tests/http/test_client_auth.py::test_basic_credentials_are_form_encoded_and_decoded_once",),
     "CA-22": (
@@ -272,13 +274,72 @@ PROVED_BY: dict[str, tuple[str, ...]] = {
     ),
     "RF-09": ("tests/http/test_emptied_store.py::test_a_refresh_token_is_not_used_again",),
     "UI-08": ("tests/http/test_userinfo.py::test_get_post_header_and_post_body_say_the_same",),
+    "RV-04": (
+        "tests/security/test_special.py::test_a_revocation_that_cannot_be_written_is_not_said_to_be_done",
+    ),
+    "AZ-86": (
+        "tests/security/test_special.py::test_an_address_of_more_than_16_kilobytes_is_refused_cleanly",
+    ),
     "RV-03": ("tests/http/test_revocation.py::test_with_a_refresh_token_dies_everything_of_its_grant",),
     "LO-01": ("tests/http/test_logout.py::test_a_genuine_hint_signs_out_and_goes_back_with_state",),
     "LO-02": ("tests/http/test_logout.py::test_an_expired_hint_is_a_hint_still",),
     "LO-11": ("tests/http/test_logout.py::test_signing_out_kills_the_tokens_of_the_session",),
+    "BL-01": (f"{_BACKCHANNEL}::test_a_logout_token_says_who_and_which_session_and_nothing_else",),
+    "BL-03": (f"{_BACKCHANNEL}::test_a_notice_whose_worker_died_is_sent_when_its_lease_has_run_out",),
+    "BL-04": (f"{_BACKCHANNEL}::test_an_address_that_one_may_not_go_to_is_given_up_soon",),
+    "BL-05": (f"{_BACKCHANNEL}::test_another_answer_is_tried_again_and_no_redirect_is_followed",),
+    "BL-06": (
+        "tests/test_fetch.py::test_an_endless_answer_to_a_post_is_cut_off",
+        "tests/test_fetch.py::test_a_post_to_somebody_slow_ends",
+    ),
+    "BL-07": (f"{_BACKCHANNEL}::test_a_notice_that_was_just_written_does_not_queue_behind_old_trouble",),
+    "DC-10": ("tests/http/test_registration.py::test_a_logo_that_is_no_picture_is_refused",),
+    "JK-01": ("tests/http/test_headers.py::test_keys_are_published_without_their_private_halves",),
+    "JK-03": (
+        "tests/test_keys.py::test_exactly_one_key_is_active_every_second_of_a_rotation",
+        "tests/test_keys.py::test_a_jwks_shows_another_process_s_key_within_a_second",
+    ),
+    "JK-04": ("tests/test_keys.py::test_a_removed_key_is_believed_elsewhere_for_a_minute_at_most",),
+    "JK-07": (
+        "tests/test_fetch.py::test_an_endless_body_fails",
+        "tests/test_fetch.py::test_a_bomb_is_not_unpacked",
+        "tests/test_fetch.py::test_a_drip_ends_with_the_time_of_the_whole_fetch",
+        "tests/oidc/test_portal_keys.py::test_what_is_no_jwk_set_or_too_much_of_one_is_an_error",
+    ),
+    "JK-14": ("tests/test_settings.py::test_a_key_encryption_key_is_exactly_32_bytes",),
+    "JK-15": (
+        "tests/http/test_request_object.py::test_discovery_says_what_is_taken",
+        "tests/http/test_dpop.py::test_discovery_says_which_algorithms_a_proof_may_use",
+        "tests/http/test_client_certificate.py::test_discovery_lists_the_methods_where_they_can_be_checked",
+    ),
+    "AD-03": (
+        "tests/console/test_people.py::test_nobody_makes_somebody_who_may_do_more",
+        "tests/console/test_portals.py::test_nobody_approves_what_they_proposed_themselves",
+        "tests/console/test_every_form.py::test_an_auditor_changes_nothing_by_any_form",
+    ),
+    "AD-06": (
+        "tests/console/test_sign_in.py::test_a_session_ends_when_it_is_not_used",
+        "tests/console/test_sign_in.py::test_a_session_ends_in_any_case",
+        "tests/console/test_sign_in.py::test_an_answer_that_another_browser_asked_for_counts_nothing",
+    ),
+    "AD-07": ("tests/api/test_access.py::test_somebody_who_guesses_is_slowed_down_and_nobody_else_is",),
+    "AD-11": ("tests/api/test_portals.py::test_a_portal_is_registered_and_its_secret_shown_once",),
+    "AD-12": (
+        "tests/api/test_portals.py::test_a_change_is_made_on_the_version_that_was_read",
+        "tests/console/test_portals.py::test_of_two_who_edit_at_once_the_second_one_sees_both_texts_and_loses_nothing",
+    ),
+    "AD-13": ("tests/http/test_login_binding.py::test_two_portals_removed_meanwhile_do_not_break_the_page",),
+    "AD-15": (
+        "tests/audit/test_checking.py::test_every_changed_row_is_found_wherever_it_stands",
+        "tests/audit/test_checking.py::test_a_removed_row_is_found",
+    ),
+    "AD-16": ("tests/test_cli.py::test_an_invitation_is_shown_once_and_kept_as_a_digest",),
 }
 
 NOT_APPLICABLE: dict[str, str] = {
     "RF-03": "there is no time of grace: a second use ends the family (decision D3)",
+    "JK-13": "we keep no Ed25519 keys: what we sign with is EC and RSA, and made here",
+    "JK-16": "the vectors are not part of the project; signatures are checked by OpenSSL, what surrounds it by CA-26",
+    "RF-13": "with the faults: a kill at any moment (tests/faults)",
     "JR-16": "an object may be sent again: it begins a sign-in as a link does, and what ends once is the sign-in",
 }
