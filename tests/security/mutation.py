@@ -73,8 +73,7 @@ class Copy:
                 path.write_text(source, "utf-8")
 
     def run(self, nodes: Iterable[str]) -> list[tuple[str, bool]]:
-        """Run these tests; of each that ran its node id, without its parameters' brackets split off, and whether it
-        passed."""
+        """Run these tests; of each that ran its node id, and whether it passed."""
         report = self.root / "report.xml"
         report.unlink(missing_ok=True)
         # No bytecode: it is told from its source by the second and the size, which an edit may leave as they are.
