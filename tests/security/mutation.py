@@ -66,18 +66,17 @@ class Copy:
                 path = self.root / "idp" / edit.file
                 source = path.read_text("utf-8")
                 kept.setdefault(path, source)
-                path.write_text(edit.applied(source), "utf-8")
+                _write(path, edit.applied(source))
             yield
         finally:
             for path, source in kept.items():
-                path.write_text(source, "utf-8")
+                _write(path, source)
 
     def run(self, nodes: Iterable[str]) -> list[tuple[str, bool]]:
         """Run these tests; of each that ran its node id, and whether it passed."""
         report = self.root / "report.xml"
         report.unlink(missing_ok=True)
-        # No bytecode: it is told from its source by the second and the size, which an edit may leave as they are.
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.root)}
+        environment = {**os.environ, "PYTHONPATH": str(self.root)}
         environment.pop("PYTEST_ADDOPTS", None)
         options = [
             "-q",
@@ -96,6 +95,13 @@ class Copy:
         if not report.exists():
             raise RuntimeError(ran.stdout[-3000:] + ran.stderr[-3000:])
         return [_read(case) for case in ElementTree.parse(report).iter("testcase")]
+
+
+def _write(path: Path, source: str) -> None:
+    """Without what was compiled of it: that is told by the second and the size, which an edit may leave as they are."""
+    path.write_text(source, "utf-8")
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()
 
 
 def _read(case: ElementTree.Element) -> tuple[str, bool]:

@@ -76,7 +76,7 @@ SWITCHES: tuple[Switch, ...] = (
     off("a response type is offered", _CHECKS, 'if reading.in_front is None and response_type != "code":', "if False:", "AZ-10", "AZ-85", "PA-06"),
     off("prompt=none shows nothing", "views/portal.py", '        if "none" in asked.prompt:\n            raise self._refused(\n                asked, "login_required"', '        if "nothing" in asked.prompt:\n            raise self._refused(\n                asked, "login_required"', "AZ-62", "AZ-74", "AZ-80", "LS-01", "LS-13", "LS-15"),
     off("prompt=login asks the wallet", "oidc/single_sign_on.py", 'if not portal.single_sign_on or {"login", "select_account"} & set(request.prompt):', "if not portal.single_sign_on:", "AZ-66"),
-    off("prompt=consent asks again", "consent.py", '"consent" in ', '"never" in ', "AZ-68"),
+    off("prompt=consent asks again", "consent.py", 'prompt_consent="consent" in request.prompt', "prompt_consent=False", "AZ-68"),
     off("prompt has a meaning", _CHECKS, "    if set(prompts) - PROMPTS:", "    if False:", "AZ-69"),
     off("prompt=none stands alone", _CHECKS, 'if "none" in prompts and len(prompts) > 1:', "if False:", "AZ-69"),
     off("max_age counts", "oidc/single_sign_on.py", "(request.max_age_s and now - session.presented_at > request.max_age_s)", "False", "AZ-72"),
