@@ -7,6 +7,7 @@
     ├── AuthorizationError            told to the portal by redirect (RFC 6749, section 4.1.2.1)
     ├── PresentationError             told to the wallet as JSON (OpenID4VP 1.0, section 8.2)
     └── Unavailable                   something we stand on is down: 503, try again
+        └── Busy                      more to do than can be done: the same
 
 The token endpoint and UserInfo speak in Authlib's `OAuth2Error`s, settings in `SettingsError`, a credential
 that does not verify in `credentials.CredentialRejected`. No message carries input, a claim value or a token.
@@ -187,3 +188,10 @@ class Unavailable(SinwonError):
     """The database or the store cannot be reached: nothing happened, try again."""
 
     status = 503
+
+
+class Busy(Unavailable):
+    """There are more requests than can be answered: this one is not begun."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", "busy")

@@ -10,7 +10,8 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -18,9 +19,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from idp.app import close, create_app
 from idp.settings import Settings
+from idp.views.frame import WAITED_S
 from idp.views.waiting import most_pages
 from idp.worker import WorkerThread
 
@@ -43,6 +46,32 @@ def _share_memory(_arbiter: Any) -> None:
     gc.freeze()
 
 
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threads, which know how long a request has waited for one of them."""
+
+    def enqueue_req(self, conn: Any) -> None:
+        conn.queued_at = time.monotonic()
+        super().enqueue_req(conn)
+
+    def handle(self, conn: Any) -> Any:
+        _taken.waited_s = time.monotonic() - conn.queued_at
+        return super().handle(conn)
+
+
+_taken = threading.local()
+
+
+class Waited:
+    """WSGI: puts how long the request waited where views find it."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ[WAITED_S] = _taken.waited_s
+        return self._app(environ, start_response)
+
+
 class Server(BaseApplication):  # type: ignore[misc]
     """Serves the application; each worker opens the house for itself, after the fork."""
 
@@ -62,7 +91,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": [bind for bind in (server.bind, server.monitor_bind) if bind],
             "workers": server.workers,
             "threads": server.threads,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "accesslog": None,
             "loglevel": "warning",
             "logger_class": Log,
@@ -86,7 +115,9 @@ class Server(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        app.wsgi_app = Waited(app.wsgi_app)  # type: ignore[method-assign]
+        return app
 
     def run(self) -> None:
         allow_files()

@@ -211,3 +211,13 @@ def test_style_is_kept_and_pages_are_not(front: Front) -> None:
     first, second = ask(front, "/static/kept.css?v=1"), ask(front, "/static/kept.css?v=1")
     assert first[2] == second[2]
     assert Echo.n_static == before + 1
+
+
+@pytest.mark.parametrize(("host", "path"), [(HOST, "/authorize"), (HOST, "/token"), (MTLS_HOST, "/token")])
+def test_where_no_node_answers_somebody_is_told_to_come_later(
+    nginx_program: Path, tmp_path: Path, host: str, path: str
+) -> None:
+    with nginx(nginx_program, tmp_path / "nginx", [free_port(), free_port()]) as alone:
+        status, headers, body = ask(alone, path, host=host)
+    assert (status, headers["Retry-After"], headers["Cache-Control"]) == (503, "5", "no-store")
+    assert b"nginx" not in body

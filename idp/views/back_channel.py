@@ -7,6 +7,7 @@ an OAuth error with the correlation id in its header.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from authlib.oauth2 import OAuth2Error
@@ -14,7 +15,7 @@ from authlib.oauth2.rfc6749.errors import InvalidRequestError
 from flask import Blueprint, Response, g, jsonify, request
 
 from idp.addresses import neighbourhood
-from idp.errors import AuthorizationError, RequestError
+from idp.errors import AuthorizationError, RequestError, Unavailable
 from idp.events import Event, origin, record_alone
 from idp.oidc import introspection
 from idp.oidc.client_auth import refused
@@ -169,8 +170,9 @@ class BackChannelDoor:
 
     def _offer_nonce(self, response: Response) -> Response:
         """A portal that proves keys finds the nonce of its next proof in every answer (RFC 9449, section 8.2)."""
-        if request.path in _DPOP_PATHS and "DPoP" in request.headers:
-            response.headers.setdefault("DPoP-Nonce", self.house.bindings.nonce())
+        if request.path in _DPOP_PATHS and "DPoP" in request.headers and "DPoP-Nonce" not in response.headers:
+            with suppress(Unavailable):  # what was bought is bought: the answer goes out without
+                response.headers["DPoP-Nonce"] = self.house.bindings.nonce()
         return response
 
 

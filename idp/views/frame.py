@@ -26,6 +26,7 @@ from idp.clock import iso, kst
 from idp.credentials.trust import TrustDocumentError
 from idp.errors import (
     AuthorizationError,
+    Busy,
     LoginError,
     PageError,
     PresentationError,
@@ -66,6 +67,12 @@ _FOR_SCRIPT = "holder.digital_credential"
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _LATER_S = "5"
+WAITED_S = "sinwon.waited_s"
+"""In the WSGI environment: how long a request waited until a thread took it."""
+_BEGINNINGS = {"portal.authorize", "back_channel.push", "back_channel.device_authorization"}
+# Whoever asked so long ago has asked again since, or gone: no time is spent on it that others need.
+_TOO_LATE_S = 5.0
+_FOR_MONITORING = {"health.alive", "health.ready", "metrics"}
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
@@ -84,6 +91,7 @@ class Frame:
         self.house = house
         self.settings = house.settings
         self._secure = house.settings.secure_cookies
+        self._busy_s = house.settings.server.busy_ms / 1000
 
     def install(self, app: Flask) -> None:
         language.install(app.jinja_env)
@@ -110,10 +118,19 @@ class Frame:
         if request.endpoint != _FOR_SCRIPT and not request.path.startswith(WALLETS_ANSWERS):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
+        self._shed()
         rule = request.url_rule
         if request.method == "HEAD" and rule is not None and rule.methods and rule.rule.startswith(_STEPS):
             # There a GET is a step of a sign-in, which a link checker's HEAD must not take.
             raise MethodNotAllowed(sorted(rule.methods - {"HEAD"}))
+
+    def _shed(self) -> None:
+        """A sign-in is not begun while others wait for the processor; who has begun one comes first. Raises Busy."""
+        waited_s = request.environ.get(WAITED_S, 0.0)
+        if not self._busy_s or waited_s <= self._busy_s or request.endpoint in _FOR_MONITORING:
+            return
+        if request.endpoint in _BEGINNINGS or waited_s > _TOO_LATE_S:
+            raise Busy
 
     def _leave(self, response: Response) -> Response:
         headers = response.headers
@@ -387,7 +404,8 @@ class Frame:
         return response
 
     def _unavailable(self, error: Exception) -> Response:
-        log.error("%s unavailable: %s", g.correlation_id, type(error).__name__)
+        level = logging.INFO if isinstance(error, Busy) else logging.ERROR
+        log.log(level, "%s unavailable: %s", g.correlation_id, type(error).__name__)
         return self._failed("unavailable", "temporarily_unavailable", 503)
 
     def _http_error(self, error: HTTPException) -> Response:

@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from tests.faults import kills, matrix, races
+from tests.faults import changes, kills, matrix, outages, races
 from tests.faults.house import house
 from tests.faults.result import Result
 
@@ -36,6 +36,16 @@ def _races_across_failures(asked: Asked, directory: Path, command: str) -> Resul
         return races.measure_across_failures(running, _sized(races.Size(), asked), command)
 
 
+def _changes(asked: Asked, directory: Path, command: str) -> Result:
+    with house(directory, settings=changes.SETTINGS) as running:
+        return changes.measure(running, _sized(changes.Size(), asked), command)
+
+
+def _outages(asked: Asked, directory: Path, command: str) -> Result:
+    with house(directory, wired=True) as running:
+        return outages.measure(running, _sized(outages.Size(), asked), command)
+
+
 def _matrix(asked: Asked, directory: Path, command: str) -> Result:
     with matrix.rig(directory) as (running, database):
         return matrix.measure(running, database, command, one_in=asked.one_in or 1)
@@ -52,6 +62,8 @@ FIGURES: dict[str, Callable[[Asked, Path, str], Result]] = {
     "R3": _races,
     "R4": _races_across_failures,
     "R5": _kills,
+    "R6": _changes,
+    "R7": _outages,
     "R16": _matrix,
 }
 
@@ -60,8 +72,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("figures", nargs="+", choices=sorted(FIGURES, key=lambda name: int(name[1:])))
     parser.add_argument("--short", action="store_true", help="as CI runs it")
-    for name in ("--kills", "--postgres-kills", "--attempts", "--objects", "--one-in"):
-        parser.add_argument(name, type=int)
+    for name in (
+        "kills",
+        "postgres-kills",
+        "attempts",
+        "objects",
+        "one-in",
+        "restarts",
+        "reloads",
+        "rotations",
+    ):
+        parser.add_argument(f"--{name}", type=int)
+    for name in ("outage-s", "redis-s"):
+        parser.add_argument(f"--{name}", type=float)
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave ledgers and logs there")
     asked = parser.parse_args()
     command = "python -m tests.faults " + " ".join(sys.argv[1:])

@@ -63,14 +63,16 @@ class Patience(Line):
             time.sleep(_PAUSE_S)
 
     def _try(self, method: str, path: str, body: str | None, headers: Any, step: str) -> Answer | None:
+        began = time.monotonic()
         try:
             answer = self._exchange(method, path, body, headers)
         except (OSError, HTTPException):
             self._drop()
-            self.ledger.saw(step, None)
+            self.ledger.saw(step, None, time.monotonic() - began)
             return None
+        took_s = time.monotonic() - began
         documented = answer.status < 500 or (answer.status == 503 and "retry-after" in answer.headers)
-        self.ledger.saw(step, answer.status, documented=documented)
+        self.ledger.saw(step, answer.status, took_s, documented=documented)
         return answer
 
     def _exchange(self, method: str, path: str, body: str | None, headers: Any) -> Answer:

@@ -38,6 +38,7 @@ N_NODES = 2
 READY_S = 30
 PEOPLE = 60
 DATABASE = "sinwon"
+_BUGS = (" bug", "Error handling request", "SIGSEGV", "Fatal Python error")
 
 
 @dataclass
@@ -115,7 +116,7 @@ class House:
         found = []
         for machine in self.machines:
             text = machine.log.read_text("utf-8", errors="replace")
-            found += [line for line in text.splitlines() if line.endswith(" bug") or "Traceback" in line]
+            found += [line for line in text.splitlines() if any(sign in line for sign in _BUGS)]
         return found
 
 

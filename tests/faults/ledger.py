@@ -54,15 +54,18 @@ class Ledger:
         self.sign_ins: list[SignIn] = []
         self.answers: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
+        self.refusal_s: list[float] = []
 
     def keep(self, sign_in: SignIn) -> None:
         with self._lock:
             self.sign_ins.append(sign_in)
             print(json.dumps(asdict(sign_in)), file=self._file, flush=True)
 
-    def saw(self, step: str, status: int | None, *, documented: bool = True) -> None:
+    def saw(self, step: str, status: int | None, took_s: float, *, documented: bool = True) -> None:
         """An answer (None: the connection ended without one). `documented`: a 503 with Retry-After, or no 5xx."""
         with self._lock:
+            if status in {429, 503}:
+                self.refusal_s.append(took_s)
             self.answers["none" if status is None else str(status)] += 1
             if not documented:
                 self.bad[f"{step}: {status}"] += 1

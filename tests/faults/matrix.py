@@ -273,8 +273,9 @@ def _places(injector: Injector, journey: Journey, running: Rig) -> list[Site]:
 
 
 def _forget(running: Rig) -> None:
-    """What the provider keeps of the outside in memory, so that it is asked again."""
+    """What the provider keeps of the outside in memory, so that it is asked again; and the time that was spent."""
     running.house.status_lists._slots.clear()
+    running.clock.offset_s = 0
 
 
 def _try(journey: Journey, where: str, verdicts: Verdicts) -> None:

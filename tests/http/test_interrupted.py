@@ -13,7 +13,9 @@ from idp.login import State
 from idp.models import db
 from idp.oidc.code import Codes, Issued
 from idp.oidc.conclusion import FinishedLogin
+from idp.store import StoreUnavailable
 from tests.harmless import harmless, page, rows
+from tests.proving import Prover
 from tests.rig import Begun, Portal, Rig, callback_parameters
 
 ABANDONED_S = 5
@@ -122,3 +124,22 @@ def test_a_connection_that_breaks_after_the_last_statement_takes_no_answer_away(
     admin.dispose()
     with app.app_context():
         db.engine.dispose()
+
+
+def test_tokens_that_were_bought_arrive_although_no_nonce_can_be_offered(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code is spent by then: an answer lost for the sake of a header would cost a whole sign-in."""
+    portal = rig.portal("gov24")
+    code, begun = portal.code()
+    portal.prover = Prover()
+
+    def unreachable() -> str:
+        raise StoreUnavailable("away")
+
+    proofs = [portal.proof("/token")]
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.house.bindings, "nonce", unreachable)
+        bought = portal.token(code, begun.verifier, dpop=proofs)
+    assert bought.status_code == 200
+    assert "DPoP-Nonce" not in bought.headers
