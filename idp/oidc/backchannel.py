@@ -94,8 +94,9 @@ class Notices:
         self._wrapping = wrapping
         self._post: Post = outside.post
         self._clock = clock
-        # Two rounds of a whole fetch each, and time to write down what came of them.
-        self._lease_s = int(2 * settings.fetch.timeout_s * _BATCH / _THREADS) + 30
+        # Two rounds of a whole fetch each, and time to write down what came of them. A portal waits no longer than
+        # half a minute for what a worker had in hand that died.
+        self._lease_s = int(2 * settings.fetch.timeout_s * _BATCH / _THREADS) + 12
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="logout-notice")
 
     def close(self) -> None:

@@ -41,8 +41,12 @@ class OutOfPatience(Exception):
 class Patience(Line):
     """Sends again what got no answer, or one that says to come later, until `until` of this thread."""
 
-    def __init__(self, url: str, tls: ssl.SSLContext | None, ledger: Ledger) -> None:
+    def __init__(
+        self, url: str, tls: ssl.SSLContext | None, ledger: Ledger, *, gives_up: bool = False
+    ) -> None:
+        """`gives_up`: who is told to come later when a sign-in begins goes away."""
         super().__init__(url, tls)
+        self._gives_up = gives_up
         self._parts = urlsplit(url)
         self._context = tls
         self.ledger = ledger
@@ -56,6 +60,8 @@ class Patience(Line):
             answer = self._try(method, path, body, headers, step)
             if answer is not None and not _says_later(answer, step):
                 return answer
+            if self._gives_up and step == "GET /authorize" and answer is not None:
+                raise OutOfPatience(step)
             left_s = self.here.until - time.monotonic()
             if left_s <= _PAUSE_S:
                 raise OutOfPatience(step)
@@ -102,13 +108,15 @@ class Patience(Line):
 
 
 def _step(method: str, path: str) -> str:
-    return f"{method} /{path.lstrip('/').partition('?')[0].partition('/')[0]}"
+    """Without ids: `GET /authorize/resume`, `POST /login`."""
+    names = path.partition("?")[0].strip("/").split("/")
+    return f"{method} /{'/'.join(names[: 2 if names[0] == 'authorize' else 1])}"
 
 
 def _says_later(answer: Answer, step: str) -> bool:
     if answer.status in _TRY_AGAIN:
         return True
-    return step == "GET /authorize" and answer.status == _STILL_BEING_MADE
+    return step == "GET /authorize/resume" and answer.status == _STILL_BEING_MADE
 
 
 @dataclass(frozen=True)

@@ -62,16 +62,19 @@ class House:
     _stack: ExitStack = field(repr=False)
 
     def crowd(
-        self, name: str, *, direct: int | None = None, refresh: bool = True, n_people: int = PEOPLE
+        self,
+        name: str,
+        *,
+        direct: int | None = None,
+        refresh: bool = True,
+        n_people: int = PEOPLE,
+        gives_up: bool = False,
     ) -> Crowd:
-        """People, and a ledger of their own. `direct`: to this node without nginx."""
+        """People, and a ledger of their own. `direct`: to this node without nginx. `gives_up`: see `Patience`."""
         ledger = Ledger(self.directory / f"{name}.jsonl")
         self._stack.callback(ledger.close)
-        line = (
-            Patience(self.prepared.issuer, self.front.tls, ledger)
-            if direct is None
-            else Patience(f"http://127.0.0.1:{self.ports[direct]}", None, ledger)
-        )
+        url = self.prepared.issuer if direct is None else f"http://127.0.0.1:{self.ports[direct]}"
+        line = Patience(url, self.front.tls if direct is None else None, ledger, gives_up=gives_up)
         ca = x509.load_pem_x509_certificate(self.prepared.access_ca.read_bytes())
         place = Place(line, Authority(self.prepared), ca)
         return Crowd(line, place, self.clients, people(place, n_people), refresh=refresh)

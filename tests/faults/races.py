@@ -22,13 +22,29 @@ Made = tuple[list[bytes], Callable[[list[Reply]], int]]
 _LONG_S = 600.0
 
 
+KINDS = (
+    "code",
+    "refresh_token",
+    "assertion",
+    "dpop_proof",
+    "consent",
+    "last_step",
+    "response_code",
+    "nonce",
+    "request_uri",
+)
+LASTING = ("code", "refresh_token", "assertion", "dpop_proof", "last_step", "nonce")
+"""Those whose use must be remembered across a failure."""
+
+
 @dataclass(frozen=True)
 class Size:
-    """attempts: at one object of each kind; then `each` at each of `objects`."""
+    """attempts: at one object of each of the `kinds`; then `each` at each of `objects`."""
 
     attempts: int = 10_000
     objects: int = 1000
     each: int = 10
+    kinds: tuple[str, ...] = KINDS
 
 
 class Racer:
@@ -183,25 +199,12 @@ class Racer:
             engine.dispose()
 
 
-KINDS = (
-    "code",
-    "refresh_token",
-    "assertion",
-    "dpop_proof",
-    "consent",
-    "last_step",
-    "response_code",
-    "nonce",
-    "request_uri",
-)
-
-
 def measure(house: House, size: Size, command: str) -> Result:
     """Each kind, one object after the other."""
     result = Result("R3", "what may be used once, by thousands at once", command, "")
     racer = Racer(house, house.crowd("races"))
     n = 0
-    for kind in KINDS:
+    for kind in size.kinds:
         make = getattr(racer, kind)
         requests, won = make(size.attempts)
         replies = storm(house.ports, requests)
@@ -232,7 +235,7 @@ def measure_across_failures(house: House, size: Size, command: str) -> Result:
     }
     n = 0
     for what, fail in faults.items():
-        for kind in ("code", "refresh_token", "assertion", "dpop_proof", "last_step", "nonce"):
+        for kind in [kind for kind in size.kinds if kind in LASTING]:
             requests, won = getattr(racer, kind)(size.attempts)
             replies = storm(house.ports, requests, meanwhile=fail)
             house.await_ready(60)

@@ -1,0 +1,44 @@
+"""Every figure: how it is measured, on what, and how much of it in its long form and in CI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults import changes, cold, kills, outages, overload, races
+from tests.faults.house import House
+from tests.faults.result import Result
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`size` is the long form, `short` what CI runs; `wants` goes to `house`."""
+
+    measure: Callable[[House, Any, str], Result]
+    size: Any
+    short: Any
+    wants: Mapping[str, Any] = field(default_factory=dict)
+
+
+FIGURES: Mapping[str, Figure] = {
+    "R3": Figure(races.measure, races.Size(), races.Size(attempts=40, objects=1, each=5)),
+    "R4": Figure(
+        races.measure_across_failures, races.Size(), races.Size(attempts=30, kinds=("code", "refresh_token"))
+    ),
+    "R5": Figure(kills.measure, kills.Size(), kills.Size(kills=6, postgres_kills=1, pause_s=1.0)),
+    "R6": Figure(
+        changes.measure,
+        changes.Size(),
+        changes.Size(restarts=1, reloads=1, rotations=1, at_once=2),
+        {"settings": changes.SETTINGS},
+    ),
+    "R7": Figure(outages.measure, outages.Size(), outages.Size(outage_s=1.0, redis_s=1.0), {"wired": True}),
+    "R10": Figure(overload.measure, overload.Size(), overload.Size(load_s=6.0, finding_s=4.0)),
+    "R11": Figure(
+        overload.measure_slow,
+        overload.Slowness(),
+        overload.Slowness(n=200, direct=0, byte_s=1.0, seconds=4.0),
+    ),
+    "R12": Figure(cold.measure, cold.Size(), cold.Size(cuts=1, between_s=2.0)),
+}
