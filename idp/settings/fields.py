@@ -75,7 +75,7 @@ class Server(Section, frozen=True, kw_only=True):
     threads: Annotated[int, Meta(ge=1, le=256)] = 8
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     max_requests: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
-    busy_ms: Annotated[int, Meta(ge=0, le=60_000)] = 150
+    busy_ms: Annotated[int, Meta(ge=0, le=60_000)] = 100
     trusted_proxies: Annotated[int, Meta(ge=0, le=8)] = 0
     max_body_bytes: Annotated[int, Meta(ge=16_384, le=16_777_216)] = 1_048_576
     max_form_bytes: Annotated[int, Meta(ge=4_096, le=1_048_576)] = 65_536

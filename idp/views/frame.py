@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from flask import Flask, Response, g, jsonify, render_template, request
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -48,6 +48,7 @@ from idp.presentation.question import NoCredentialType
 from idp.views import language
 from idp.views.messages import message_for, spoken
 from idp.views.problems import API, problem_of_status
+from idp.views.shedding import Shedding
 from idp.wiring import House
 
 log = logging.getLogger("idp")
@@ -69,10 +70,6 @@ _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _LATER_S = "5"
 WAITED_S = "sinwon.waited_s"
 """In the WSGI environment: how long a request waited until a thread took it."""
-_BEGINNINGS = {"portal.authorize", "back_channel.push", "back_channel.device_authorization"}
-# Whoever asked so long ago has asked again since, or gone: no time is spent on it that others need.
-_TOO_LATE_S = 5.0
-_FOR_MONITORING = {"health.alive", "health.ready", "metrics"}
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
@@ -91,7 +88,7 @@ class Frame:
         self.house = house
         self.settings = house.settings
         self._secure = house.settings.secure_cookies
-        self._busy_s = house.settings.server.busy_ms / 1000
+        self._shedding = Shedding(house.settings.server.busy_ms / 1000)
 
     def install(self, app: Flask) -> None:
         language.install(app.jinja_env)
@@ -103,6 +100,7 @@ class Frame:
         app.register_error_handler(Unavailable, self._unavailable)
         for kind in (*_DATABASE_DOWN, *_KEY_MISSING):
             app.register_error_handler(kind, self._unavailable)
+        app.register_error_handler(DBAPIError, self._row_refused)
         app.register_error_handler(NoCredentialType, self._unavailable)
         app.register_error_handler(TrustDocumentError, self._unavailable)
         app.register_error_handler(HTTPException, self._http_error)
@@ -118,19 +116,11 @@ class Frame:
         if request.endpoint != _FOR_SCRIPT and not request.path.startswith(WALLETS_ANSWERS):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
-        self._shed()
+        self._shedding.check(request.endpoint, request.environ.get(WAITED_S, 0.0))
         rule = request.url_rule
         if request.method == "HEAD" and rule is not None and rule.methods and rule.rule.startswith(_STEPS):
             # There a GET is a step of a sign-in, which a link checker's HEAD must not take.
             raise MethodNotAllowed(sorted(rule.methods - {"HEAD"}))
-
-    def _shed(self) -> None:
-        """A sign-in is not begun while others wait for the processor; who has begun one comes first. Raises Busy."""
-        waited_s = request.environ.get(WAITED_S, 0.0)
-        if not self._busy_s or waited_s <= self._busy_s or request.endpoint in _FOR_MONITORING:
-            return
-        if request.endpoint in _BEGINNINGS or waited_s > _TOO_LATE_S:
-            raise Busy
 
     def _leave(self, response: Response) -> Response:
         headers = response.headers
@@ -408,11 +398,18 @@ class Frame:
         log.log(level, "%s unavailable: %s", g.correlation_id, type(error).__name__)
         return self._failed("unavailable", "temporarily_unavailable", 503)
 
+    def _row_refused(self, error: Exception) -> Response:
+        """The database is there and refused a row for none of the reasons that we know: nothing of it was written."""
+        log.error("%s bug", g.correlation_id, exc_info=error)
+        return self._failed("unavailable", "temporarily_unavailable", 503)
+
     def _http_error(self, error: HTTPException) -> Response:
         cause = getattr(error, "original_exception", None)
         # The audit of another error could not be written, or its answer not signed or encrypted.
         if isinstance(cause, (*_DATABASE_DOWN, *_KEY_MISSING, TrustDocumentError, Unavailable)):
             return self._unavailable(cause)
+        if isinstance(cause, DBAPIError):
+            return self._row_refused(cause)
         status = error.code or 500
         if status >= 500:
             return self._failed("internal", "server_error", status)

@@ -1,4 +1,4 @@
-"""`python -m tests.faults FIGURE…`: run figures of docs/reliability.md in their long form, and print what they came to.
+"""`python -m tests.faults FIGURE…`: run figures of docs/reliability.md in their long form, and print the outcome.
 
 Progress and what was missed go to standard error; the exit code is 1 where a goal was missed.
 """

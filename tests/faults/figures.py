@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import changes, cold, kills, outages, overload, races
+from tests.faults import changes, cold, kills, notices, outages, overload, races
 from tests.faults.house import House
 from tests.faults.result import Result
 
@@ -41,4 +41,5 @@ FIGURES: Mapping[str, Figure] = {
         overload.Slowness(n=200, direct=0, byte_s=1.0, seconds=4.0),
     ),
     "R12": Figure(cold.measure, cold.Size(), cold.Size(cuts=1, between_s=2.0)),
+    "R13": Figure(notices.measure, notices.Size(), notices.Size(sessions=20)),
 }

@@ -29,6 +29,7 @@ from tests.faults.crowd import Crowd, Patience, people
 from tests.faults.ledger import Ledger, Reconciled, reconcile
 from tests.faults.machines import Machine, Postgres, Redis, python
 from tests.faults.signing import Signer, about
+from tests.faults.told import Ears
 from tests.faults.wire import Wire
 from tests.servers import START_S, free_port
 from tests.topology import Front, nginx
@@ -43,7 +44,11 @@ _BUGS = (" bug", "Error handling request", "SIGSEGV", "Fatal Python error")
 
 @dataclass
 class House:
-    """A deployment that runs. `to_database`, `to_store`: what the nodes reach them through."""
+    """A deployment that runs.
+
+    `to_database`, `to_store`: what the nodes reach them through, where they were asked to. `clients`: the portals of
+    the crowds, all of whose sign-ins are in a ledger; `racing` and `signer` are for what is in none.
+    """
 
     directory: Path
     prepared: Prepared
@@ -58,8 +63,11 @@ class House:
     guests: Machine
     front: Front
     clients: list[Client]
+    racing: Client
     signer: Signer
+    ears: Ears
     _stack: ExitStack = field(repr=False)
+    crowds: list[Crowd] = field(default_factory=list)
 
     def crowd(
         self,
@@ -69,20 +77,25 @@ class House:
         refresh: bool = True,
         n_people: int = PEOPLE,
         gives_up: bool = False,
+        clients: list[Client] | None = None,
     ) -> Crowd:
-        """People, and a ledger of their own. `direct`: to this node without nginx. `gives_up`: see `Patience`."""
+        """People, and a ledger of their own. `direct`: to this node without nginx. `gives_up`: see `Patience`.
+        `clients`: not at the usual portals but at these."""
         ledger = Ledger(self.directory / f"{name}.jsonl")
         self._stack.callback(ledger.close)
         url = self.prepared.issuer if direct is None else f"http://127.0.0.1:{self.ports[direct]}"
         line = Patience(url, self.front.tls if direct is None else None, ledger, gives_up=gives_up)
         ca = x509.load_pem_x509_certificate(self.prepared.access_ca.read_bytes())
         place = Place(line, Authority(self.prepared), ca)
-        return Crowd(line, place, self.clients, people(place, n_people), refresh=refresh)
+        crowd = Crowd(line, place, clients or self.clients, people(place, n_people), refresh=refresh)
+        self.crowds.append(crowd)
+        return crowd
 
-    def reconcile(self, *crowds: Crowd) -> Reconciled:
-        """All books against the database; every sign-in since the house was opened must be in one of them."""
-        entries = [entry for crowd in crowds for entry in crowd.ledger.entries()]
-        return reconcile(entries, self.postgres.url(DATABASE))
+    def reconcile(self) -> Reconciled:
+        """All books since the house was opened against the database."""
+        entries = [entry for crowd in self.crowds for entry in crowd.ledger.entries()]
+        client_ids = {client.client_id for client in [*self.clients, *self.ears.clients()]}
+        return reconcile(entries, self.postgres.url(DATABASE), client_ids=client_ids)
 
     @property
     def machines(self) -> list[Machine]:
@@ -141,13 +154,12 @@ def house(
     wired: bool = False,
     persists: bool = False,
     settings: Mapping[str, str] | None = None,
-    portals: list[dict[str, Any]] | None = None,
     n_workers: int = 2,
 ) -> Iterator[House]:
     """Run it until the context ends.
 
     wired: the nodes reach PostgreSQL and Redis through a `Wire` each, which can be cut. persists: Redis keeps an
-    append-only file. `settings` of every process besides; `portals` besides the two of our own.
+    append-only file. `settings` of every process besides.
     """
     ports = [free_port() for _ in range(N_NODES)]
     port, guests_port = free_port(), free_port()
@@ -175,8 +187,10 @@ def house(
         run(redis)
         to_database = stack.enter_context(Wire.to(postgres.port))
         to_store = stack.enter_context(Wire.to(redis.port))
+        ears = Ears()
+        stack.enter_context(ears.listening())
         signer = Signer(issuer, f"{here}/portal-signing/callback")
-        own = [(f"portal-{number}", secrets.token_urlsafe(24)) for number in range(2)]
+        own = [(f"portal-{number}", secrets.token_urlsafe(24)) for number in range(3)]
         given = {
             "mode": "demo",
             "issuer": issuer,
@@ -189,7 +203,7 @@ def house(
             "wallet.certificate_file": str(prepared.request_signer_certificates),
             "wallet.private_key_file": str(prepared.request_signer_key),
             "wallet.link": prepared.wallet_link,
-            "fetch.allow": here,
+            "fetch.allow": ",".join([here, *ears.origins]),
             "holder.logins_per_minute_per_ip": "100000",
             "holder.codes_per_hour_per_network": "100000",
             **(settings or {}),
@@ -197,7 +211,7 @@ def house(
         environment = {f"IDP_{name.upper().replace('.', '__')}": value for name, value in given.items()}
         ours = [portal(client_id, secret, here) for client_id, secret in own]
         directly = {**environment, "IDP_DATABASE__URL": postgres.url(DATABASE)}
-        furnish(load(None, directly), prepared, [*ours, signer.registration(), *(portals or [])])
+        furnish(load(None, directly), prepared, [*ours, signer.registration(), *ears.registrations()])
         guests = ["idp.demo", "--directory", str(prepared.directory), "--port", str(guests_port)]
         guest_machine = run(python("guests", guests, directory / "guests.log"))
         worker = run(python("worker", ["idp.cli", "worker"], directory / "worker.log", environment))
@@ -224,8 +238,10 @@ def house(
             worker=worker,
             guests=guest_machine,
             front=front,
-            clients=clients,
+            clients=clients[:-1],
+            racing=clients[-1],
             signer=signer,
+            ears=ears,
             _stack=stack,
         )
         running.await_ready(START_S)

@@ -46,7 +46,7 @@ def measure(house: House, size: Size, command: str) -> Result:
     house.await_ready()
     _say(result, first, n_first, FINISHING, "through kills of processes and of Redis")
     _say(result, second, n_second, FINISHING_POSTGRES, "through kills of PostgreSQL")
-    books(result, house, first, second)
+    books(result, house)
     n = len(first.ledger.sign_ins) + len(second.ledger.sign_ins)
     result.n = f"{sum(n_first.values()) + sum(n_second.values())} kills during {n} sign-ins"
     return result
@@ -121,9 +121,9 @@ def _say(result: Result, crowd: Crowd, hit: Counter[str], goal: float, how: str)
         )
 
 
-def books(result: Result, house: House, *crowds: Crowd) -> None:
+def books(result: Result, house: House) -> None:
     """What every figure ends with: the ledger and the database, the answers, the logs, the sealed audit."""
-    found = house.reconcile(*crowds)
+    found, crowds = house.reconcile(), house.crowds
     result.say(
         "portals that were told, grants, logins finished",
         f"{found.n_told}, {found.n_grants}, {found.n_finished}",
@@ -140,4 +140,4 @@ def books(result: Result, house: House, *crowds: Crowd) -> None:
     result.zero("ID tokens by a key that is not published", sum(crowd.unknown_kids for crowd in crowds))
     result.zero("exceptions in the logs that nobody had thought of", house.bugs())
     eventually(lambda: house.command("audit", "verify").returncode == 0, 60)
-    result.say("`idp audit verify`", "the log is whole", "whole", True)
+    result.must("`idp audit verify`", "the log is whole", "whole", met=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,17 +195,19 @@ def rig(directory: Path) -> Iterator[tuple[Rig, str]]:
         yield stack.enter_context(started(directory, overrides)), database
 
 
-def measure(running: Rig, database: str, command: str, *, one_in: int = 1) -> Result:
-    """Every place in every mode, or one in so many of them."""
+def measure(
+    running: Rig, database: str, command: str, *, one_in: int = 1, known: Sequence[Entry] = ()
+) -> Result:
+    """Every place in every mode, or one in so many of them. `known`: who signed in here before."""
     result = Result("R16", "fault matrix", command, "")
     line = Insisting(running)
-    journeys = _journeys(running, line)
+    ways = journeys(running, line)
     verdicts = Verdicts()
     injector = Injector()
     n_sites: dict[str, int] = {}
     n_walks = n_fired = 0
     with injector.installed(running):
-        for journey in journeys:
+        for journey in ways:
             sites = _places(injector, journey, running)
             for site, mode in _faults(sites)[::one_in]:
                 n_walks += 1
@@ -216,7 +218,7 @@ def measure(running: Rig, database: str, command: str, *, one_in: int = 1) -> Re
             for site in sites:
                 n_sites[site.kind] = n_sites.get(site.kind, 0) + 1
     line.close()
-    entries = [entry for journey in journeys for entry in journey.entries]
+    entries = [*known, *(entry for journey in ways for entry in journey.entries)]
     found = reconcile(entries, database, client_ids={"matrix", CLIENT_ID})
     result.n = f"{n_walks} sign-ins, {n_fired} of which met their fault"
     result.say("places", ", ".join(f"{n} {kind}" for kind, n in n_sites.items()))
@@ -234,7 +236,7 @@ def _faults(sites: list[Site]) -> list[tuple[Site, Mode]]:
     return [(site, mode) for site in sites for mode in modes if mode is not Mode.LOSE or site.changes]
 
 
-def _journeys(running: Rig, line: Insisting) -> list[Journey]:
+def journeys(running: Rig, line: Insisting) -> list[Journey]:
     """By a portal with a secret, and by one that signs."""
     callback = "http://127.0.0.1:9/callback"
     signer = Signer(running.issuer, callback)

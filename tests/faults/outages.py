@@ -42,7 +42,7 @@ def measure(house: House, size: Size, command: str) -> Result:
         n_outages += 1
         recovered_s = _suffer(house, crowd, outage, length_s, size)
         _say(result, what, crowd, recovered_s, length_s)
-    books(result, house, *crowds)
+    books(result, house)
     result.n = f"{n_outages} outages, {sum(len(crowd.ledger.sign_ins) for crowd in crowds)} sign-ins"
     return result
 

@@ -61,7 +61,7 @@ def measure(house: House, size: Size, command: str) -> Result:
     took = [one.took_s for one in admitted if one.finished]
     result.say("time of a sign-in", f"p50 {quantile(took, 0.5):.2f} s, p99 {quantile(took, 0.99):.2f} s")
     result.at_most("as quick as before again", NORMAL_S, normal_s, "s")
-    books(result, house, warm, before, crowd, after)
+    books(result, house)
     return result
 
 
@@ -130,7 +130,7 @@ def measure_slow(house: House, size: Slowness, command: str) -> Result:
         f"a node alone, without nginx, {size.direct} slow connections",
         f"{finished} of {len(direct.ledger.sign_ins)} sign-ins finished",
     )
-    books(result, house, plain, beside, direct)
+    books(result, house)
     return result
 
 

@@ -10,12 +10,14 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class Line:
-    """One measured thing. `goal` in words; met None: stated without one."""
+    """One measured thing. `goal` in words; met None: stated without one. `safety`: it holds on any machine, however
+    busy; the others want a quiet one."""
 
     what: str
     goal: str
     measured: str
     met: bool | None = None
+    safety: bool = False
 
 
 @dataclass
@@ -32,10 +34,14 @@ class Result:
     def say(self, what: str, measured: object, goal: str = "", met: bool | None = None) -> None:
         self.lines.append(Line(what, goal, str(measured), met))
 
+    def must(self, what: str, measured: object, goal: str, *, met: bool) -> None:
+        """Something that holds whatever happens."""
+        self.lines.append(Line(what, goal, str(measured), met, safety=True))
+
     def zero(self, what: str, found: int | list[str]) -> None:
         """Something of which there must be none."""
         n = found if isinstance(found, int) else len(found)
-        self.say(what, n, "0", n == 0)
+        self.must(what, n, "0", met=n == 0)
         if isinstance(found, list) and found:
             self.notes.append(f"{what}: " + "; ".join(found[:5]))
 
@@ -51,11 +57,16 @@ class Result:
 
     @property
     def missed(self) -> list[str]:
-        return [
-            f"{self.figure} {line.what}: {line.measured}, goal {line.goal}"
-            for line in self.lines
-            if line.met is False
-        ]
+        return self._missed(self.lines)
+
+    @property
+    def broken(self) -> list[str]:
+        """What was missed that holds on any machine."""
+        return self._missed([line for line in self.lines if line.safety])
+
+    def _missed(self, lines: list[Line]) -> list[str]:
+        said = [f"{line.what}: {line.measured}, goal {line.goal}" for line in lines if line.met is False]
+        return [f"{self.figure} {one}" for one in said] + (self.notes if said else [])
 
     def markdown(self) -> str:
         rows = [f"## {self.figure}: {self.title}", "", "```sh", self.command, "```", "", f"N: {self.n}.", ""]

@@ -3,58 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from flask.testing import FlaskClient
 
+from idp.errors import Busy
 from idp.views.frame import WAITED_S
+from idp.views.shedding import BEGINNINGS, FOR_MONITORING, STANDING_S, Shedding
 from tests.rig import Rig, started
+
+BUSY_S = 0.1
+BEGINNING, STEP = "portal.authorize", "portal.resume"
+
+
+class Process:
+    """One process, and a clock that is moved by hand."""
+
+    def __init__(self, busy_s: float = BUSY_S) -> None:
+        self.now = 1000.0
+        self.shedding = Shedding(busy_s, lambda: self.now)
+
+    def serves(self, endpoint: str | None, waited_s: float, after_s: float = 0.0) -> bool:
+        self.now += after_s
+        try:
+            self.shedding.check(endpoint, waited_s)
+        except Busy:
+            return False
+        return True
+
+
+@pytest.fixture
+def busy() -> Process:
+    """Nobody has been served at once for a while."""
+    process = Process()
+    assert process.serves(STEP, BUSY_S + 0.01, after_s=STANDING_S + 0.01)
+    return process
+
+
+@pytest.mark.parametrize("endpoint", sorted(BEGINNINGS))
+def test_a_sign_in_is_not_begun_while_a_queue_stands(busy: Process, endpoint: str) -> None:
+    assert not busy.serves(endpoint, BUSY_S + 0.01)
+    assert busy.serves(endpoint, BUSY_S)
+
+
+def test_a_burst_passes() -> None:
+    process = Process()
+    assert all(process.serves(BEGINNING, 0.8, after_s=0.01) for _ in range(50))
+
+
+def test_who_is_served_at_once_now_and_then_shows_that_no_queue_stands() -> None:
+    process = Process()
+    for _ in range(20):
+        assert process.serves(BEGINNING, 0.5, after_s=0.4)
+        assert process.serves(STEP, 0.0, after_s=0.4)
+
+
+def test_who_has_begun_comes_first_unless_it_is_far_too_late(busy: Process) -> None:
+    assert busy.serves(STEP, 4.9)
+    assert not busy.serves(STEP, 5.1)
+
+
+def test_it_is_over_when_nobody_has_waited_for_a_while(busy: Process) -> None:
+    assert busy.serves(STEP, 0.0, after_s=4.9)
+    assert not busy.serves(BEGINNING, BUSY_S + 0.01)
+    assert busy.serves(STEP, 0.0, after_s=5.1)
+    assert busy.serves(BEGINNING, BUSY_S + 0.01)
+
+
+@pytest.mark.parametrize("endpoint", sorted(FOR_MONITORING))
+def test_whoever_watches_is_always_answered(busy: Process, endpoint: str) -> None:
+    assert busy.serves(endpoint, 60.0)
+
+
+def test_it_can_be_switched_off() -> None:
+    process = Process(busy_s=0.0)
+    assert all(process.serves(BEGINNING, 60.0, after_s=1.0) for _ in range(10))
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with started(tmp_path_factory.mktemp("house"), {"server.busy_ms": 100}) as running:
+    with started(tmp_path_factory.mktemp("house")) as running:
         yield running
 
 
-@pytest.fixture
-def client(rig: Rig) -> FlaskClient:
-    return rig.app.test_client()
-
-
-BEGINNINGS = [("GET", "/authorize"), ("POST", "/par"), ("POST", "/device_authorization")]
-OTHERS = [("GET", "/login/x"), ("POST", "/token"), ("GET", "/jwks"), ("POST", "/wallet/response/x")]
-
-
-@pytest.mark.parametrize(("method", "path"), BEGINNINGS)
-def test_a_sign_in_is_not_begun_while_others_wait(client: FlaskClient, method: str, path: str) -> None:
-    answer = client.open(path, method=method, environ_base={WAITED_S: 0.11})
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert client.open(path, method=method, environ_base={WAITED_S: 0.09}).status_code < 500
-
-
-@pytest.mark.parametrize(("method", "path"), OTHERS)
-def test_who_has_begun_comes_first_unless_it_is_far_too_late(
-    client: FlaskClient, method: str, path: str
-) -> None:
-    assert client.open(path, method=method, environ_base={WAITED_S: 4.9}).status_code < 500
-    answer = client.open(path, method=method, environ_base={WAITED_S: 5.1})
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_whoever_watches_is_always_answered(client: FlaskClient, path: str) -> None:
-    assert client.get(path, environ_base={WAITED_S: 60.0}).status_code == 200
-
-
-def test_nothing_is_written_of_what_was_not_begun(rig: Rig, client: FlaskClient) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/authorize"), ("POST", "/par"), ("POST", "/token"), ("GET", "/login/x")]
+)
+def test_it_is_told_when_to_come_again_and_nothing_is_written(rig: Rig, method: str, path: str) -> None:
     before = rig.last_event()
-    client.get("/authorize", environ_base={WAITED_S: 1.0})
+    answer = rig.app.test_client().open(path, method=method, environ_base={WAITED_S: 5.1})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert rig.last_event() == before
 
 
-def test_it_can_be_switched_off(tmp_path: Path) -> None:
-    with started(tmp_path, {"server.busy_ms": 0}) as patient:
-        answer = patient.app.test_client().get("/authorize", environ_base={WAITED_S: 60.0})
-    assert answer.status_code == 400
+def test_the_endpoints_are_those_of_the_house(rig: Rig) -> None:
+    assert rig.app.view_functions.keys() >= BEGINNINGS | FOR_MONITORING - {"metrics"}

@@ -1,0 +1,48 @@
+"""When there is more to do than can be done: who begins a sign-in is told to come later, who has begun one goes on.
+
+One process looks at itself alone: at how long a request waited until a thread took it. A burst makes a few of them
+wait, and passes. Where all have waited for a while there is a queue that does not get shorter, and everybody who joins
+it makes it longer for those who are half way through.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from idp.errors import Busy
+
+STANDING_S = 1.0
+"""Nobody has been served at once for so long: that is no burst."""
+_CALM_S = 5.0
+"""Nobody waited for so long: it is over."""
+_TOO_LATE_S = 5.0
+"""Whoever asked so long ago has asked again since, or gone: no time is spent on it that others need."""
+BEGINNINGS = frozenset({"portal.authorize", "back_channel.push", "back_channel.device_authorization"})
+FOR_MONITORING = frozenset({"health.alive", "health.ready", "metrics"})
+
+
+class Shedding:
+    """Of one process. busy_s: what counts as waiting; 0: everybody waits as long as it takes."""
+
+    def __init__(self, busy_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._busy_s = busy_s
+        self._now = now
+        self._at_once_at = now()
+        self._busy_until = 0.0
+
+    def check(self, endpoint: str | None, waited_s: float) -> None:
+        """Whether this request is to be served, having waited so long. Raises Busy."""
+        # Threads write here without a lock: what one overwrites of another's is a few milliseconds old.
+        now = self._now()
+        if not self._busy_s or waited_s <= self._busy_s:
+            self._at_once_at = now
+            return
+        if endpoint in FOR_MONITORING:
+            return
+        if now < self._busy_until or now - self._at_once_at > STANDING_S:
+            self._busy_until = now + _CALM_S
+            if endpoint in BEGINNINGS:
+                raise Busy
+        if waited_s > _TOO_LATE_S:
+            raise Busy
