@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import os
 import resource
@@ -13,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from idp.app import close, create_app
@@ -26,6 +28,9 @@ from idp.settings import Settings
 from idp.views.frame import WAITED_S
 from idp.views.waiting import most_pages
 from idp.worker import WorkerThread
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger("idp")
 
@@ -116,6 +121,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Flask:
         app = create_app(self._settings)
+        app.wsgi_app = _Bodies(app.wsgi_app)  # type: ignore[method-assign]
         app.wsgi_app = Waited(app.wsgi_app)  # type: ignore[method-assign]
         return app
 
@@ -147,6 +153,35 @@ class Server(BaseApplication):  # type: ignore[misc]
     def _end(self, _server: Any) -> None:
         if self._metrics is not None:
             shutil.rmtree(self._metrics, ignore_errors=True)
+
+
+class _Bodies:
+    """Hands requests on with a body that fails as Werkzeug knows bodies to fail."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["wsgi.input"] = _Body(environ["wsgi.input"])
+        return self._app(environ, start_response)
+
+
+class _Body(io.RawIOBase):
+    """Chunks that are none are an OSError: the client's fault (400), where gunicorn's own errors would be bugs of ours."""
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        try:
+            data = self._given.read(len(into))
+        except ParseException as error:
+            raise OSError("the body of the request is not well formed") from error
+        into[: len(data)] = data
+        return len(data)
 
 
 class Log(Logger):  # type: ignore[misc]
