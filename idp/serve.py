@@ -73,7 +73,8 @@ class Waited:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ[WAITED_S] = _taken.waited_s
+        # What the process asks of itself while it starts came through no connection, and has not waited.
+        environ[WAITED_S] = getattr(_taken, "waited_s", 0.0)
         return self._app(environ, start_response)
 
 
