@@ -98,7 +98,7 @@ class Copy:
 
 
 def _write(path: Path, source: str) -> None:
-    """Without what was compiled of it: that is told by the second and the size, which an edit may leave as they are."""
+    """Without what was compiled of it: it is told by the second and the size, and an edit may leave both."""
     path.write_text(source, "utf-8")
     for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
         compiled.unlink()

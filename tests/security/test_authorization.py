@@ -18,6 +18,8 @@ from tests.security.judging import Case, Court
 UNKNOWN = ("request.refused", "unknown_portal")
 BAD = ("request.refused", "bad_request")
 STARTED = ("login.started", None)
+REFUSED = ("login.refused", "invalid_request")
+UNREGISTERED = Page(400, "SINWON-R001")
 EVIL_URI = "https://evil.example/cb"
 ANY = frozenset({"GET", "POST"})
 MEGABYTE = 1 << 20
@@ -49,7 +51,7 @@ def without_client(row: str, name: str, **named: str) -> Case:
 
 def to_elsewhere(row: str, name: str, **changes: Any) -> Case:
     """Whatever else is wrong, a redirect URI that is not the portal's gets a page."""
-    return asks(row, name, Page(400, "SINWON-R001"), BAD, **{"redirect_uri": EVIL_URI, **changes})
+    return asks(row, name, UNREGISTERED, BAD, **{"redirect_uri": EVIL_URI, **changes})
 
 
 def altered(row: str, name: str, template: str) -> Case:
@@ -61,7 +63,7 @@ def altered(row: str, name: str, template: str) -> Case:
         made = template.format(uri=portal.redirect_uri, origin=origin, port=origin.rpartition(":")[2])
         return portal.begin(redirect_uri=made).response
 
-    return Case(row, name, send, Page(400, "SINWON-R001"), [BAD])
+    return Case(row, name, send, UNREGISTERED, [BAD])
 
 
 def repeated(row: str, name: str, query: str, answer: Answer, *events: Named) -> Case:
@@ -70,9 +72,7 @@ def repeated(row: str, name: str, query: str, answer: Answer, *events: Named) ->
 
 
 def twice(row: str, name: str, given: str, *, state: str | None = "") -> Case:
-    return repeated(
-        row, name, given, ToPortal("invalid_request", state), ("login.refused", "invalid_request")
-    )
+    return repeated(row, name, given, ToPortal("invalid_request", state), REFUSED)
 
 
 def in_query_and_body(row: str, name: str, query: str, answer: Answer, *events: Named) -> Case:
@@ -103,7 +103,15 @@ def native(host: str) -> Any:
     return prepare
 
 
-def from_native(row: str, name: str, host: str, uri: str, answer: Answer, event: Named) -> Case:
+def from_native(
+    row: str,
+    name: str,
+    uri: str,
+    answer: Answer = UNREGISTERED,
+    event: Named = BAD,
+    *,
+    host: str = "127.0.0.1",
+) -> Case:
     def send(_: Court, portal: Portal) -> httpx2.Response:
         return portal.begin(redirect_uri=uri).response
 
@@ -201,7 +209,7 @@ CASES = [
     *(
         Case(
             "AZ-05", f"{name} of two", lambda _, portal, given=given: portal.begin(redirect_uri=given).response,
-            Page(400, "SINWON-R001"), [BAD], prepare=with_two_addresses,
+            UNREGISTERED, [BAD], prepare=with_two_addresses,
         )
         for name, given in {"missing": None, "empty": ""}.items()
     ),
@@ -249,9 +257,9 @@ CASES = [
             "file": "file:///etc/passwd", "no scheme": "//evil.example/cb",
         }.items()
     ),
-    from_native("AZ-25", "another port", "127.0.0.1", "http://127.0.0.1:51004/cb", Asked(), STARTED),
+    from_native("AZ-25", "another port", "http://127.0.0.1:51004/cb", Asked(), STARTED),
     *(
-        from_native("AZ-25", name, "127.0.0.1", uri, Page(400, "SINWON-R001"), BAD)
+        from_native("AZ-25", name, uri)
         for name, uri in {
             "another path": "http://127.0.0.1:51004/cb/x", "name ends elsewhere": "http://localhost.evil:80/cb",
             "address ends elsewhere": "http://127.0.0.1.evil.example/cb", "the name": "http://localhost:51004/cb",
@@ -260,7 +268,7 @@ CASES = [
         }.items()
     ),
     *(
-        from_native("AZ-26", f"{host} as user", host, f"http://{host}:80@evil.example/cb", Page(400, "SINWON-R001"), BAD)
+        from_native("AZ-26", f"{host} as user", f"http://{host}:80@evil.example/cb", host=host)
         for host in ("localhost", "127.0.0.1")
     ),
     to_elsewhere("AZ-28", "8 KB", redirect_uri="https://evil.example/" + "a" * 8192),
@@ -271,17 +279,17 @@ CASES = [
     Case(
         "AZ-29", "another client's",
         lambda court, _: court.portal().begin(redirect_uri=court.portal("g4k").redirect_uri).response,
-        Page(400, "SINWON-R001"), [BAD],
+        UNREGISTERED, [BAD],
     ),
     stays_here("encoded slashes", "/%2fevil.example"),
     stays_here("encoded backslash", "/%5cevil.example"),
     stays_here("two backslashes", "/%5c%5cevil.example"),
     stays_here("tab", "/%09/evil.example"),
     stays_here("asked for", "/nowhere?next=//evil.example&return_to=https:evil.example&continue=/%5cevil.example"),
-    repeated("AZ-40", "the same", "&client_id=gov24", Page(400, "SINWON-R001"), BAD),
-    repeated("AZ-40", "another", "&client_id=g4k", Page(400, "SINWON-R001"), BAD),
-    repeated("AZ-40", "empty", "&client_id=", Page(400, "SINWON-R001"), BAD),
-    repeated("AZ-40", "redirect_uri", f"&redirect_uri={EVIL_URI}", Page(400, "SINWON-R001"), BAD),
+    repeated("AZ-40", "the same", "&client_id=gov24", UNREGISTERED, BAD),
+    repeated("AZ-40", "another", "&client_id=g4k", UNREGISTERED, BAD),
+    repeated("AZ-40", "empty", "&client_id=", UNREGISTERED, BAD),
+    repeated("AZ-40", "redirect_uri", f"&redirect_uri={EVIL_URI}", UNREGISTERED, BAD),
     *(
         twice("AZ-42", name, given)
         for name, given in {
@@ -291,11 +299,11 @@ CASES = [
     ),
     twice("AZ-42", "state", "&state=other", state=None),
     *(
-        in_query_and_body("AZ-43", name, f"?{name}=again", ToPortal("invalid_request"), ("login.refused", "invalid_request"))
+        in_query_and_body("AZ-43", name, f"?{name}=again", ToPortal("invalid_request"), REFUSED)
         for name in ("nonce", "scope", "code_challenge")
     ),
-    in_query_and_body("AZ-43", "client_id", "?client_id=gov24", Page(400, "SINWON-R001"), BAD),
-    in_query_and_body("AZ-43", "redirect_uri", f"?redirect_uri={EVIL_URI}", Page(400, "SINWON-R001"), BAD),
+    in_query_and_body("AZ-43", "client_id", "?client_id=gov24", UNREGISTERED, BAD),
+    in_query_and_body("AZ-43", "redirect_uri", f"?redirect_uri={EVIL_URI}", UNREGISTERED, BAD),
     without_client("AZ-44", "brackets", **{"client_id[]": "gov24"}),
     without_client("AZ-44", "capitals", **{"Client_ID": "gov24"}),
     without_client("AZ-44", "NUL", **{"client_id\0": "gov24"}),
@@ -303,10 +311,10 @@ CASES = [
     goes_on("AZ-46", "empty ones", prompt="", nonce="", max_age="", claims="", acr_values="", request=""),
     goes_on("AZ-47", "by a form"),
     *(method(name, NotAllowed(ANY)) for name in ("HEAD", "PUT", "DELETE", "PATCH", "TRACE")),
-    body("JSON", "application/json", Page(400, "SINWON-R001")),
-    body("multipart", "multipart/form-data; boundary=x", Page(400, "SINWON-R001")),
-    body("text", "text/plain", Page(400, "SINWON-R001")),
-    body("no type", "", Page(400, "SINWON-R001")),
+    body("JSON", "application/json", UNREGISTERED),
+    body("multipart", "multipart/form-data; boundary=x", UNREGISTERED),
+    body("text", "text/plain", UNREGISTERED),
+    body("no type", "", UNREGISTERED),
     goes_on("AZ-49", "order and repetition", scope="kr_overseas  profile openid openid "),
     refused("AZ-51", "not registered", "invalid_scope", scope="openid kr_passport"),
     refused("AZ-51", "openid missing", "invalid_scope", scope="profile"),
@@ -318,7 +326,7 @@ CASES = [
     ),
     refused("AZ-53", "10,000 tokens", "invalid_scope", scope="openid " + "a " * 10_000),
     asks("AZ-53", "200 KB", Page(413, "SINWON-S006"), scope="openid " + "a" * 200_000),
-    asks("AZ-55", "8 KB", ToPortal("invalid_request", None), ("login.refused", "invalid_request"), state="s" * 8192),
+    asks("AZ-55", "8 KB", ToPortal("invalid_request", None), REFUSED, state="s" * 8192),
     goes_on("AZ-57", "64 characters", nonce="n" * 64),
     goes_on("AZ-57", "384 characters", nonce="n" * 384),
     refused("AZ-57", "10 KB", "invalid_request", nonce="n" * 10_240),
@@ -357,8 +365,8 @@ CASES = [
     asks("AZ-79", "1 MB", Page(413, "SINWON-S006"), claims='{"userinfo":{"name":{"value":' + "9" * MEGABYTE + "}}}"),
     silently("AZ-80", "sub of another", "claims"),
     goes_on("AZ-81", "paths and nonsense", ui_locales="ko-KR en ../../etc xx-INVALID " + "x" * 10_000),
-    asks("AZ-85", "markup", ToPortal("unsupported_response_type"), ("login.refused", "unsupported_response_type"), response_type=EVIL),
-    asks("AZ-85", "Hangul", ToPortal("unsupported_response_type"), ("login.refused", "unsupported_response_type"), response_type="코드 \"'\\"),
+    refused("AZ-85", "markup", "unsupported_response_type", response_type=EVIL),
+    refused("AZ-85", "Hangul", "unsupported_response_type", response_type="코드 \"'\\"),
     to_elsewhere("AZ-85", "markup on a page", redirect_uri=f"https://evil.example/{EVIL}"),
 ]  # fmt: skip
 

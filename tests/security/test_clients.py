@@ -28,6 +28,9 @@ UNREAD = Json(413, "invalid_request")
 """What is too large is not read: nobody knows what it was, and it is in the log alone."""
 CHALLENGED = Json(401, "invalid_client", scheme="Basic")
 ASSERTION = ("client.refused", "assertion_refused")
+NOBODY = ("client.refused", "no_credentials")
+UNKNOWN = ("client.refused", "unknown")
+BAD_FORM = ("token.refused", "invalid_request")
 MEGABYTE = 1 << 20
 STRANGER = ECKey.generate_key("P-256")
 RSA = RSAKey.generate_key(2048)
@@ -234,6 +237,11 @@ def _bound(court: Court) -> Portal:
     return portal
 
 
+def prover(portal: Portal) -> Prover:
+    assert portal.prover is not None
+    return portal.prover
+
+
 def proving(row: str, name: str, reason: str, make: Callable[[Portal], list[str]]) -> Case:
     """A token request with these proofs."""
 
@@ -256,7 +264,7 @@ def changed(row: str, name: str, reason: str, **changes: Any) -> Case:
 
 def signed_by(key: ECKey | RSAKey, **jwk: Any) -> Callable[[Portal], list[str]]:
     """A proof by this key whose header names another one."""
-    return lambda portal: [portal.proof("/token", by=Prover(key), header={"jwk": jwk or portal.prover.jwk})]  # type: ignore[union-attr]
+    return lambda portal: [portal.proof("/token", by=Prover(key), header={"jwk": jwk or prover(portal).jwk})]
 
 
 def used_once(portal: Portal) -> list[str]:
@@ -268,7 +276,7 @@ def used_once(portal: Portal) -> list[str]:
 def under_another_algorithm(alg: str) -> Callable[[Portal], list[str]]:
     def make(portal: Portal) -> list[str]:
         proof = portal.proof("/token")
-        header = {"typ": "dpop+jwt", "alg": alg, "jwk": portal.prover.jwk}  # type: ignore[union-attr]
+        header = {"typ": "dpop+jwt", "alg": alg, "jwk": prover(portal).jwk}
         return [f"{b64(json.dumps(header).encode())}.{proof.partition('.')[2]}"]
 
     return make
@@ -279,7 +287,7 @@ def a_bound_code(**changes: Any) -> Callable[[Court], tuple[Portal, str, str]]:
 
     def prepare(court: Court) -> tuple[Portal, str, str]:
         portal = bound(court)
-        begun = portal.begin_pushed(dpop_jkt=portal.prover.jkt)  # type: ignore[union-attr]
+        begun = portal.begin_pushed(dpop_jkt=prover(portal).jkt)
         return portal, portal.callback(begun, "invented-8")["code"], begun.verifier
 
     return prepare
@@ -339,7 +347,7 @@ def with_proof(portal: Portal, token: str, **changes: Any) -> httpx2.Response:
 SECRETS = {"wrong": "wrong" * 4, "empty": "", "Hangul": "비밀번호🔑" * 3, "markup": EVIL}
 
 CASES = [
-    Case("CA-01", "nothing at all", lambda court, _: post(court.rig), CHALLENGED, [("client.refused", "no_credentials")]),
+    Case("CA-01", "nothing at all", lambda court, _: post(court.rig), CHALLENGED, [NOBODY]),
     *(
         by_form("CA-01", f"{client_id} names itself alone", "no_credentials", client_id=client_id)
         for client_id in ("gov24", "apostille", "g4k", "nobody")
@@ -361,12 +369,12 @@ CASES = [
         ("client.refused", "method_not_registered"),
     ),
     with_secret(
-        "CA-04", "two ways", two_ways, Json(400, "invalid_request"), ("token.refused", "invalid_request"),
+        "CA-04", "two ways", two_ways, Json(400, "invalid_request"), BAD_FORM,
     ),
     by_header("CA-04", "basic for an assertion", basic("g4k", "x" * 20), "method_not_registered"),
     claiming("CA-04", "assertion for basic", "method_not_registered", sub="gov24", iss="gov24"),
     with_secret(
-        "CA-08", "in the query", in_the_query, Json(400, "invalid_request"), ("token.refused", "invalid_request"),
+        "CA-08", "in the query", in_the_query, Json(400, "invalid_request"), BAD_FORM,
     ),
     with_secret("CA-11", "basic", in_anothers_name, REFUSED, ("client.refused", "client_id_mismatch")),
     with_secret("CA-11", "at revocation", at_revocation, REFUSED, ("client.refused", "client_id_mismatch")),
@@ -403,9 +411,9 @@ CASES = [
     assertion("CA-22", "used before", spent, ("client.refused", "assertion_replayed")),
     assertion("CA-23", "padded", respelled(lambda text: text + "=")),
     assertion("CA-23", "other last bits", respelled(_other_last)),
-    assertion("CA-23", "newline", respelled(lambda text: text.replace(".", ".\n", 1)), ("client.refused", "unknown")),
+    assertion("CA-23", "newline", respelled(lambda text: text.replace(".", ".\n", 1)), UNKNOWN),
     assertion("CA-23", "space", respelled(lambda text: text + " ")),
-    assertion("CA-23", "dot", respelled(lambda text: text + "."), ("client.refused", "unknown")),
+    assertion("CA-23", "dot", respelled(lambda text: text + "."), UNKNOWN),
     assertion("CA-26", "zeros", resigned(lambda r, s: bytes(64))),
     assertion("CA-26", "r zero", resigned(lambda r, s: bytes(32) + s)),
     assertion("CA-26", "s is the order", resigned(lambda r, s: r + P256_ORDER.to_bytes(32, "big"))),
@@ -434,7 +442,7 @@ CASES = [
     assertion("CA-27", "SQL", keyed("' OR 1=1 --")),
     assertion("CA-27", "4 KB", keyed("k" * 4096)),
     assertion(
-        "CA-27", "14 KB", keyed("k" * 14_000), ("token.refused", "invalid_request"), answer=Json(400, "invalid_request")
+        "CA-27", "14 KB", keyed("k" * 14_000), BAD_FORM, answer=Json(400, "invalid_request"),
     ),
     assertion("CA-27", "1 MB", keyed("k" * MEGABYTE), answer=UNREAD),
     typed("no type", client_assertion_type=None),
@@ -442,14 +450,14 @@ CASES = [
     typed("type twice", client_assertion_type=[JWT_BEARER, JWT_BEARER]),
     typed("type alone", client_assertion=None),
     typed("assertion twice", client_assertion=["a.b.c", "d.e.f"]),
-    assertion("CA-30", "array", saying([]), ("client.refused", "unknown")),
-    assertion("CA-30", "null", saying(b"null"), ("client.refused", "unknown")),
-    assertion("CA-30", "not UTF-8", saying(b"\xff"), ("client.refused", "unknown")),
-    assertion("CA-30", "twice", saying(b'{"sub":"g4k","sub":"gov24"}'), ("client.refused", "unknown")),
+    assertion("CA-30", "array", saying([]), UNKNOWN),
+    assertion("CA-30", "null", saying(b"null"), UNKNOWN),
+    assertion("CA-30", "not UTF-8", saying(b"\xff"), UNKNOWN),
+    assertion("CA-30", "twice", saying(b'{"sub":"g4k","sub":"gov24"}'), UNKNOWN),
     assertion(
-        "CA-30", "deep", saying(b'{"sub":"g4k","a":' + b"[" * 3000 + b"]" * 3000 + b"}"), ("client.refused", "unknown")
+        "CA-30", "deep", saying(b'{"sub":"g4k","a":' + b"[" * 3000 + b"]" * 3000 + b"}"), UNKNOWN
     ),
-    assertion("CA-30", "exp beyond all numbers", saying(b'{"sub":"g4k","exp":1e400}'), ("client.refused", "unknown")),
+    assertion("CA-30", "exp beyond all numbers", saying(b'{"sub":"g4k","exp":1e400}'), UNKNOWN),
     assertion("CA-30", "header is an array", saying({"sub": "g4k"}, [])),
     claiming("CA-30", "aud of numbers", aud=[1, 2]),
     claiming("CA-30", "aud is an object", aud={"a": 1}),
@@ -460,10 +468,10 @@ CASES = [
     claiming("CA-30", "sub is a list", "unknown", sub=["g4k"]),
     assertion("CA-32", "2 MB", lambda _: "a.b." + "c" * (2 * MEGABYTE), answer=UNREAD),
     assertion(
-        "CA-32", "48 KB", lambda _: "a.b." + "c" * 48_000, ("token.refused", "invalid_request"),
+        "CA-32", "48 KB", lambda _: "a.b." + "c" * 48_000, BAD_FORM,
         answer=Json(400, "invalid_request"),
     ),
-    assertion("CA-32", "5,000 dots", lambda _: "." * 5000, ("client.refused", "unknown")),
+    assertion("CA-32", "5,000 dots", lambda _: "." * 5000, UNKNOWN),
     proving("DP-01", "no proof", "missing", lambda _: []),
     proving("DP-02", "two", "header", lambda portal: [portal.proof("/token"), portal.proof("/token")]),
     proving("DP-02", "joined", "header", lambda portal: [f"{portal.proof('/token')}, {portal.proof('/token')}"]),
@@ -478,7 +486,7 @@ CASES = [
     changed("DP-04", "missing", "jwk", header={"jwk": None}),
     proving(
         "DP-04", "private", "jwk",
-        lambda portal: [portal.proof("/token", header={"jwk": portal.prover.key.as_dict(private=True)})],  # type: ignore[union-attr]
+        lambda portal: [portal.proof("/token", header={"jwk": prover(portal).key.as_dict(private=True)})],
     ),
     proving("DP-04", "another's", "signature", signed_by(STRANGER)),
     proving(
@@ -487,7 +495,7 @@ CASES = [
     ),
     proving(
         "DP-04", "off the curve", "jwk",
-        lambda portal: [portal.proof("/token", header={"jwk": {**portal.prover.jwk, "y": portal.prover.jwk["x"]}})],  # type: ignore[union-attr]
+        lambda portal: [portal.proof("/token", header={"jwk": {**prover(portal).jwk, "y": prover(portal).jwk["x"]}})],
     ),
     changed("DP-07", "missing", "jti", jti=None),
     changed("DP-07", "number", "jti", jti=1),
@@ -503,10 +511,15 @@ CASES = [
         "DP-09", "at the token", by_another_key, Json(400, "invalid_grant"), [("code.refused", "dpop_jkt")],
         prepare=a_bound_code(), after=own_key_still_buys,
     ),
-    using("DP-11", "ath missing", "dpop_ath", "invalid_dpop_proof", lambda p, t: with_proof(p, t, access_token=None)),
-    using("DP-11", "ath of another", "dpop_ath", "invalid_dpop_proof", lambda p, t: with_proof(p, t, access_token="x")),
+    *(
+        using("DP-11", name, "dpop_ath", "invalid_dpop_proof", lambda p, t, of=of: with_proof(p, t, access_token=of))
+        for name, of in {"ath missing": None, "ath of another": "x"}.items()
+    ),
     using("DP-11", "another key", "key", "invalid_token", lambda p, t: with_proof(p, t, by=Prover())),
-    using("DP-11", "as a bearer token", "scheme", "invalid_token", lambda p, t: p.userinfo(t, dpop=(), scheme="Bearer")),
+    using(
+        "DP-11", "as a bearer token", "scheme", "invalid_token",
+        lambda p, t: p.userinfo(t, dpop=(), scheme="Bearer"),
+    ),
 ]  # fmt: skip
 
 

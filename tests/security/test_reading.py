@@ -243,14 +243,19 @@ def confirms_with(name: str, csrf: str) -> Case:
     def send(court: Court, given: Leaving) -> httpx2.Response:
         return given[0].browser.post(f"{court.rig.issuer}/logout", data={"csrf": csrf})
 
-    return Case("LO-07", name, send, Page(403, "SINWON-L008"), prepare=signed_in, after=stays_signed_in)
+    event = ("request.refused", "form_expired")
+    return Case("LO-07", name, send, Page(403, "SINWON-L008"), [event], prepare=signed_in, after=stays_signed_in)
 
+
+NO_TOKENS = {
+    "unknown": "x" * 43, "16 KB": "x" * 16_000, "Hangul and NUL": "토큰\0" * 5, "SQL": "' OR 1=1 --", "markup": EVIL,
+}  # fmt: skip
 
 CASES = [
     userinfo("UI-01", "none", Challenge(401, None), lambda _: {}),
     userinfo("UI-01", "none by POST", Challenge(401, None), lambda _: {"method": "POST"}),
     *(
-        userinfo("UI-01", scheme, Challenge(401, None), lambda _, scheme=scheme: {"headers": {"Authorization": scheme}})
+        userinfo("UI-01", scheme, Challenge(401, None), lambda _, said=scheme: {"headers": {"Authorization": said}})
         for scheme in ("Bearer", "Basic YTpi", "Bearer,x")
     ),
     userinfo(
@@ -283,12 +288,13 @@ CASES = [
     ),
     by_nobody("IS-01", "/introspect", "nobody", "no_credentials"),
     by_nobody("IS-01", "/introspect", "a name alone", "no_credentials", client_id="asking"),
-    by_nobody("IS-01", "/introspect", "wrong secret", "method_not_registered", client_id="asking", client_secret="x" * 20),
+    by_nobody(
+        "IS-01", "/introspect", "wrong way", "method_not_registered", client_id="asking", client_secret="x" * 20
+    ),
     *(
         at("IS-02", name, "/introspect", Inactive(), INACTIVE, token=value)
         for name, value in {
-            "unknown": "x" * 43, "short": "x", "16 KB": "x" * 16_000, "Hangul and NUL": "토큰\0" * 5, "SQL": "' OR 1=1 --",
-            "ID token": lambda tokens: tokens["id_token"], "markup": EVIL,
+            **NO_TOKENS, "short": "x", "ID token": lambda tokens: tokens["id_token"],
         }.items()
     ),
     Case("IS-02", "expired", expired, Inactive(), [INACTIVE], prepare=bought),
@@ -306,9 +312,7 @@ CASES = [
     by_method("IS-04", "/introspect", "GET"),
     *(
         at("RV-01", name, "/revoke", Empty(), token=value)
-        for name, value in {
-            "unknown": "x" * 43, "16 KB": "x" * 16_000, "Hangul and NUL": "토큰\0" * 5, "SQL": "' OR 1=1 --", "markup": EVIL,
-        }.items()
+        for name, value in NO_TOKENS.items()
     ),
     by_another("RV-02", "/revoke", "access_token", BAD, ("request.refused", "invalid_request")),
     by_another("RV-02", "/revoke", "refresh_token", BAD, ("request.refused", "invalid_request")),
@@ -339,7 +343,9 @@ CASES = [
         "LO-06", "URI and client", Page(200),
         make=lambda portal, _: {"post_logout_redirect_uri": home(portal), "client_id": "gov24", "state": "x"},
     ),
-    leaves("LO-06", "URI of nobody's", Page(200), make=lambda *_: {"post_logout_redirect_uri": "https://evil.example/"}),
+    leaves(
+        "LO-06", "URI of nobody's", Page(200), make=lambda *_: {"post_logout_redirect_uri": "https://evil.example/"}
+    ),
     leaves("LO-07", "nothing", Page(200), make=lambda *_: {}),
     leaves("LO-07", "state alone", Page(200), make=lambda *_: {"state": EVIL}),
     confirms_with("confirmed by another page", "x" * 43),

@@ -24,16 +24,20 @@ from tests.security.judging import Case, Court
 
 KEY = ECKey.generate_key("P-256", {"kid": "k", "use": "sig"})
 PUBLIC = KEY.as_dict(private=False)
+ANOTHER = ECKey.generate_key("P-256", {"kid": "k", "use": "sig"}).as_dict(private=False)
 BAD = "invalid_client_metadata"
 NO_TOKEN = Json(401, "invalid_token", scheme="Bearer")
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 MEGABYTE = 1 << 20
+METADATA = ("registration.refused", BAD)
+OFF = ("registration.refused", "access_denied")
+FORBIDDEN = ("admin.refused", "forbidden")
 INSIDE = {
     "loopback": "https://127.0.0.1/x", "loopback by name": "https://localhost/x", "IPv6 loopback": "https://[::1]/x",
     "mapped": "https://[::ffff:127.0.0.1]/x", "unspecified": "https://0.0.0.0/x", "IPv6 unspecified": "https://[::]/x",
-    "NAT64": "https://[64:ff9b::7f00:1]/x", "metadata": "https://169.254.169.254/latest", "private": "https://10.0.0.1/x",
-    "decimal": "https://2130706433/x", "hexadecimal": "https://0x7f000001/x", "short": "https://127.1/x",
-    "user": "https://portal.example@127.0.0.1/x",
+    "NAT64": "https://[64:ff9b::7f00:1]/x", "metadata": "https://169.254.169.254/latest",
+    "private": "https://10.0.0.1/x", "decimal": "https://2130706433/x",
+    "hexadecimal": "https://0x7f000001/x", "short": "https://127.1/x", "user": "https://portal.example@127.0.0.1/x",
 }  # fmt: skip
 
 
@@ -230,6 +234,13 @@ def asks(
     return Case(row, name, send, Problem(status), events, prepare=lambda court: program(court, role))
 
 
+def sends(row: str, name: str, role: Role, status: int, *events: Named, path: str, **body: Any) -> Case:
+    """A change, with its reason."""
+    return asks(
+        row, name, role, status, *events, method="POST", path=path, json={"reason": "a reason", **body}
+    )
+
+
 def by_token(name: str, headers: dict[str, str]) -> Case:
     def send(court: Court, _: Any) -> httpx2.Response:
         return Program(court.rig, None).ask("GET", "/portals", headers=headers)
@@ -265,7 +276,8 @@ CASES = [
         for name, members in {
             "token": {"response_types": ["token"]}, "hybrid": {"response_types": ["code", "code id_token"]},
             "implicit": {"grant_types": ["implicit"]}, "password": {"grant_types": ["authorization_code", "password"]},
-            "client_credentials": {"grant_types": ["client_credentials"]}, "refresh alone": {"grant_types": ["refresh_token"]},
+            "client_credentials": {"grant_types": ["client_credentials"]},
+            "refresh alone": {"grant_types": ["refresh_token"]},
             "none": {"grant_types": []}, "device with code": {"grant_types": [DEVICE], "response_types": ["code"]},
             "text": {"grant_types": "authorization_code"}, "profile": {"profile": "fapi3"},
         }.items()
@@ -274,10 +286,12 @@ CASES = [
         refused("DC-05", name, **members)
         for name, members in {
             "both": {"jwks": {"keys": [PUBLIC]}, "jwks_uri": "https://portal.example/jwks"},
-            "private": {"jwks": {"keys": [KEY.as_dict(private=True)]}}, "symmetric": {"jwks": {"keys": [{"kty": "oct", "k": "AA"}]}},
-            "5,000": {"jwks": {"keys": [{"kty": "EC"}] * 2_000}}, "no keys": {"jwks": {}}, "empty": {"jwks": {"keys": []}},
+            "private": {"jwks": {"keys": [KEY.as_dict(private=True)]}},
+            "symmetric": {"jwks": {"keys": [{"kty": "oct", "k": "AA"}]}},
+            "2,000": {"jwks": {"keys": [{"kty": "EC"}] * 2_000}}, "no keys": {"jwks": {}},
+            "empty": {"jwks": {"keys": []}},
             "a text": {"jwks": {"keys": ["x"]}}, "keys is an object": {"jwks": {"keys": PUBLIC}},
-            "one key alone": {"jwks": PUBLIC}, "a kid twice": {"jwks": {"keys": [PUBLIC, ECKey.generate_key("P-256", {"kid": "k"}).as_dict(private=False)]}},
+            "one key alone": {"jwks": PUBLIC}, "a kid twice": {"jwks": {"keys": [PUBLIC, ANOTHER]}},
         }.items()
     ),
     *(
@@ -289,20 +303,20 @@ CASES = [
         }.items()
     ),
     refused("DC-10", "SVG in the address", logo_uri="data:image/svg+xml,<svg onload='alert(1)'/>"),
-    body("null", b"null", Json(400, BAD), ("registration.refused", BAD)),
-    body("array", b"[]", Json(400, BAD), ("registration.refused", BAD)),
-    body("number", b"7", Json(400, BAD), ("registration.refused", BAD)),
-    body("empty", b"", Json(400, BAD), ("registration.refused", BAD)),
-    body("cut", b"{", Json(400, BAD), ("registration.refused", BAD)),
-    body("twice", b'{"redirect_uris": [], "redirect_uris": []}', Json(400, BAD), ("registration.refused", BAD)),
-    body("deep", b"[" * 50_000, Json(400, BAD), ("registration.refused", BAD)),
-    body("text", b'{"redirect_uris": []}', Json(400, BAD), ("registration.refused", BAD), content_type="text/plain"),
+    body("null", b"null", Json(400, BAD), METADATA),
+    body("array", b"[]", Json(400, BAD), METADATA),
+    body("number", b"7", Json(400, BAD), METADATA),
+    body("empty", b"", Json(400, BAD), METADATA),
+    body("cut", b"{", Json(400, BAD), METADATA),
+    body("twice", b'{"redirect_uris": [], "redirect_uris": []}', Json(400, BAD), METADATA),
+    body("deep", b"[" * 50_000, Json(400, BAD), METADATA),
+    body("text", b'{"redirect_uris": []}', Json(400, BAD), METADATA, content_type="text/plain"),
     body("5 MB", b" " * (5 * MEGABYTE), Json(413, "invalid_request")),
-    manages("DC-12", "another id", "PUT", Json(400, BAD), ("registration.refused", BAD), client_id="gov24"),
-    manages("DC-12", "another secret", "PUT", Json(400, BAD), ("registration.refused", BAD), client_secret="wrong" * 5),
-    manages("DC-12", "its token", "PUT", Json(400, BAD), ("registration.refused", BAD), registration_access_token="x"),
+    manages("DC-12", "another id", "PUT", Json(400, BAD), METADATA, client_id="gov24"),
+    manages("DC-12", "another secret", "PUT", Json(400, BAD), METADATA, client_secret="wrong" * 5),
+    manages("DC-12", "its token", "PUT", Json(400, BAD), METADATA, registration_access_token="x"),
     *(
-        manages("DC-14", method, method, Json(403, "access_denied"), ("registration.refused", "access_denied"), prepare=switched_off)
+        manages("DC-14", method, method, Json(403, "access_denied"), OFF, prepare=switched_off)
         for method in ("PUT", "DELETE", "GET")
     ),
     Case(
@@ -327,7 +341,7 @@ CASES = [
     ),
     *(
         refused("DC-17", f"{member} {alg}", **{member: alg})
-        for member in ("id_token_signed_response_alg", "userinfo_signed_response_alg", "authorization_signed_response_alg")
+        for member in (f"{what}_signed_response_alg" for what in ("id_token", "userinfo", "authorization"))
         for alg in ("none", "HS256")
     ),
     refused("TK-23", "none", id_token_signed_response_alg="none"),
@@ -348,25 +362,31 @@ CASES = [
     with_keys("JK-12", "long coordinate", {**PUBLIC, "x": "AA" + PUBLIC["x"]}),
     with_keys("JK-12", "another curve", {**PUBLIC, "crv": "sect163r2"}),
     *(keys_at(name, uri) for name, uri in INSIDE.items() if name != "user"),
-    asks("AD-03", "an auditor registers", Role.AUDITOR, 403, ("admin.refused", "forbidden"), method="POST", path="/portals", json={"reason": "a reason", "registration": document("new")}),
-    asks("AD-03", "a member takes a key out", Role.MEMBER, 403, ("admin.refused", "forbidden"), method="POST", path="/keys/rotate", json={"alg": "ES256", "reason": "a reason"}),
-    asks("AD-03", "a member ends a session", Role.MEMBER, 403, ("admin.refused", "forbidden"), method="POST", path="/sessions/end", json={"reason": "a reason", "portal": "gov24"}),
+    sends("AD-03", "an auditor registers", Role.AUDITOR, 403, FORBIDDEN, path="/portals", registration=document("x")),
+    sends("AD-03", "a member rotates a key", Role.MEMBER, 403, FORBIDDEN, path="/keys/rotate", alg="ES256"),
+    sends("AD-03", "a member ends sessions", Role.MEMBER, 403, FORBIDDEN, path="/sessions/end", portal="gov24"),
     by_token("no token", {}),
     by_token("unknown", {"Authorization": "Bearer " + "x" * 43}),
     *(
         asks("AD-08", name, Role.OWNER, 422, path=f"/portals?{query}")
         for name, query in {
-            "order": "order_by=client_id;DROP TABLE portal", "after": "after=' OR 1=1 --%00", "page of words": "limit=many",
-            "page without end": "limit=1000000000", "below zero": "limit=-1", "twice": "limit=1&limit=2", "unknown": "sort=x",
+            "order": "order_by=client_id;DROP TABLE portal", "after": "after=' OR 1=1 --%00",
+            "page of words": "limit=many", "page without end": "limit=1000000000", "below zero": "limit=-1",
+            "twice": "limit=1&limit=2", "unknown": "sort=x",
         }.items()
     ),
-    asks("AD-09", "unknown members", Role.OWNER, 422, method="POST", path="/portals", json={"reason": "a reason", "registration": document("new", is_admin=True)}),
-    asks("AD-09", "another organisation", Role.OWNER, 422, method="POST", path="/portals", json={"reason": "a reason", "org_id": "mois", "registration": document("new")}),
+    sends(
+        "AD-09", "unknown members", Role.OWNER, 422, path="/portals", registration=document("new", is_admin=True)
+    ),
+    sends(
+        "AD-09", "another organisation", Role.OWNER, 422, path="/portals", org_id="mois", registration=document("new")
+    ),
     *(
         door(path)
         for path in (
-            "/debug", "/metrics", "/console/../metrics", "/.git/config", "/static/%2e%2e/app.py", "/admin", "/openapi.json",
-            "/?__debugger__=yes&cmd=resource&f=debugger.js/x", "/console.", "/env", "/actuator/health",
+            "/debug", "/metrics", "/console/../metrics", "/.git/config", "/static/%2e%2e/app.py", "/admin",
+            "/openapi.json", "/?__debugger__=yes&cmd=resource&f=debugger.js/x", "/console.", "/env",
+            "/actuator/health",
         )
     ),
 ]  # fmt: skip

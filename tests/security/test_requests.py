@@ -410,8 +410,8 @@ CASES = [
     *(
         for_audience(name, audience)
         for name, audience in {
-            "PAR URL": "{}/par", "token URL": "{}/token", "array": ["{}"], "array with another": ["{}", "https://a.example"],
-            "slash": "{}/",
+            "PAR URL": "{}/par", "token URL": "{}/token", "array": ["{}"],
+            "array with another": ["{}", "https://a.example"], "slash": "{}/",
         }.items()
     ),
     Case(

@@ -23,6 +23,7 @@ GRANTS = ["authorization_code", "refresh_token"]
 OFF = ("login.refused", "invalid_request")
 UNKNOWN = ("code.refused", "unknown")
 NOT_OURS = ("token.refused", "other_client_or_expired")
+UNSUPPORTED = "unsupported_grant_type"
 NO_GRANT = Json(400, "invalid_grant")
 HOUR = 3600
 MEGABYTE = 1 << 20
@@ -189,7 +190,8 @@ def _other_secrets(court: Court) -> dict[str, str]:
     pushed = court.portal("apostille").push().json()["request_uri"]
     return {
         "access token": tokens["access_token"], "refresh token": tokens["refresh_token"], "request_uri": pushed,
-        "response code": response_code, "session": str(session), "sid": portal.id_token_claims(tokens["id_token"])["sid"],
+        "response code": response_code, "session": str(session),
+        "sid": portal.id_token_claims(tokens["id_token"])["sid"],
     }  # fmt: skip
 
 
@@ -363,14 +365,15 @@ CASES = [
     form("TK-01", "missing", "invalid_request", ("token.refused", "invalid_request"), grant_type=None),
     form("TK-01", "empty", "invalid_request", ("token.refused", "invalid_request"), grant_type=""),
     *(
-        form("TK-02", kind.rpartition(":")[2], "unsupported_grant_type", ("token.refused", "unsupported_grant_type"), grant_type=kind)
+        form("TK-02", kind.rpartition(":")[2], UNSUPPORTED, ("token.refused", UNSUPPORTED), grant_type=kind)
         for kind in (
-            "password", "implicit", "client_credentials", "AUTHORIZATION_CODE", "x\0", "urn:openid:params:grant-type:ciba",
-            "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:token-exchange",
+            "password", "implicit", "client_credentials", "AUTHORIZATION_CODE", "x\0",
+            "urn:openid:params:grant-type:ciba", "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
         )
     ),
     *(
-        form("TK-02", f"{name} not registered", "unauthorized_client", ("token.refused", "grant_type"), grant_type=kind)
+        form("TK-02", f"{name} of others", "unauthorized_client", ("token.refused", "grant_type"), grant_type=kind)
         for name, kind in {
             "refresh": "refresh_token", "device": "urn:ietf:params:oauth:grant-type:device_code",
         }.items()
@@ -439,8 +442,8 @@ CASES = [
         [("code.refused", "session_ended")], prepare=then_signed_out,
     ),
     buys_nothing(
-        "TK-06", "another redirect_uri", ("code.refused", "redirect_uri"), lambda code, begun: (code, begun.verifier),
-        redirect_uri="https://evil.example/cb",
+        "TK-06", "another redirect_uri", ("code.refused", "redirect_uri"),
+        lambda code, begun: (code, begun.verifier), redirect_uri="https://evil.example/cb",
     ),
     preflight("/token"),
     preflight("/userinfo"),
