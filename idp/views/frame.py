@@ -462,8 +462,9 @@ def _is_intrusion(error: LoginError) -> bool:
 
     A sign-in that is over, or that nobody knows, is no such thing.
     """
-    asked_by_page = request.endpoint in _ASKED_BY_PAGES
-    return error.status in {400, 403, 409} and not asked_by_page and not origin.get().caused
+    if request.endpoint in _ASKED_BY_PAGES or origin.get().caused:
+        return False
+    return error.status == 403 or error.reason == "form_expired"
 
 
 def _is_registered(reply_to: ReplyTo | None) -> bool:

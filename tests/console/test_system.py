@@ -153,7 +153,7 @@ def stand(rig: Rig) -> tuple[Any, ...]:
             rig.house.keys.listing(),
             [(kept.profile.id, kept.enabled) for kept in wallets.kept()],
             db.session.scalars(select(LogoutNotice.attempts)).all(),
-            [event.name for event in rig.events() if event.name != "admin.refused"],
+            [event.name for event in rig.events() if event.name not in {"admin.refused", "request.refused"}],
         )
 
 

@@ -154,14 +154,14 @@ def test_a_session_that_began_so_serves_portals_that_refuse_qr_codes(rig: Rig, p
 
 def test_another_browser_cannot_bring_the_answer(rig: Rig, portal: Portal) -> None:
     page = offered(portal)
-    with harmless(rig), rig.browser() as other:
+    with harmless(rig, ("request.refused", "other_browser")), rig.browser() as other:
         refused(page.bring(page.show(), browser=other), "login_unknown", 403)
     assert page.bring(page.show()).status_code == 200
 
 
 def test_the_browser_of_another_login_cannot_bring_the_answer(rig: Rig, portal: Portal) -> None:
     page, other = offered(portal), offered(rig.portal("gov24"))
-    with harmless(rig):
+    with harmless(rig, ("request.refused", "other_browser")):
         refused(page.bring(page.show(), browser=other.portal.browser), "login_unknown", 403)
 
 
@@ -169,7 +169,7 @@ def test_the_browser_of_another_login_cannot_bring_the_answer(rig: Rig, portal: 
 def test_only_a_page_of_this_login_can_bring_an_answer(rig: Rig, portal: Portal, token: str | None) -> None:
     page = offered(portal)
     given = offered(rig.portal("gov24")).csrf if token == "other" else token
-    with harmless(rig):
+    with harmless(rig, ("request.refused", "form_expired")):
         refused(page.bring(page.show(), headers={"X-CSRF-Token": given}), "form_expired", 403)
     assert page.bring(page.show()).status_code == 200
 
@@ -179,7 +179,7 @@ def test_only_a_page_of_this_login_can_bring_an_answer(rig: Rig, portal: Portal,
 )
 def test_only_json_is_read(rig: Rig, portal: Portal, kind: str | None) -> None:
     page = offered(portal)
-    with harmless(rig):
+    with harmless(rig, ("request.refused", "form_expired")):
         refused(page.bring(page.show(), headers={"Content-Type": kind}), "form_expired", 403)
 
 
@@ -201,7 +201,7 @@ def test_only_post_is_there(rig: Rig, portal: Portal, method: str) -> None:
 def test_a_login_that_never_asked_this_way_takes_no_answer(rig: Rig, portal: Portal) -> None:
     page, unseen = offered(portal), portal.begin()
     address = f"{rig.issuer}{unseen.location}/digital-credential"
-    with harmless(rig):
+    with harmless(rig, ("request.refused", "form_expired")):
         # Its page was never loaded: no token of its forms is known, and the question was not made.
         refused(page.bring(page.show(), address=address), "form_expired", 403)
 
@@ -409,7 +409,7 @@ def test_a_finished_sign_in_takes_no_answer(rig: Rig, portal: Portal) -> None:
     page = offered(portal)
     message = page.show()
     callback_parameters(portal.agree(page.resume(page.bring(message))))
-    with harmless(rig):
+    with harmless(rig, ("request.refused", "form_expired")):
         refused(page.bring(message), "form_expired", 409)  # its questions went with it
 
 

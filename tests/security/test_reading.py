@@ -244,7 +244,9 @@ def confirms_with(name: str, csrf: str) -> Case:
         return given[0].browser.post(f"{court.rig.issuer}/logout", data={"csrf": csrf})
 
     event = ("request.refused", "form_expired")
-    return Case("LO-07", name, send, Page(403, "SINWON-L008"), [event], prepare=signed_in, after=stays_signed_in)
+    return Case(
+        "LO-07", name, send, Page(403, "SINWON-L008"), [event], prepare=signed_in, after=stays_signed_in
+    )
 
 
 NO_TOKENS = {

@@ -14,7 +14,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "a stranger at a login is in the audit", "views/frame.py",
-        "return error.status in {400, 403, 409} and not asked_by_page and not origin.get().caused",
+        'return error.status == 403 or error.reason == "form_expired"',
         "return False",
         "LS-02", "LS-03", "LS-04", "LS-05", "LS-06", "LS-10",
     ),
