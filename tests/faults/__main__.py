@@ -12,13 +12,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from tests.faults import matrix
+from tests.faults import clocks, matrix
 from tests.faults.figures import FIGURES
 from tests.faults.house import house
 from tests.faults.result import Result
 
-MATRIX = "R16"
-_ALL = sorted([*FIGURES, MATRIX], key=lambda name: int(name[1:]))
+MATRIX, CLOCKS = "R16", "R15"
+_ALL = sorted([*FIGURES, CLOCKS, MATRIX], key=lambda name: int(name[1:]))
 
 
 def main() -> int:
@@ -51,9 +51,11 @@ def main() -> int:
 
 
 def _run(name: str, asked: argparse.Namespace, directory: Path, command: str) -> Result:
-    if name == MATRIX:
+    if name in {CLOCKS, MATRIX}:
         with matrix.rig(directory) as (running, database):
-            return matrix.measure(running, database, command, one_in=asked.one_in)
+            if name == MATRIX:
+                return matrix.measure(running, database, command, one_in=asked.one_in)
+            return clocks.measure(running, database, _sized(clocks.Size(), asked), command)
     figure = FIGURES[name]
     with house(directory, **figure.wants) as deployed:
         return figure.measure(deployed, _sized(figure.size, asked), command)

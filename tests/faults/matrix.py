@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +46,8 @@ class Verdicts:
 class Insisting(Line):
     """Tries again what is told to come later, five seconds on, a few times; what it is told is noted."""
 
-    def __init__(self, rig: Rig) -> None:
-        super().__init__(rig.issuer)
+    def __init__(self, rig: Rig, url: str | None = None) -> None:
+        super().__init__(url or rig.issuer)
         self._rig = rig
         self.undocumented: list[str] = []
 
@@ -86,8 +86,19 @@ class Journey:
 
     def _walk(self) -> None:
         holder = self.make()
+        self.sign_in(holder, self.begin(holder))
+        self._afterwards(holder)
+        self._thefts(holder)
+
+    def begin(self, holder: Holder) -> Entry:
+        """A line in the ledger."""
         entry = Entry(holder.persona.id, holder.client.client_id)
         self.entries.append(entry)
+        return entry
+
+    def sign_in(self, holder: Holder, entry: Entry) -> None:
+        """From the portal to UserInfo. Raises Unexpected, OutOfPatience."""
+        holder.issue()
         for step in SIGN_IN:
             if step == "redeem":
                 entry.code, entry.outcome = digest(holder.code), LOST
@@ -96,8 +107,6 @@ class Journey:
                 entry.login_id = holder.login_url.removeprefix("/login/").partition("/")[0]
             if step == "redeem":
                 entry.outcome = TOLD
-        self._afterwards(holder)
-        self._thefts(holder)
 
     def _afterwards(self, holder: Holder) -> None:
         """A refresh; whether the token is good; the end of it; the end of the session."""
@@ -117,12 +126,7 @@ class Journey:
     def _thefts(self, holder: Holder) -> None:
         """Everything that was used, once more, by whoever found it."""
         cookies = "; ".join(f"{name}={value}" for name, value in holder.cookies.items())
-        code = {
-            "grant_type": "authorization_code",
-            "code": holder.code,
-            "redirect_uri": holder.client.redirect_uri,
-            "code_verifier": holder.verifier,
-        }
+        code = _redemption(holder)
         if isinstance(holder, Signing):
             assert self.signer is not None
             assertion = self.signer.credentials()
@@ -133,13 +137,7 @@ class Journey:
                 "a used proof", "POST", "/token", {**code, **self.signer.credentials()}, {"DPoP": proof}
             )
             return
-        basic = {"Authorization": holder.client.authorization}
-        spent = {"grant_type": "refresh_token", "refresh_token": holder.spent["refresh_token"]}
-        fresh = {"grant_type": "refresh_token", "refresh_token": holder.tokens["refresh_token"]}
-        self._no_success("a spent refresh token", "POST", "/token", spent, basic)
-        self._no_success("a token of a stolen family", "POST", "/token", fresh, basic)
-        self._no_success("a used code", "POST", "/token", code, basic)
-        self._no_success("a response code elsewhere", "GET", _local(holder.redirect_uri))
+        self.replay(holder)
         page = self.line.send("GET", "/logout", None, {"Cookie": cookies})
         csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)
         if csrf is not None:  # None: an ended session has nothing to ask
@@ -148,6 +146,16 @@ class Journey:
             if left.status != 200:
                 raise Unexpected(f"logout: {left.status}")
         self._no_code(holder, cookies)
+
+    def replay(self, holder: Holder) -> None:
+        """What the portal with a secret has used, used again. Raises FailedOpen."""
+        basic = {"Authorization": holder.client.authorization}
+        spent = {"grant_type": "refresh_token", "refresh_token": holder.spent["refresh_token"]}
+        fresh = {"grant_type": "refresh_token", "refresh_token": holder.tokens["refresh_token"]}
+        self._no_success("a spent refresh token", "POST", "/token", spent, basic)
+        self._no_success("a token of a stolen family", "POST", "/token", fresh, basic)
+        self._no_success("a used code", "POST", "/token", _redemption(holder), basic)
+        self._no_success("a response code elsewhere", "GET", _local(holder.redirect_uri))
 
     def _no_code(self, holder: Holder, cookies: str) -> None:
         """Signed out, no portal gets a code without asking."""
@@ -196,12 +204,13 @@ def rig(directory: Path) -> Iterator[tuple[Rig, str]]:
 
 
 def measure(
-    running: Rig, database: str, command: str, *, one_in: int = 1, known: Sequence[Entry] = ()
+    running: Rig, database: str, command: str, *, one_in: int = 1, book: list[Entry] | None = None
 ) -> Result:
-    """Every place in every mode, or one in so many of them. `known`: who signed in here before."""
+    """Every place in every mode, or one in so many of them. `book`: all who signed in here, to be written on."""
     result = Result("R16", "fault matrix", command, "")
     line = Insisting(running)
-    ways = journeys(running, line)
+    book = [] if book is None else book
+    ways = journeys(running, line, book)
     verdicts = Verdicts()
     injector = Injector()
     n_sites: dict[str, int] = {}
@@ -218,8 +227,7 @@ def measure(
             for site in sites:
                 n_sites[site.kind] = n_sites.get(site.kind, 0) + 1
     line.close()
-    entries = [*known, *(entry for journey in ways for entry in journey.entries)]
-    found = reconcile(entries, database, client_ids={"matrix", CLIENT_ID})
+    found = reconcile(book, database, client_ids={"matrix", CLIENT_ID})
     result.n = f"{n_walks} sign-ins, {n_fired} of which met their fault"
     result.say("places", ", ".join(f"{n} {kind}" for kind, n in n_sites.items()))
     result.zero("open where it must be shut", verdicts.open)
@@ -236,7 +244,7 @@ def _faults(sites: list[Site]) -> list[tuple[Site, Mode]]:
     return [(site, mode) for site in sites for mode in modes if mode is not Mode.LOSE or site.changes]
 
 
-def journeys(running: Rig, line: Insisting) -> list[Journey]:
+def journeys(running: Rig, line: Insisting, book: list[Entry]) -> list[Journey]:
     """By a portal with a secret, and by one that signs."""
     callback = "http://127.0.0.1:9/callback"
     signer = Signer(running.issuer, callback)
@@ -263,7 +271,7 @@ def journeys(running: Rig, line: Insisting) -> list[Journey]:
         holder.signer = signer
         return holder
 
-    return [Journey(by_secret, line, None, []), Journey(signing, line, signer, [])]
+    return [Journey(by_secret, line, None, book), Journey(signing, line, signer, book)]
 
 
 def _places(injector: Injector, journey: Journey, running: Rig) -> list[Site]:
@@ -290,6 +298,16 @@ def _try(journey: Journey, where: str, verdicts: Verdicts) -> None:
         verdicts.stuck.append(f"{where}: {problem}")
     verdicts.undocumented += [f"{where}: {problem}" for problem in journey.line.undocumented]
     journey.line.undocumented.clear()
+
+
+def _redemption(holder: Holder) -> dict[str, str]:
+    """The form of a token request, but for who asks."""
+    return {
+        "grant_type": "authorization_code",
+        "code": holder.code,
+        "redirect_uri": holder.client.redirect_uri,
+        "code_verifier": holder.verifier,
+    }
 
 
 def _local(url: str) -> str:

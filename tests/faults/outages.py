@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.faults.crowd import Crowd
 from tests.faults.house import DATABASE, House
 from tests.faults.kills import books
+from tests.faults.machines import Machine
 from tests.faults.result import Result, quantile
 from tests.waiting import eventually
 
@@ -172,6 +174,41 @@ def outages(house: House, size: Size) -> list[tuple[str, Outage, float]]:
         for pid in pids:
             _signal(pid, signal.SIGCONT)
 
+    @contextmanager
+    def disk_full() -> Iterator[None]:
+        """As PostgreSQL says it (53100), to every new row: no file system of this size may be mounted everywhere."""
+        raising = "BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END"
+        with house.postgres.connect(DATABASE) as connection:
+            connection.execute(
+                f"CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $${raising}$$"
+            )
+            for (table,) in connection.execute(_TABLES).fetchall():
+                when = f'BEFORE INSERT ON "{table}" FOR EACH ROW EXECUTE FUNCTION full_disk()'
+                connection.execute(f"CREATE TRIGGER full_disk {when}")
+            yield
+            connection.execute("DROP FUNCTION full_disk() CASCADE")
+
+    @contextmanager
+    def key_file_rubbish() -> Iterator[None]:
+        """The key that signs requests to wallets, and a node that is started anew reads it."""
+        file = house.prepared.request_signer_key
+        good = file.read_bytes()
+        file.write_bytes(os.urandom(200))
+        house.nodes[0].kill()
+        yield
+        file.write_bytes(good)
+
+    @contextmanager
+    def log_full() -> Iterator[None]:
+        """One node can write nothing into its log."""
+        node = house.nodes[0]
+        node.stop()
+        spare = Machine("node-0", node.command, Path("/dev/full"), node.environment)
+        spare.start()
+        yield
+        spare.stop()
+        node.start()
+
     short = size.outage_s
     return [
         ("Redis is down", redis_stopped, size.redis_s),
@@ -187,9 +224,16 @@ def outages(house: House, size: Size) -> list[tuple[str, Outage, float]]:
         ("every connection is reset every 0.7 s", torn, short),
         ("status lists and portals' keys cannot be fetched", hosts_hang, short),
         ("one node hangs", node_hangs, short),
+        ("PostgreSQL's disk is full", disk_full, short),
+        ("a key file is rubbish, and a node is started anew", key_file_rubbish, short),
+        ("a node's log cannot be written", log_full, short),
     ]
 
 
+_TABLES = (
+    "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
+    "AND relnamespace = 'public'::regnamespace"
+)
 _END_ALL = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     f"WHERE datname = '{DATABASE}' AND pid <> pg_backend_pid()"

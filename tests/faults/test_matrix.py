@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.crowd import Unexpected
-from tests.faults import matrix
+from tests.faults import clocks, matrix
 from tests.faults.crowd import OutOfPatience
 from tests.faults.ledger import reconcile
 from tests.faults.matrix import Journey
@@ -47,7 +47,7 @@ def house(redis_program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def journey(house: tuple[Rig, str]) -> Journey:
     rig, _ = house
-    found, _ = matrix.journeys(rig, matrix.Insisting(rig))
+    found, _ = matrix.journeys(rig, matrix.Insisting(rig), [])
     found.walk()
     return found
 
@@ -89,6 +89,13 @@ def test_where_one_row_cannot_be_written_nothing_is_half_done(
 def test_wherever_it_breaks_nothing_is_given_away(house: tuple[Rig, str], journey: Journey) -> None:
     """One fault in ten of R16."""
     rig, database = house
-    before = len(journey.entries)
-    result = matrix.measure(rig, database, "", one_in=10, known=journey.entries[:before])
+    result = matrix.measure(rig, database, "", one_in=10, book=journey.entries)
+    assert result.missed == [], result.markdown()
+
+
+def test_whatever_time_it_is_what_was_used_stays_used(house: tuple[Rig, str], journey: Journey) -> None:
+    """R15 in short."""
+    rig, database = house
+    size = clocks.Size(rounds=1, sign_ins=2)
+    result = clocks.measure(rig, database, size, "", book=journey.entries)
     assert result.missed == [], result.markdown()
