@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import changes, cold, kills, notices, outages, overload, races
+from tests.faults import changes, cold, kills, notices, outages, overload, races, soak
 from tests.faults.house import House
 from tests.faults.result import Result
 
@@ -34,6 +34,7 @@ FIGURES: Mapping[str, Figure] = {
         {"settings": changes.SETTINGS},
     ),
     "R7": Figure(outages.measure, outages.Size(), outages.Size(outage_s=1.0, redis_s=1.0), {"wired": True}),
+    "R8": Figure(soak.measure, soak.Size(), soak.Size(seconds=4.0, every_s=0.5), {"settings": soak.SETTINGS}),
     "R10": Figure(overload.measure, overload.Size(), overload.Size(load_s=6.0, finding_s=4.0)),
     "R11": Figure(
         overload.measure_slow,

@@ -223,8 +223,8 @@ class Redis(Machine):
         super().start()
         eventually(self.answers, START_S)
 
-    def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=True)
+    def client(self, *, text: bool = True) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=5, decode_responses=text)
 
     def answers(self) -> bool:
         with suppress(redis.RedisError), self.client() as client:

@@ -229,8 +229,10 @@ def measure_across_failures(house: House, size: Size, command: str) -> Result:
     """R4: the same, and in the middle of the storm something fails. Nobody may win whose prize was taken."""
     result = Result("R4", "what may be used once, across failures", command, "")
     racer = Racer(house, house.crowd("races-across-failures"))
+    before: dict[bytes, tuple[bytes, int]] = {}
     faults: dict[str, Callable[[], object]] = {
         "Redis emptied": lambda: house.redis.client().flushall(),
+        "Redis loses the last second": lambda: _restore(house, before),
         "Redis killed": house.redis.kill,
         "PostgreSQL restarted, `-m immediate`": house.postgres.crash,
     }
@@ -238,6 +240,8 @@ def measure_across_failures(house: House, size: Size, command: str) -> Result:
     for what, fail in faults.items():
         for kind in [kind for kind in size.kinds if kind in LASTING]:
             requests, won = getattr(racer, kind)(size.attempts)
+            before.clear()
+            before.update(_dump(house))
             replies = storm(house.ports, requests, meanwhile=fail)
             house.await_ready(60)
             again = storm(house.ports, requests[:50])
@@ -249,6 +253,23 @@ def measure_across_failures(house: House, size: Size, command: str) -> Result:
     result.zero("exceptions in the logs that nobody had thought of", house.bugs())
     result.n = f"{n:,} attempts"
     return result
+
+
+def _dump(house: House) -> dict[bytes, tuple[bytes, int]]:
+    """Every key with its value and how long it lives, in milliseconds."""
+    with house.redis.client(text=False) as client:
+        keys = client.keys("*")
+        assert isinstance(keys, list)
+        kept = {key: (client.dump(key), client.pttl(key)) for key in keys}
+        return {key: (value, ttl) for key, (value, ttl) in kept.items() if isinstance(value, bytes)}
+
+
+def _restore(house: House, before: dict[bytes, tuple[bytes, int]]) -> None:
+    """As a replica has it that did not hear of what came last."""
+    with house.redis.client(text=False) as client:
+        client.flushall()
+        for key, (value, ttl_ms) in before.items():
+            client.restore(key, max(ttl_ms, 1), value, replace=True)
 
 
 def _told(replies: list[Reply]) -> str:
