@@ -1,8 +1,8 @@
 """What tests share: real servers, a browser and Node.js when they are there, and the test vectors.
 
 A test that needs what is not installed is skipped, and the end of the run says so. `IDP_TEST_REQUIRE`, a
-comma-separated list out of postgresql, redis, browser, node, nginx, systemd and softhsm, turns such a skip into a
-failure.
+comma-separated list out of postgresql, redis, browser, node, nginx, systemd, softhsm and pgbouncer, turns such a skip
+into a failure.
 `IDP_TEST_PG_URL` and `IDP_TEST_REDIS_URL` name servers to use in place of private ones (tests create
 databases in the first and keys in the second). `IDP_TEST_VECTORS` is the directory of the test vectors.
 """
@@ -22,7 +22,7 @@ from tests.softhsm import Token
 
 Address = TypeVar("Address", str, int)
 
-REQUIRABLE = {"postgresql", "redis", "browser", "node", "nginx", "systemd", "softhsm"}
+REQUIRABLE = {"postgresql", "redis", "browser", "node", "nginx", "systemd", "softhsm", "pgbouncer"}
 
 
 def required() -> set[str]:

@@ -39,6 +39,10 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 class Unexpected(Exception):
     """The provider answered something else: the step and the status, no more."""
 
+    def __init__(self, said: str, status: int = 0) -> None:
+        super().__init__(said)
+        self.status = status
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -365,7 +369,7 @@ class Holder:
     @staticmethod
     def _check(answer: Answer, status: int, step: str) -> None:
         if answer.status != status:
-            raise Unexpected(f"{step}: {answer.status} instead of {status}")
+            raise Unexpected(f"{step}: {answer.status} instead of {status}", answer.status)
 
     @staticmethod
     def _consent_form(page: str) -> list[tuple[str, str]]:

@@ -97,9 +97,11 @@ def deployed(
         yield Deployment(prepared, settings, log, server.pid, environment)
 
 
-def furnish(settings: Settings, prepared: Prepared, portals: list[dict[str, Any]]) -> None:
+def furnish(
+    settings: Settings, prepared: Prepared, portals: list[dict[str, Any]], revision: str = "head"
+) -> None:
     """A database with trust and portals in it."""
-    schema.upgrade(settings.database_url)
+    schema.upgrade(settings.database_url, revision)
     app = bare_app(settings)
     with app.app_context():
         trust_admin.apply(tomllib.loads(prepared.trust_file.read_text("utf-8")), now=clock.now())
@@ -108,20 +110,35 @@ def furnish(settings: Settings, prepared: Prepared, portals: list[dict[str, Any]
         db.engine.dispose()
 
 
+def idp(tree: Path, environment: Mapping[str, str], *arguments: str) -> str:
+    """Run a command of a release to its end; what it said. Raises CalledProcessError where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "idp.cli", *arguments],
+        cwd=tree,
+        env={**_inherited(), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
 @contextmanager
 def process(
-    module: list[str], log: Path, environment: Mapping[str, str]
+    module: list[str], log: Path, environment: Mapping[str, str], tree: Path = PROJECT
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m` with these arguments until the context ends; `environment` is all that it has of `IDP_…`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
-    with log.open("wb") as output:
+    """`python -m` with these arguments until the context ends; `environment` is all that it has of `IDP_…`.
+
+    tree: where the package is that it runs.
+    """
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**inherited, **environment},
-            cwd=PROJECT,
+            env={**_inherited(), **environment},
+            cwd=tree,
         )
         try:
             yield process
@@ -142,3 +159,7 @@ def await_answer(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             return False
 
     eventually(answers, START_S)
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}

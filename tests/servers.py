@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,52 +80,76 @@ def postgresql() -> Iterator[str]:
 @contextmanager
 def postgresql_process(*, durable: bool = False) -> Iterator[tuple[str, int]]:
     """The same, and its process id. `durable`: every commit is synced, as it is where something is at stake."""
-    binaries = postgresql_binaries()
-    # PostgreSQL refuses to run as root. Its Debian package brings the user it runs as.
-    user = _existing("postgres") if os.geteuid() == 0 else None
-    with _directory(user) as directory:
+    user = postgresql_user()
+    with private_directory(user) as directory:
         password = secrets.token_urlsafe(16)
         password_file = directory / "password"
         password_file.write_text(password)
         if user:
             shutil.chown(password_file, user)
         data = directory / "data"
-        made = subprocess.run(
-            [
-                binaries / "initdb",
-                f"--pgdata={data}",
-                "--username=postgres",
-                "--auth=scram-sha-256",
-                f"--pwfile={password_file}",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-            ],
-            user=user,
-            extra_groups=[] if user else None,
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if made.returncode != 0:
-            raise CannotStart(f"initdb failed:\n{made.stderr}")
+        make_postgresql(data, password_file)
         port = free_port()
-        settings = {
-            "listen_addresses": "127.0.0.1",
-            "port": port,
-            "unix_socket_directories": "",
-            "max_connections": 200,
-            "shared_buffers": "32MB",
-        }
-        if not durable:  # nothing here outlives the tests
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        command = [binaries / "postgres", "-D", data]
-        for name, value in settings.items():
-            command += ["-c", f"{name}={value}"]
+        synced = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"} if durable else {}
+        command = postgresql_command(data, port, **synced)
         with running(command, "database system is ready to accept connections", user=user) as pid:
             yield f"postgresql+psycopg://postgres:{password}@127.0.0.1:{port}/postgres", pid
+
+
+def make_postgresql(data: Path, password_file: Path) -> None:
+    """A new cluster in `data`, whose superuser is postgres."""
+    run_as_postgresql(
+        postgresql_binaries() / "initdb",
+        f"--pgdata={data}",
+        "--username=postgres",
+        "--auth=scram-sha-256",
+        f"--pwfile={password_file}",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--no-sync",
+    )
+
+
+def run_as_postgresql(program: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run a program of PostgreSQL's to its end. Raises CannotStart where it fails."""
+    user = postgresql_user()
+    done = subprocess.run(
+        [program, *arguments],
+        user=user,
+        extra_groups=[] if user else None,
+        cwd="/",
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        raise CannotStart(f"{program.name} failed:\n{done.stderr}")
+
+
+def postgresql_command(data: Path, port: int, **settings: str) -> list[str | Path]:
+    """What serves a cluster on this port, with further settings."""
+    ours = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": "",
+        "max_connections": 200,
+        "shared_buffers": "32MB",
+        # Nothing here outlives the tests.
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+    }
+    command: list[str | Path] = [postgresql_binaries() / "postgres", "-D", data]
+    for name, value in {**ours, **settings}.items():
+        command += ["-c", f"{name}={value}"]
+    return command
+
+
+def postgresql_user() -> str | None:
+    """Whom to run PostgreSQL as, which refuses to run as root: the user that its Debian package brings."""
+    return _existing("postgres") if os.geteuid() == 0 else None
 
 
 @contextmanager
@@ -165,7 +189,7 @@ def redis_process(*options: str, port: int | None = None) -> Iterator[tuple[int,
     """The same, and its process id."""
     program = redis_binary()
     port = port or free_port()
-    with _directory(None) as directory:
+    with private_directory(None) as directory:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
         command += ["--save", "", "--appendonly", "no", *options]
         with running(command, "Ready to accept connections") as pid:
@@ -197,6 +221,14 @@ def redis_binary() -> Path:
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     if found is None:
         raise Missing("no Redis server here (Debian package: redis-server)")
+    return Path(found)
+
+
+def pgbouncer_binary() -> Path:
+    """PgBouncer. Raises Missing."""
+    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if found is None:
+        raise Missing("no PgBouncer here (Debian package: pgbouncer)")
     return Path(found)
 
 
@@ -249,7 +281,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _directory(owner: str | None) -> Iterator[Path]:
+def private_directory(owner: str | None) -> Iterator[Path]:
+    """A new directory of this user's, removed at the end."""
     directory = Path(tempfile.mkdtemp(prefix="sinwon-test-"))
     try:
         if owner:

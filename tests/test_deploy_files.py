@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from idp.settings.loading import FILE_FORMS, TYPES
-from tests.topology import DEPLOY
+from tests.topology.front import DEPLOY
 
 ROOT = DEPLOY.parent
 CHART = DEPLOY / "helm" / "sinwon"

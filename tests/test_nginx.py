@@ -18,7 +18,7 @@ import pytest
 from cryptography import x509
 
 from tests.servers import free_port
-from tests.topology import HOST, MTLS_HOST, Front, nginx, nginx_configuration
+from tests.topology.front import HOST, MTLS_HOST, Front, nginx, nginx_configuration
 
 
 class Echo(BaseHTTPRequestHandler):

@@ -20,7 +20,7 @@ from tests import servers
 from tests.crowd import Client, Holder, Place, client_of
 from tests.deployed import await_answer, furnish, process
 from tests.servers import free_port
-from tests.topology import DEPLOY, Front, nginx
+from tests.topology.front import DEPLOY, Front, nginx
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]

@@ -1,4 +1,4 @@
-"""A deployment of several nodes on this machine: nginx as `deploy/nginx.conf` has it, in front of what it is told."""
+"""nginx as `deploy/nginx.conf` has it, in front of the nodes that it is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from idp.demo import pki
 from tests.servers import START_S, free_port
 from tests.waiting import eventually
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = Path(__file__).parents[2] / "deploy"
 HOST, MTLS_HOST = "localhost", "mtls.localhost"
 
 
