@@ -8,7 +8,7 @@ from flask import Flask, Response, send_from_directory
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from idp import clock as clocks
-from idp import postgresql
+from idp import postgresql, tracing
 from idp.bare import bare_app
 from idp.clock import Clock
 from idp.models import db
@@ -30,6 +30,7 @@ from idp.views.opendid import OpenDidDoor
 from idp.views.portal import PortalDoor
 from idp.views.public import PublicDoor
 from idp.views.registration import RegistrationDoor
+from idp.views.traces import Traces
 from idp.views.waiting import HandOver, WaitingRoom
 from idp.views.wallet import WalletDoor
 from idp.wiring import House, build
@@ -53,6 +54,8 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = 100
     frame = Frame(house)
     frame.install(app)
+    if settings.tracing.endpoint:
+        trace(app)
     waiting_room = WaitingRoom(house.store)
     app.extensions["sinwon_waiting_room"] = waiting_room
     holder = HolderDoor(frame, waiting_room)
@@ -98,6 +101,19 @@ def measure(app: Flask, n_waiting: Callable[[], int] = lambda: 0) -> None:
     metrics.install(app)
 
 
+def trace(app: Flask) -> None:
+    """Tell the collector of the settings about every request, from this process on."""
+    stop = tracing.start(house_of(app).settings)
+    traces = Traces()
+    traces.install(app)
+
+    def close() -> None:
+        traces.close()
+        stop()
+
+    app.extensions["sinwon_tracing"] = close
+
+
 def monitor_app(app: Flask) -> Flask:
     """For a process that serves nobody else, the worker: its health and metrics, on the house of `app`."""
     monitor = bare_app(house_of(app).settings)
@@ -118,6 +134,8 @@ def close(app: Flask) -> None:
     app.extensions["sinwon_waiting_room"].close()
     if "sinwon_metrics" in app.extensions:
         app.extensions["sinwon_metrics"].close()
+    if "sinwon_tracing" in app.extensions:
+        app.extensions["sinwon_tracing"]()
     with app.app_context():
         house_of(app).seen_chains.flush()
         house_of(app).close()

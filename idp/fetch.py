@@ -31,6 +31,8 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
+from idp import tracing
+
 Address = IPv4Address | IPv6Address
 Resolve = Callable[..., list[Any]]
 
@@ -171,6 +173,16 @@ class GuardedClient:
     @contextmanager
     def _trip_to(self, url: str) -> Iterator[tuple["_Target", "_Trip"]]:
         """A URL that one may go to, and the time there is for it; what goes wrong on the way is named."""
+        # Not where to: an address may be in a credential, and be about one person.
+        with tracing.span("fetch", kind="client") as told:
+            try:
+                yield from self._on_trip(url)
+            except FetchError as error:
+                told.say(outcome="failed", reason=error.reason)
+                raise
+            told.say(outcome="ok")
+
+    def _on_trip(self, url: str) -> Iterator[tuple["_Target", "_Trip"]]:
         target, listed = self._judged(url)
         trip = _Trip(time.monotonic() + self._timeout_s, listed)
         token = _trip.set(trip)

@@ -65,6 +65,7 @@ from idp.presentation.wallets import Protocol, WalletProfile, default_profile
 from idp.session import STANDING, Sessions
 from idp.settings import Settings
 from idp.store import Store, open_store
+from idp.store.traced import TracedStore
 from idp.subject import Subjects
 
 JWKS = "application/jwk-set+json, application/json"
@@ -160,6 +161,8 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     kek = key_encryption.of(settings, hsm, clock)
     lifetimes = settings.lifetimes
     store = open_store(settings.store_url, clock)
+    if settings.tracing.endpoint:
+        store = TracedStore(store)
     keys = Keys(
         kek,
         clock,

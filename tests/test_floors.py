@@ -27,6 +27,7 @@ FLOORS = [
         "store",
         "schema",
         "strict_json",
+        "tracing",
     },
     {
         "login",

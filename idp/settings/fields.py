@@ -96,6 +96,16 @@ class Log(Section, frozen=True, kw_only=True):
     format: Literal["text", "json"] = "text"
 
 
+class Tracing(Section, frozen=True, kw_only=True):
+    """What an OpenTelemetry collector is told, by OTLP over HTTP at `endpoint`; empty: nothing.
+
+    `ratio` of the requests is traced.
+    """
+
+    endpoint: str = ""
+    ratio: Annotated[float, Meta(ge=0, le=1)] = 1.0
+
+
 class Database(Section, frozen=True, kw_only=True):
     """What lives for years. Use `Settings.database_url`, which is absolute and names the driver."""
 
@@ -305,6 +315,7 @@ class Settings(Section, frozen=True, kw_only=True):
     server: Server = field(default_factory=Server)
     worker: Worker = field(default_factory=Worker)
     log: Log = field(default_factory=Log)
+    tracing: Tracing = field(default_factory=Tracing)
     database: Database = field(default_factory=Database)
     store: Store = field(default_factory=Store)
     secrets: Secrets

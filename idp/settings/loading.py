@@ -72,6 +72,7 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "server.client_certificate_header": rules.header_name,
     "server.client_certificate_authorities_file": rules.optional(rules.readable_file),
     "server.mtls_base_url": rules.optional(rules.issuer),
+    "tracing.endpoint": rules.optional(rules.trace_endpoint),
     "database.url": rules.database,
     "store.url": rules.store,
     "secrets.key_encryption_key": lambda secret: _of_length(secret, 32, 32),

@@ -141,6 +141,13 @@ def base_url(value: str) -> str:
     return value
 
 
+def trace_endpoint(value: str) -> str:
+    base_url(value)
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+        raise NotAcceptable("needs packages: pip install 'sinwon[otel]'")
+    return value
+
+
 def key_url(value: str) -> str:
     """The URL of a key in a DID document, with the version of the document."""
     if not re.fullmatch(r"did:[a-z0-9]+:[A-Za-z0-9._:%-]+\?versionId=[0-9]+#[A-Za-z0-9_.-]+", value):

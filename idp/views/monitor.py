@@ -23,31 +23,15 @@ from idp import __version__
 from idp.admin.condition import readiness
 from idp.admin.measures import endings, measures
 from idp.events import Event, Happened, listen
-from idp.mip.errors import APP
 from idp.models import db
+from idp.views.event_words import OTHERS, reason_of
 from idp.wiring import House
 
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"  # its library reads it when it is imported
 _MAX_PORTALS = 2_000
-_OTHERS = "(others)"
 _ANSWER_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SIGN_IN_S = (5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800)
 _NO_ENDPOINT = "(none)"
-# OpenID4VP 1.0, section 8.5; and what the codes of the national app mean.
-_WALLETS_WORDS = frozenset(
-    {
-        "access_denied",
-        "invalid_client",
-        "invalid_request",
-        "invalid_request_uri_method",
-        "invalid_scope",
-        "invalid_transaction_data",
-        "unknown",
-        "vp_formats_not_supported",
-        "wallet_unavailable",
-        *(meaning.reason for meaning in APP.values()),
-    }
-)
 
 
 class Metrics:
@@ -101,7 +85,7 @@ class Metrics:
         return Response(encode(self._shown), content_type=content_type)
 
     def _hear(self, happened: Happened) -> None:
-        self._events.labels(happened.event.value, self._portal(happened.client_id), _reason(happened)).inc()
+        self._events.labels(happened.event.value, self._portal(happened.client_id), reason_of(happened)).inc()
         if happened.event == Event.LOGIN_FINISHED and happened.took_s is not None:
             self._sign_in_s.observe(happened.took_s)
 
@@ -111,7 +95,7 @@ class Metrics:
             return ""
         if client_id not in self._portals:
             if len(self._portals) >= _MAX_PORTALS:
-                return _OTHERS
+                return OTHERS
             self._portals.add(client_id)
         return client_id
 
@@ -126,14 +110,6 @@ class Metrics:
             method = request.method if request.endpoint else ""
             self._answer_s.labels(endpoint, method, response.status_code).observe(took_s)
         return response
-
-
-def _reason(happened: Happened) -> str:
-    """The audit's reason, which is a word of ours; what a wallet says may be any, and anybody may be that wallet."""
-    if happened.reason is None:
-        return ""
-    is_foreign = happened.event == Event.WALLET_REFUSED and happened.reason not in _WALLETS_WORDS
-    return _OTHERS if is_foreign else happened.reason
 
 
 class _OfTheHouse:

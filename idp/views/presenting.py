@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from flask import request
 
-from idp import portals
+from idp import portals, tracing
 from idp.addresses import network
 from idp.errors import PresentationError
 from idp.login import Ask, Login, Passed, State
@@ -101,6 +101,16 @@ class Presenting:
             self.house.logins.reject(login, error)
             raise
 
+    def _verified(self, read: Read, portal: Registration, login: Login) -> Answered | WalletRefusal:
+        with tracing.span("verify", portal=portal.client_id) as told:
+            try:
+                answered = read(self.house.question(portal, login.request))
+            except PresentationError as error:
+                told.say(outcome="refused", reason=error.reason)
+                raise
+            told.say(outcome="ok" if isinstance(answered, Answered) else "refused")
+            return answered
+
     def _taken(
         self,
         login: Login,
@@ -118,7 +128,7 @@ class Presenting:
             return repeated
         if login.state is not State.WAITING:
             raise PresentationError("already_answered")
-        answered = read(self.house.question(portal, login.request))
+        answered = self._verified(read, portal, login)
         if isinstance(answered, WalletRefusal):
             self.house.logins.refuse(login, ask, answered.code, problem=answered.problem)
             return None
