@@ -168,7 +168,7 @@ class _Bodies:
 
 
 class _Body(io.RawIOBase):
-    """Chunks that are none are an OSError: the client's fault (400), where gunicorn's own errors would be bugs of ours."""
+    """Chunks that are none are an OSError, the client's fault (400); gunicorn's own errors would be bugs of ours."""
 
     def __init__(self, given: Any) -> None:
         self._given = given

@@ -15,6 +15,7 @@ from idp.errors import LoginError, PresentationError
 from idp.events import Event, record, record_alone
 from idp.key_encryption import Sealing
 from idp.location import Place
+from idp.login.asks import Asks
 from idp.login.records import (
     Answer,
     Ask,
@@ -34,7 +35,7 @@ from idp.models import writing
 from idp.settings import Settings
 from idp.store import Store
 
-_OFFERED_QR_CODES = 3  # the one on the page and the two before it (decision D19)
+_CONTESTED_CODES = 2  # so many are replaced, see `questions`
 _SWAP_TRIES = 20
 _ABANDONED_S = 5  # longer than the end of a login takes; no longer than a 503 asks to wait
 _REMEMBERED_S = 3600  # an expired or finished login still knows the way back to its portal for this long
@@ -49,7 +50,7 @@ class Logins:
         self._settings = settings
         self._times = settings.lifetimes
         self._clock = clock
-        self._asks = asks
+        self._asks = Asks(settings, asks)
 
     # -- from a portal ---------------------------------------------------------------------------------------
 
@@ -114,44 +115,36 @@ class Logins:
         return hmac.compare_digest(key, login.browser_key)
 
     def questions(self, login: Login, wallet: str, *, ways: Collection[Via]) -> Login:
-        """Make sure that there is a question for this wallet by each of these ways, in a QR code a fresh one.
+        """Make sure that there is a question for this wallet by each of these ways.
 
-        A question through the browser is put to no wallet of our choosing.
+        A question through the browser is put to no wallet of our choosing. A QR code that two networks wanted is
+        replaced, but not for ever: whoever sees each new one could push out the one that the holder is answering.
         """
         now = self._clock()
 
         def change(current: Login) -> Login:
             asks = list(current.asks)
+            replaceable = sum(ask.contested for ask in asks) <= _CONTESTED_CODES
             for via in ways:
                 whose = "" if via == "dc_api" else wallet
                 latest = current.latest(via, whose)
-                if latest is None or (via == "qr" and self._is_outlived(current, latest, now)):
-                    asks.append(self._new_ask(current, via, whose, now))
-            codes = [ask for ask in asks if ask.via == "qr" and ask.wallet == wallet]
-            outlived = codes[:-_OFFERED_QR_CODES]
-            return msgspec.structs.replace(current, asks=tuple(ask for ask in asks if ask not in outlived))
+                if latest is None or (latest.contested and replaceable):
+                    asks.append(self._asks.new(current.id, via, whose, now))
+            return msgspec.structs.replace(current, asks=tuple(asks))
 
         return self._change(login, change) if login.state is State.WAITING else login
 
-    def _is_outlived(self, login: Login, code: Ask, now: int) -> bool:
-        """Whether a QR code wants replacing: too old, or wanted by two networks.
+    def codes(self, login: Login, wallet: str) -> tuple[Ask, ...]:
+        """The QR code that this wallet is offered now, and those that take its place while the login lives."""
+        return tuple(self._asks.codes(login, wallet, self._clock()))
 
-        The second only so often: whoever sees each new code could push out the one that the holder is answering.
-        """
-        contested = sum(ask.contested for ask in login.asks)
-        return now - code.created_at >= self._times.qr_offered_s or (
-            code.contested and contested < _OFFERED_QR_CODES - 1
-        )
-
-    def _new_ask(self, login: Login, via: Via, wallet: str, now: int) -> Ask:
-        ask_id = f"{login.id}.{secrets.token_hex(4)}"
-        key = self._asks.seal(secrets.token_bytes(32), f"ask:{ask_id}")
-        nonce = seal.random_token()
-        return Ask(id=ask_id, via=via, nonce=nonce, sealed_key=key, created_at=now, wallet=wallet)
+    def code_fresh_s(self, code: Ask) -> int:
+        """For how long a QR code is still the one that is offered (decision D19)."""
+        return max(self._asks.ends_at(code) - self._clock(), 0)
 
     def ask_secret(self, ask: Ask) -> bytes:
         """32 random bytes of this ask alone, from which its response-encryption key is made."""
-        return self._asks.open(ask.sealed_key, f"ask:{ask.id}")
+        return self._asks.secret(ask)
 
     def extend(self, login: Login) -> Login:
         """More time, as often as the holder asks, up to `login_max_s` in all (KWCAG: extendable limits)."""
@@ -187,7 +180,7 @@ class Logins:
             raise PresentationError("login_unknown") from error
         if login.expires_at <= self._clock():
             raise PresentationError("login_expired")
-        ask = login.ask(ask_id)
+        ask = self._asks.find(login, ask_id, self._clock())
         if ask is None:
             raise PresentationError("login_unknown", "no such question")
         return login, ask
@@ -202,11 +195,6 @@ class Logins:
             return
         now = self._clock()
         fetched_by = seal.mac(seal.derive(self.ask_secret(ask), "network"), network) if network else None
-        if ask.fetched_at is not None and now < ask.fetched_at + self._times.fetched_extra_s:
-            if ask.via == "qr" and None not in (fetched_by, ask.fetched_by) and fetched_by != ask.fetched_by:
-                self._change(login, lambda current: _with_ask(current, ask.id, contested=True))
-                raise PresentationError("opened_elsewhere", status=409)
-            return
         # A fresh QR code and a fetch every two minutes must not keep a login for ever.
         limit = login.created_at + self._times.login_max_s + self._times.fetched_extra_s
         until = min(now + self._times.fetched_extra_s, limit)
@@ -215,9 +203,12 @@ class Logins:
         )
 
         def change(current: Login) -> Login:
+            known = current.ask(ask.id) or ask
             if current.state is not State.WAITING:
                 return current
-            changed = _with_ask(current, ask.id, fetched_at=now, fetched_by=fetched_by, sealed_place=sealed)
+            if known.fetched_at is not None and now < known.fetched_at + self._times.fetched_extra_s:
+                return _with_ask(current, known, contested=True) if _other(known, fetched_by) else current
+            changed = _with_ask(current, known, fetched_at=now, fetched_by=fetched_by, sealed_place=sealed)
             problem = changed.problem
             if (
                 problem is not None and problem.reason == "opened_elsewhere"
@@ -227,8 +218,12 @@ class Logins:
                 changed, problem=problem, expires_at=max(until, current.expires_at)
             )
 
-        self._change(login, change)
-        self._store.publish(_key(login.id))
+        changed = self._change(login, change)
+        known = changed.ask(ask.id)
+        if known is not None and _other(known, fetched_by):
+            raise PresentationError("opened_elsewhere", status=409)
+        if changed is not login:
+            self._store.publish(_key(login.id))
 
     def scanned_at(self, login: Login, cookie: str) -> Place | None:
         """Where the phone seems to be that opened the QR code last; None where that is not known."""
@@ -614,10 +609,18 @@ def _ready(current: Login) -> Login:
     )
 
 
-def _with_ask(login: Login, ask_id: str, **changes: Any) -> Login:
-    """The same login with one of its questions changed."""
-    asks = (msgspec.structs.replace(ask, **changes) if ask.id == ask_id else ask for ask in login.asks)
+def _with_ask(login: Login, ask: Ask, **changes: Any) -> Login:
+    """The same login with one of its questions changed; a QR code that had only its turn so far is written down."""
+    changed = msgspec.structs.replace(ask, **changes)
+    if login.ask(ask.id) is None:
+        return msgspec.structs.replace(login, asks=(*login.asks, changed))
+    asks = (changed if known.id == ask.id else known for known in login.asks)
     return msgspec.structs.replace(login, asks=tuple(asks))
+
+
+def _other(ask: Ask, fetched_by: str | None) -> bool:
+    """Whether another network is answering this QR code."""
+    return ask.via == "qr" and None not in (fetched_by, ask.fetched_by) and fetched_by != ask.fetched_by
 
 
 def _taken_back(current: Login) -> Login:

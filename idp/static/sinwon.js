@@ -55,24 +55,27 @@
   let { state } = main.dataset, wait = 1500, timer, away, streaming, leaving;
   let asking; // "asking": the browser's window is open; "checking": its answer is on the way
 
-  // A QR code is replaced where it stands: a page that is loaded anew loses the reader's place, and the server draws a
-  // page. Where nobody looks at it, an old one does no harm.
+  // A QR code is replaced where it stands: a page that is loaded anew loses the reader's place. The page was given all
+  // that have their turn while it lives, and draws them without asking anybody.
   const qr = document.getElementById("qr");
-  const freshFor = (s) => Date.now() + s * 1000;
-  let freshUntil = freshFor(qr?.dataset.fresh);
+  const coming = JSON.parse(qr?.dataset.later || "[]");
+  let freshUntil = Date.now() + 1000 * qr?.dataset.fresh;
   const renew = async () => {
-    if (!qr || document.hidden || qr.closest("details:not([open])")) return;
-    freshUntil = freshFor(10); // when it is tried again, if this comes to nothing
-    const told = await fetch(`${page}/qr`, { cache: "no-store" })
-      .then((answer) => answer.ok && answer.json())
-      .catch(() => false);
-    if (!told) return;
-    qr.firstElementChild.setAttribute("viewBox", told.view_box);
-    told.paths.forEach((path, at) => qr.firstElementChild.children[at].setAttribute("d", path));
-    Object.assign(qr.dataset, { link: told.link, code: told.code });
-    document.getElementById("qr-link")?.setAttribute("href", told.link);
-    document.getElementById("qr-copy")?.setAttribute("value", told.link);
-    freshUntil = freshFor(told.fresh_s);
+    if (!coming.length || Date.now() < freshUntil || cut()) return;
+    const { draw } = await import(qr.dataset.draw).catch(() => ({}));
+    if (!draw) qr.dataset.draw += "&"; // some browsers remember what could not be loaded
+    let next;
+    while (draw && coming.length && Date.now() >= freshUntil) {
+      next = coming.shift();
+      freshUntil += 1000 * qr.dataset.each;
+    }
+    if (!next) return;
+    const [code, link] = next, drawn = draw(code);
+    qr.firstElementChild.setAttribute("viewBox", drawn.viewBox);
+    drawn.paths.forEach((path, at) => qr.firstElementChild.children[at].setAttribute("d", path));
+    Object.assign(qr.dataset, { link, code });
+    document.getElementById("qr-link")?.setAttribute("href", link);
+    document.getElementById("qr-copy")?.setAttribute("value", link);
   };
 
   const goOn = () => { if (!away && !cut()) { leaving = true; location.replace(page); } };
@@ -84,8 +87,7 @@
     // The stream knows that something changed, and not what: it may be what the page itself was told just now.
     if (next === "changed" && asking !== undefined) {
       if (asking !== "checking") look();
-    } else if (next === "waiting.stale" && qr) renew();
-    else if (next !== state && !held(next)) goOn();
+    } else if (next !== state && !held(next)) goOn();
   };
 
   const later = () => { clearTimeout(timer); timer = setTimeout(poll, wait); };
@@ -124,7 +126,11 @@
     const link = event.target.closest("a");
     if (link?.protocol.startsWith("http") && !link.target) off();
   });
-  document.addEventListener("visibilitychange", () => document.hidden || here());
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    here();
+    renew();
+  });
 
   // The stream counts from its first message on: a proxy may open it and then hold everything back.
   let stream;
@@ -146,7 +152,7 @@
     const rest = (end - Date.now()) / 1000;
     document.getElementById("minutes").textContent = Math.max(1, Math.ceil(rest / 60));
     if (rest <= 60 && !notice.textContent) notice.textContent = notice.dataset.text;
-    if (Date.now() > freshUntil) renew();
+    renew();
     if (rest < -2 && seconds > 0 && !asking) goOn();
   };
   setInterval(tick, 5000);

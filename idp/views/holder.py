@@ -17,7 +17,7 @@ from idp.clock import iso, kst
 from idp.errors import LoginError, PresentationError, RequestError
 from idp.events import Event
 from idp.location import far_apart
-from idp.login import Ask, Login, LoginEnded, Proof, State, Via
+from idp.login import Login, LoginEnded, Proof, State, Via
 from idp.portals import Registration, RequestedClaim
 from idp.presentation.question import NoCredentialType, Question
 from idp.presentation.wallets import WalletProfile
@@ -44,7 +44,6 @@ class HolderDoor:
         rule("", "sign_in", self.sign_in)
         rule("/status", "status", self.status)
         rule("/events", "events", self.events)
-        rule("/qr", "qr_code", self.qr_code)
         rule("/digital-credential", "digital_credential", self.digital_credential, methods=["POST"])
         rule("/extend", "extend", self.extend, methods=["POST"])
         rule("/cancel", "cancel", self.cancel, methods=["POST"])
@@ -99,7 +98,7 @@ class HolderDoor:
         )
 
     def _questions(self, login: Login, portal: Registration, asked: Question, wallet: WalletProfile) -> Login:
-        """The login with every question that its page puts; the QR code's is not too old to be offered."""
+        """The login with every question that its page puts."""
         vias: tuple[Via, ...] = ("link",)
         if portal.cross_device and not self._codes_are_used_up(login):
             vias = (*vias, "qr")
@@ -117,36 +116,6 @@ class HolderDoor:
         where = network(request.remote_addr or "")
         count = self.house.store.count(f"rate:codes:{login.request.client_id}:{where}", 3600)
         return count > self.frame.settings.holder.codes_per_hour_per_network
-
-    def qr_code(self, login_id: str) -> Response:
-        """The QR code of a page that is open, replaced when it is too old, for the page's script: what to draw
-        (`view_box`, `paths`), `code` and `link` that are in it, and how many seconds it is fresh (`fresh_s`).
-
-        It is two fifths of the work of the whole page, and the holder's place on the page is not lost.
-        """
-        login, _ = self._own(login_id)
-        portal = self._portal(login)
-        asked = self.house.question(portal, login.request)
-        wallets = self._wallets(portal, asked)
-        wallet = wallets.get(login.wallet or "") or next(iter(wallets.values()))
-        if login.state is State.WAITING:
-            login = self._questions(login, portal, asked, wallet)
-        code = login.latest("qr", wallet.id)
-        if login.state is not State.WAITING or code is None:
-            raise LoginError("form_expired", "no QR code is offered", status=409)
-        text = self.house.code(code, wallet)
-        drawn = qr.draw(text)
-        return jsonify(
-            view_box=drawn.view_box,
-            paths=[drawn.ground, drawn.modules],
-            code=text,
-            link=self.house.link(code, wallet),
-            fresh_s=self._fresh_s(code),
-        )
-
-    def _fresh_s(self, code: Ask) -> int:
-        """For how long a QR code is still offered (decision D19)."""
-        return max(code.created_at + self.frame.settings.lifetimes.qr_offered_s - self.house.clock(), 0)
 
     def _far(self, login: Login, cookie: str) -> tuple[str, str] | None:
         """The countries of phone and screen, where the two are far apart as far as anybody can tell."""
@@ -175,8 +144,9 @@ class HolderDoor:
         base = f"/login/{login.id}"
         now = self.house.clock()
         link = login.latest("link", wallet.id)
-        code = login.latest("qr", wallet.id)
-        code_text = self.house.code(code, wallet) if code else None
+        codes = self.house.logins.codes(login, wallet.id)
+        texts = [(self.house.code(code, wallet), self.house.link(code, wallet)) for code in codes]
+        code_text, code_link = texts[0] if texts else (None, None)
         answer = login.answer
         limit = login.created_at + self.frame.settings.lifetimes.login_max_s
         wrong = answer.wrong_numbers if answer else 0
@@ -192,8 +162,10 @@ class HolderDoor:
             "digital_requests": self._digital_requests(login, portal, asked) if phase == "waiting" else None,
             "answer_url": f"{base}/digital-credential",
             "qr_text": code_text,
-            "qr_link": self.house.link(code, wallet) if code else None,
-            "qr_fresh_s": self._fresh_s(code) if code else None,
+            "qr_link": code_link,
+            "qr_fresh_s": self.house.logins.code_fresh_s(codes[0]) if codes else None,
+            "qr_later": msgspec.json.encode(texts[1:]).decode(),
+            "qr_each_s": self.frame.settings.lifetimes.qr_offered_s,
             "scan_url": f"{base}/scan" if self._scans(wallet) else None,
             "key_label": _key_label(login, asked, wallet, lang),
             "items": [
@@ -304,13 +276,11 @@ class HolderDoor:
         return Response(status=200 if admitted else 204)
 
     def _page_state(self, login: Login) -> str:
-        """What the waiting page compares: the phase, a problem that came up, a QR code that wants replacing."""
+        """What the waiting page compares: the phase, and a problem that came up."""
         phase = phase_of(login)
         if phase == "waiting" and login.problem is not None:
             return f"waiting.{problem_for(login.problem.reason)}"  # as much as the page itself says
-        code = _shown_code(login)
-        stale = code is not None and self._fresh_s(code) == 0
-        return "waiting.stale" if phase == "waiting" and stale else phase
+        return phase
 
     def extend(self, login_id: str) -> Response:
         login, _ = self.own_form(login_id)
@@ -471,12 +441,6 @@ def csrf_for_session(cookie: str) -> str:
 
 def forms_match(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode("utf-8"), given.encode("utf-8", "surrogateescape"))
-
-
-def _shown_code(login: Login) -> Ask | None:
-    """The QR code on the page: of the wallet that was chosen, where there was a choice."""
-    codes = (ask for ask in reversed(login.asks) if ask.via == "qr" and login.wallet in (None, ask.wallet))
-    return max(codes, key=lambda ask: ask.created_at, default=None)
 
 
 def _preview(row: claims.Claim, value: Any, lang: str) -> str:

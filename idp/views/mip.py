@@ -175,8 +175,9 @@ class MipDoor:
         """QR-CPM: a code that the app shows was read at this page. The page waits like for any other answer."""
         login, _ = self.holder.own_form(login_id)
         relay_url = self.frame.settings.mip.relay
-        asks = [login.latest("qr", wallet) for wallet in self._wallets()]
-        ask = next((ask for ask in asks if ask is not None), None)
+        ask = next(
+            (code for wallet in self._wallets() for code in self.house.logins.codes(login, wallet)), None
+        )
         if ask is None or not relay_url:
             raise LoginError("form_expired", "no code of the national app is read here", status=409)
         asked = self.presenting.asked(ask.id, "mip")

@@ -3,20 +3,21 @@
     python -m tests.bench.pages DIRECTORY NUMBER     (of a demonstration's data; `tests.bench.waiting` starts it)
 
 Each has begun a login of its own, has its cookie, has loaded its page and holds its event stream. It does what the
-page's script does (`sinwon.js`): it fetches a fresh QR code when its own is too old and somebody can see it, and when
-it is told that something changed it loads the page again. Nobody looks until `show` is read.
+page's script does (`sinwon.js`): it shows the QR code whose turn it is, and when it is told that something changed it
+loads the page again.
 
-Read, one word a line: `show`, `count`, `end`. Written, one JSON object a line: `open` (the QR code's link by login),
-`told` (a login) with `at`, when that came in (as `time.perf_counter`, which on Linux is the same in every process),
-and counts since the start.
+Read, one word a line: `links`, `count`, `end`. Written, one JSON object a line: `open` (how many), `links` (the QR
+code's that is shown now, by login), `told` (a login) with `at`, when that came in (as `time.perf_counter`, which on
+Linux is the same in every process), and `counts` since the start.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
+import html
 import json
-import random
+import math
+import re
 import resource
 import selectors
 import socket
@@ -46,50 +47,53 @@ def allow_sockets() -> None:
 
 @dataclass
 class Page:
-    """One browser: its login, until when its QR code is fresh (as `time.perf_counter`), whether it still shows it."""
+    """One browser. links: of its QR codes in turn, each shown for so long. fresh_until: the first one, as
+    `time.perf_counter`.
+    """
 
     holder: Holder
+    links: tuple[str, ...] = ()
+    each_s: float = 0.0
     fresh_until: float = 0.0
-    offers: bool = True
+
+    def look(self) -> None:
+        """Load the page and read its QR codes."""
+        shown = self.holder.open(self.holder.login_url).text
+        found = re.search(r'<div id="qr"[^>]*>', shown)
+        if found is None:
+            raise Unexpected("look: no QR code")
+        read = dict(re.findall(r'data-(\w+)="([^"]*)"', found[0]))
+        later = json.loads(html.unescape(read["later"]))
+        self.links = (html.unescape(read["link"]), *(link for _code, link in later))
+        self.each_s, self.fresh_until = float(read["each"]), time.perf_counter() + float(read["fresh"])
+
+    def link(self) -> str:
+        """What it shows now."""
+        turn = math.ceil(max(0.0, time.perf_counter() - self.fresh_until) / self.each_s)
+        return self.links[turn]
 
 
 class Pages:
     """All of them. Requests are made by a few threads; one more listens to every stream."""
 
-    def __init__(self, place: Place, holders: list[Holder], fresh_s: int) -> None:
+    def __init__(self, place: Place, holders: list[Holder]) -> None:
         self._place = place
-        self._fresh_s = fresh_s
         self._pages = [Page(holder) for holder in holders]
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._streams = selectors.DefaultSelector()
         self._counts: Counter[str] = Counter()
-        self._shown = False
         self._ended = threading.Event()
-        self._due: list[tuple[float, int]] = []
-        self._ordering = threading.Lock()
         self._writing = threading.Lock()
-        self._threads = [
-            threading.Thread(target=work, daemon=True) for work in (self._listen, self._replace_codes)
-        ]
+        self._listener = threading.Thread(target=self._listen, daemon=True)
 
     def open(self) -> None:
-        """Begin every login and hold its stream; tell the links."""
-        self._threads[0].start()
+        """Begin every login and hold its stream."""
+        self._listener.start()
         list(self._pool.map(self._enter, self._pages))
-        self.write(open={page.holder.login_url: vars(page.holder.link) for page in self._pages})
-        self._due = [(page.fresh_until, at) for at, page in enumerate(self._pages)]
-        heapq.heapify(self._due)
-        self._threads[1].start()
+        self.write(open=len(self._pages))
 
-    def show(self) -> None:
-        """From now on somebody looks at every page; who finds an old code did not come back all at once."""
-        now = time.perf_counter()
-        with self._ordering:
-            self._due = [
-                (due if due > now else now + self._fresh_s * random.random(), at) for due, at in self._due
-            ]
-            heapq.heapify(self._due)
-            self._shown = True
+    def links(self) -> None:
+        self.write(links={page.holder.login_url: page.link() for page in self._pages})
 
     def count(self) -> None:
         self.write(counts=dict(self._counts), streams=len(self._streams.get_map()))
@@ -100,9 +104,8 @@ class Pages:
 
     def close(self) -> None:
         self._ended.set()
-        for thread in self._threads:
-            if thread.ident is not None:  # begun: where the pages could not be opened it is not
-                thread.join()
+        if self._listener.ident is not None:  # begun: where the pages could not be opened it is not
+            self._listener.join()
         self._pool.shutdown(cancel_futures=True)
         for key in list(self._streams.get_map().values()):
             _socket(key).close()
@@ -110,8 +113,7 @@ class Pages:
 
     def _enter(self, page: Page) -> None:
         page.holder.begin()
-        page.holder.look()
-        page.fresh_until = time.perf_counter() + self._fresh_s
+        page.look()
         self._hold(page)
 
     def _hold(self, page: Page) -> None:
@@ -146,7 +148,6 @@ class Pages:
                     continue
                 self._streams.unregister(stream)
                 stream.close()
-                page.offers = page.offers and not data
                 if data:
                     self.write(told=page.holder.login_url, at=now)
                 self._counts["told" if data else "lost"] += 1
@@ -155,21 +156,6 @@ class Pages:
     def _go_on(self, page: Page) -> None:
         page.holder.open(page.holder.login_url)
         self._hold(page)
-
-    def _replace_codes(self) -> None:
-        while not self._ended.wait(0.05):
-            now = time.perf_counter()
-            with self._ordering:
-                while self._shown and self._due and self._due[0][0] <= now:
-                    _, at = heapq.heappop(self._due)
-                    if self._pages[at].offers:
-                        self._pool.submit(self._counted, "codes", self._replace, at)
-
-    def _replace(self, at: int) -> None:
-        holder = self._pages[at].holder
-        told = json.loads(holder.open(f"{holder.login_url}/qr").body)
-        with self._ordering:
-            heapq.heappush(self._due, (time.perf_counter() + told["fresh_s"], at))
 
     def _counted(self, what: str, act: Any, *arguments: Any) -> None:
         try:
@@ -189,19 +175,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.pages")
     parser.add_argument("directory", type=Path)
     parser.add_argument("number", type=int)
-    parser.add_argument("--fresh-s", type=int, default=120, help="for how long a QR code is offered")
     asked = parser.parse_args()
     allow_sockets()
     prepared = seeds.load(asked.directory)
     place, client = Place.of(prepared), client_of(prepared)
     with closing(place.line):
         holders = [Holder(place, client, personas.invented(1), via="qr") for _ in range(asked.number)]
-        with closing(Pages(place, holders, asked.fresh_s)) as pages:
+        with closing(Pages(place, holders)) as pages:
             pages.open()
             for line in sys.stdin:
                 if line.strip() == "end":
                     break
-                {"show": pages.show, "count": pages.count}[line.strip()]()
+                {"links": pages.links, "count": pages.count}[line.strip()]()
 
 
 if __name__ == "__main__":

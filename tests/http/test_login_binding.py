@@ -1,5 +1,6 @@
 """A login belongs to the browser that began it: cookies, forms, response codes, the number from the phone, time."""
 
+import json
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -350,38 +351,69 @@ def test_a_qr_code_is_accepted_until_it_was_replaced_twice(rig: Rig, portal: Por
     assert answer.send().status_code == 200
 
 
-def test_an_open_page_fetches_its_code_alone_and_gets_another_when_it_is_too_old(
+def later_codes(page: check.Page) -> list[str]:
+    """The links of the QR codes that a page draws in turn."""
+    shown = check.required(page, "qr", "sign-in page").attributes
+    return [shown["data-link"], *(link for _code, link in json.loads(shown["data-later"]))]
+
+
+def opens(rig: Rig, code: str) -> int:
+    return rig.http.get(parse_qs(urlsplit(code).query)["request_uri"][0]).status_code
+
+
+def test_a_page_knows_the_codes_that_take_their_turn_while_it_lives(rig: Rig, portal: Portal) -> None:
+    begun = portal.begin()
+    codes = later_codes(portal.page(begun))
+    assert len(set(codes)) == 5  # of two minutes each
+    for passed_s, turn in ((60, 0), (90, 1), (120, 2), (230, 4)):
+        rig.clock.forward(passed_s)
+        assert later_codes(portal.page(begun)) == codes[turn:]
+
+
+def test_more_time_brings_more_codes(rig: Rig, portal: Portal) -> None:
+    begun = portal.begin()
+    before = later_codes(portal.page(begun))
+    rig.clock.forward(300)
+    form = {"csrf": csrf_of(portal, begun.location)}
+    portal.browser.post(portal.absolute(f"{begun.location}/extend"), data=form)
+    after = later_codes(portal.page(begun))
+    assert after[:3] == before[2:]
+    assert len(after) == 6
+
+
+def test_a_later_code_opens_in_its_time_and_no_sooner(rig: Rig, portal: Portal) -> None:
+    codes = later_codes(portal.page(portal.begin()))
+    assert opens(rig, codes[1]) == 404
+    rig.clock.forward(125)
+    assert opens(rig, codes[1]) == 200
+    assert opens(rig, codes[2]) == 404
+    rig.clock.forward(361)
+    assert opens(rig, codes[2]) == 200
+    assert opens(rig, codes[0]) == 404
+
+
+def test_what_a_wallet_was_asked_by_a_later_code_does_not_change_and_its_answer_counts(
     rig: Rig, portal: Portal
 ) -> None:
     begun = portal.begin()
-    shown = portal.page(begun)
-    url = portal.absolute(f"{begun.location}/qr")
-    same = portal.browser.get(url).json()
-    assert (same["link"], same["code"]) == (portal.qr(shown), portal.qr_code(shown))
-    drawn = [item.attributes for item in check.required(shown, "qr", "sign-in page").below()]
-    assert drawn[0]["viewbox"] == same["view_box"]
-    assert [path["d"] for path in drawn[1:]] == same["paths"]
-    assert 0 < same["fresh_s"] <= 120
-    rig.clock.forward(121)
-    fresh = portal.browser.get(url).json()
-    assert fresh["link"] != same["link"]
-    assert portal.qr(portal.page(begun)) == fresh["link"]
-    assert 0 < fresh["fresh_s"] <= 120
-    assert Answer(rig, same["link"]).send().status_code == 200
-    page(portal.browser.get(url), 409)  # nothing is asked any more
+    code = later_codes(portal.page(begun))[1]
+    rig.clock.forward(130)
+    asked = [request_object(rig, code)[1] for _ in range(2)]
+    first, again = ((one["nonce"], one["client_metadata"]["jwks"]) for one in asked)
+    assert first == again
+    rig.clock.forward(299)  # replaced twice meanwhile, but opened in time
+    assert Answer(rig, code).send().status_code == 200
 
 
-def test_nobody_elses_browser_fetches_the_code(rig: Rig, portal: Portal) -> None:
-    begun = portal.begin()
-    portal.page(begun)
-    page(rig.browser().get(portal.absolute(f"{begun.location}/qr")), 403)
+def test_nobody_can_tell_the_next_code_from_the_ones_before(rig: Rig, portal: Portal) -> None:
+    pages = [later_codes(portal.page(portal.begin())) for _ in range(3)]
+    names = [code.rpartition("%2F")[2].rpartition(".")[2] for page in pages for code in page]
+    assert len(set(names)) == len(names)
 
 
-def test_where_another_device_is_not_allowed_there_is_no_code_to_fetch(rig: Rig) -> None:
+def test_where_another_device_is_not_allowed_there_is_no_code(rig: Rig) -> None:
     portal = rig.variant("gov24", "same-device", cross_device=False)
-    begun = portal.begin()
-    portal.page(begun)
-    page(portal.browser.get(portal.absolute(f"{begun.location}/qr")), 409)
+    assert portal.page(portal.begin()).find("qr") is None
 
 
 @pytest.mark.parametrize("opened", [False, True])
