@@ -87,7 +87,7 @@ SWITCHES: tuple[Switch, ...] = (
         "redirect_uri is there once", _CHECKS,
         'if len(reading.parameters.get("redirect_uri", ())) > 1:',
         "if False:",
-        "AZ-40", "AZ-43",
+        "AZ-40",
     ),
     off(
         "a parameter is there once", _CHECKS,
