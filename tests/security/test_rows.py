@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.security.rows import NOT_APPLICABLE, PROVED_BY, ROWS, tables
+from tests.security.rows.__main__ import DOCUMENT, updated
 from tests.security.switches import SWITCHES, Edit
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +46,8 @@ def test_a_switch_finds_what_it_takes_out(edit: Edit) -> None:
 def test_a_switch_is_known_by_its_name_and_names_rows() -> None:
     assert len({switch.name for switch in SWITCHES}) == len(SWITCHES)
     assert [switch.name for switch in SWITCHES if not switch.rows or set(switch.rows) - set(ROWS)] == []
+
+
+def test_the_list_in_the_documentation_is_the_code_s() -> None:
+    written = DOCUMENT.read_text("utf-8")
+    assert updated(written) == written, "python -m tests.security.rows"
