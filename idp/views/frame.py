@@ -300,7 +300,7 @@ class Frame:
     # -- errors ----------------------------------------------------------------------------------------------
 
     def _page_error(self, error: PageError) -> Response:
-        if not isinstance(error, LoginError) or _is_intrusion(error):
+        if not isinstance(error, LoginError) or _is_refusal(error):
             mismatch = error.mismatch
             named = (mismatch and mismatch.client_id) or getattr(error, "client_id", None)
             known = portals.find(named or "") is not None
@@ -457,7 +457,7 @@ def _spoken() -> tuple[str, ...]:
     return language.CONSOLE_LANGUAGES if request.path.startswith(_FOR_ENGINEERS) else language.LANGUAGES
 
 
-def _is_intrusion(error: LoginError) -> bool:
+def _is_refusal(error: LoginError) -> bool:
     """Whether a step of a sign-in was refused for its browser or its form, and nothing has told so yet.
 
     A sign-in that is over, or that nobody knows, is no such thing.
