@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,7 +20,14 @@ from urllib.parse import quote, urlencode
 from flask import Flask, Response, g, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from idp import portals
 from idp.admin import organisations
@@ -81,6 +90,12 @@ _ASKED_BY_PAGES = frozenset({"holder.status", "holder.events", "holder.qr_code"}
 _HTTP_REASONS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 429: "too_many"}
 
 
+# A path that a proxy and we could read as two: separators that are encoded or doubled, dots, parameters.
+# deploy/nginx.conf refuses the same, and controls besides.
+_AMBIGUOUS_PATH = re.compile(r"%(2f|5c|2e|25)|//|\\|/\.\.?(/|\Z)|[;#]", re.IGNORECASE)
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
+
 class Frame:
     """Pages, cookies and errors, for all doors."""
 
@@ -117,6 +132,8 @@ class Frame:
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
         self._shedding.check(request.endpoint, request.environ.get(WAITED_S, 0.0))
+        _check_one_reading()
+        _take_chunks()
         rule = request.url_rule
         if request.method == "HEAD" and rule is not None and rule.methods and rule.rule.startswith(_STEPS):
             # There a GET is a step of a sign-in, which a link checker's HEAD must not take.
@@ -450,6 +467,37 @@ class Frame:
         else:
             response = self.error_page(reason, status=status)
         return response
+
+
+def _check_one_reading() -> None:
+    """Raises HTTPException for a request that has more than one: of its path, its host, its body."""
+    path = request.environ.get("RAW_URI", "").partition("?")[0]  # as it was sent; both servers say so
+    if _AMBIGUOUS_PATH.search(path):
+        raise NotFound
+    # Whose name it is does not matter, since nothing is made of it; that there is one is HTTP's (RFC 9112, 3.2).
+    if (
+        not _HOST.fullmatch(request.environ.get("HTTP_HOST", ""))
+        and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
+    ):
+        raise BadRequest
+    # Nothing is unpacked, and what is packed is no form (RFC 9110, section 15.5.16).
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType
+
+
+def _take_chunks() -> None:
+    """Take in a body that says its length by ending. Raises RequestEntityTooLarge.
+
+    Werkzeug would cut it off at the limit, and read what is left of a form as if that were all.
+    """
+    max_bytes, environ = request.max_content_length, request.environ
+    if max_bytes is None or "HTTP_TRANSFER_ENCODING" not in environ:
+        return
+    body = environ["wsgi.input"].read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise RequestEntityTooLarge
+    del environ["HTTP_TRANSFER_ENCODING"]
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
 
 
 def _spoken() -> tuple[str, ...]:
