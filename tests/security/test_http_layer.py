@@ -283,7 +283,8 @@ def test_bytes_at_random_crash_nothing(served: Served) -> None:
             data[chance.randrange(len(data))] = chance.randrange(256)
         with closing(served.connect(NODE)) as connection:
             connection.sendall(bytes(data))
-    assert statuses(served.sent(NODE, good)) == [200]
+    honest = ask(headers="Connection: close\r\n").encode()
+    assert statuses(served.sent(NODE, honest, quiet_s=5.0)) == [200]
     eventually(lambda: served.open_files() <= files + 2)
 
 
