@@ -16,10 +16,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -31,7 +30,7 @@ from idp.credentials.schema import Path
 from idp.credentials.verdict import CredentialRejected, Reason
 from idp.seal import b64
 
-_SEOUL = ZoneInfo("Asia/Seoul")
+_SEOUL = timezone(timedelta(hours=9))  # all year since 1988: no machine needs data of time zones for it
 _MAX_CACHED_CHAINS = 4096
 
 

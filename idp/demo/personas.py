@@ -8,12 +8,11 @@ import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
-_SEOUL = ZoneInfo("Asia/Seoul")
+_SEOUL = timezone(timedelta(hours=9))
 
 
 class Status(StrEnum):

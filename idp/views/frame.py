@@ -149,6 +149,8 @@ class Frame:
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Permissions-Policy", PERMISSIONS)
         headers.setdefault("Cache-Control", "no-store")
+        if headers["Cache-Control"] == "no-store":
+            response.vary.add("Cookie")  # for whoever keeps it all the same
         headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")
         if response.status_code == 503:
             headers.setdefault("Retry-After", _LATER_S)
