@@ -163,7 +163,10 @@ ROWS: Rows = {
         "exp past": (at("issuer_payload", "exp", -61), "expired"),
         "nbf future": (at("issuer_payload", "nbf", 120), "not_yet_valid"),
         "iat tomorrow": (at("issuer_payload", "iat", 86_400), "not_yet_valid"),
-        **{f"exp {exp}": (setting("issuer_payload", exp=exp), "malformed") for exp in ("1", True, -1, 1e30, 1e308)},
+        **{
+            f"exp {name}": (setting("issuer_payload", exp=exp), "malformed")
+            for name, exp in {"text": "1", "true": True, "negative": -1, "1e30": 1e30, "1e308": 1e308}.items()
+        },
         "exp 1e400": (raw_payload('"nbf":1e400'), "malformed"),
     },
     "SJ-23": {"extends": (vct_by_inheritance, "type_not_accepted")},
@@ -209,11 +212,12 @@ ROWS: Rows = {
         "no number of the person": (withheld("overseas_registration_number"), "incomplete"),
     },
     "SJ-32": {
-        date: (hiding("birthdate", date), "claim_invalid")
-        for date in (
-            "2000-02-30", "00-01-01", "2000/01/01", "2000-01-01T00:00:00Z", "2000-01-01+09:00", "2999-01-01",
-            "２０００-01-01", "2000-1-1", " 2000-01-01", "2001-02-29",
-        )
+        name: (hiding("birthdate", date), "claim_invalid")
+        for name, date in {
+            "30 February": "2000-02-30", "no leap year": "2001-02-29", "short": "00-01-01", "slashes": "2000/01/01",
+            "time": "2000-01-01T00:00:00Z", "zone": "2000-01-01+09:00", "future": "2999-01-01", "space": " 2000-01-01",
+            "full width": "\uff12\uff10\uff10\uff10-01-01", "one digit": "2000-1-1",
+        }.items()
     },
 }  # fmt: skip
 

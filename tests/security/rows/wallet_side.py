@@ -1,7 +1,345 @@
 """The rows of the wallets' side: see the package."""
 
-ROWS: dict[str, str] = {}
+ROWS: dict[str, str] = {
+    # what a wallet is asked
+    "WQ-01": "a thousand questions, and nothing in common",
+    "WQ-03": "a request fetched twice",
+    "WQ-04": "a request fetched after it is over, or that there never was",
+    "WQ-06": "wallet_nonce and wallet_metadata that are none",
+    "WQ-08": "keys in wallet_metadata",
+    "WQ-09": "what the signed request says",
+    "WQ-12": "what a QR code or a link says",
+    "WQ-13": "a request opened by a browser",
+    "WQ-14": "another response_uri by any parameter",
+    # what it answers
+    "WP-01": "another method",
+    "WP-02": "a body that is no form",
+    "WP-06": "the same answer again",
+    "WP-09": "the same answer many times at once",
+    "WP-11": "a wallet that refuses",
+    "WP-12": "a refusal that is none of those there are",
+    "WP-14": "an answer in clear",
+    "WP-16": "vp_token of another shape",
+    "WP-17": "a credential in another format",
+    "WP-18": "less than was asked for, or something else",
+    "WP-20": "one presentation that is good beside one that is not",
+    "WP-21": "credentials of two people",
+    "WP-22": "bodies of megabytes",
+    "WP-23": "JSON that is too deep, too long, or says two things",
+    "WP-24": "what a wallet is told when it is over",
+    "WP-26": "a response code in another browser",
+    "WP-27": "response codes that are guessed",
+    "WP-28": "a response code used twice, or late",
+    "WP-29": "a page that waits for a wallet on its own device",
+    "WP-30": "members that nobody asked for",
+    "WP-32": "a result that cannot be kept",
+    # from another device
+    "XD-01": "a QR code shown to somebody else",
+    "XD-02": "one QR code and two wallets",
+    "XD-04": "waiting for somebody else's sign-in",
+    "XD-05": "the wallet's number in place of the page's",
+    "XD-07": "a portal that refuses QR codes",
+    "XD-08": "what comes of a sign-in from another device",
+    "XD-09": "a wrong number",
+    "XD-11": "hundreds of pages that wait",
+    # SD-JWT VC
+    "SJ-01": "a signature that is not the issuer's",
+    "SJ-02": "no signature",
+    "SJ-05": "a disclosure that nobody signed",
+    "SJ-06": "a digest twice",
+    "SJ-07": "a digest twice, through what is nested",
+    "SJ-08": "a digest twice, in an array",
+    "SJ-09": "a disclosure twice",
+    "SJ-10": "names that must not be disclosed",
+    "SJ-12": "disclosures of another shape",
+    "SJ-13": "disclosures in another spelling",
+    "SJ-17": "another typ",
+    "SJ-18": "another vct",
+    "SJ-19": "times",
+    "SJ-23": "a type that says it extends another",
+    "SJ-24": "addresses of an inner network",
+    "SJ-26": "JSON serialisation",
+    "SJ-29": "too much of anything",
+    "SJ-30": "a member twice",
+    "SJ-31": "claims of another shape",
+    "SJ-32": "birth dates that are none",
+    "SJ-33": "a holder's key with nothing beside it",
+    "SJ-34": "decoys, recursion, arrays in arrays",
+    # key binding
+    "KB-02": "bound to another audience",
+    "KB-03": "bound to another nonce",
+    "KB-04": "bound to other disclosures",
+    "KB-06": "bound at another time",
+    "KB-07": "a binding of another type",
+    "KB-09": "a binding by another algorithm, key, or none",
+    "KB-10": "a holder's key that is none",
+    "KB-11": "a key in the binding's own header",
+    # certificates
+    "XC-01": "chains that are none",
+    "XC-02": "certificates before and after their time",
+    "XC-03": "certificates made for something else",
+    "XC-05": "names that a CA may not certify",
+    "XC-07": "critical extensions that nobody knows",
+    "XC-09": "an anchor that is taken out",
+    "XC-10": "a trust registry that cannot be read, or is empty",
+    "XC-11": "rubbish for a certificate",
+    # mdoc
+    "MD-01": "signed for another request",
+    "MD-03": "signed by another reading of the standard",
+    "MD-04": "signed over an engagement that there was not",
+    "MD-05": "an element that was changed",
+    "MD-06": "elements without a digest, or twice",
+    "MD-07": "an element encoded anew",
+    "MD-09": "another docType",
+    "MD-10": "a signature that is not the issuer's",
+    "MD-11": "a chain that is missing or elsewhere",
+    "MD-12": "no signature of the device",
+    "MD-15": "a signature that is not the device's, or over something else",
+    "MD-16": "what a device states by itself",
+    "MD-17": "elements beside those that were signed",
+    "MD-21": "a response that is not one document",
+    "MD-22": "a member twice",
+    "MD-23": "indefinite lengths",
+    "MD-24": "something after the end",
+    "MD-26": "lengths of exabytes",
+    "MD-28": "values that no credential has",
+    "MD-29": "maps that cost much",
+    "MD-30": "base64 in another spelling",
+    # status lists
+    "SL-01": "revoked",
+    "SL-02": "suspended",
+    "SL-03": "a status that nobody knows",
+    "SL-04": "an index that is none",
+    "SL-06": "a token that is not this list's",
+    "SL-07": "a host that fails",
+    "SL-08": "lists that are no zlib, or unpack without end",
+    "SL-09": "lifetimes without measure",
+    "SL-12": "addresses of an inner network",
+    "SL-14": "no status",
+    "SL-16": "revoked after the sign-in",
+    "SL-17": "cookies, redirects and other types of a host",
+    # the envelope
+    "JE-02": "another way to wrap the key",
+    "JE-03": "work that an attacker chooses",
+    "JE-04": "another encryption",
+    "JE-06": "compression",
+    "JE-07": "parts that are changed, missing or too many",
+    "JE-08": "something else inside",
+    "JE-09": "parameters beside it, or twice",
+    "JE-10": "JSON serialisation",
+    "JE-11": "apu and apv of any kind",
+    # HTTP
+    "HT-02": "requests that can be read in two ways",
+    "HT-03": "hosts",
+    "HT-04": "headers that only a proxy may set",
+    "HT-05": "headers that are none",
+    "HT-06": "paths in another spelling",
+    "HT-08": "bodies over the limit",
+    "HT-10": "bodies that are packed",
+    "HT-12": "the headers of every answer",
+    "HT-13": "foreign origins",
+    "HT-14": "what may be kept of a page",
+    "HT-15": "cookies that are none of ours",
+    "HT-17": "bytes at random",
+    "HT-19": "people who leave in the middle",
+    "HT-20": "methods that are not there",
+    # Korean text, and time
+    "IN-01": "one name in four spellings",
+    "IN-02": "characters that are not seen",
+    "IN-03": "names of one syllable and of sixty characters",
+    "IN-06": "what portals hear is ASCII",
+    "IN-07": "days as they are in Seoul",
+    "IN-09": "machines in other time zones, and without any",
+    # privacy
+    "PV-02": "guessing a sub",
+    "PV-03": "a portal that moves to another sector",
+    "PV-04": "nothing readable at rest",
+    "PV-05": "what addresses give away",
+    "PV-07": "retention",
+    "PV-09": "what a status host learns",
+    "PV-10": "one set of claims everywhere",
+    "PV-12": "what a browser keeps",
+}
 
-PROVED_BY: dict[str, tuple[str, ...]] = {}
+_REQUEST = "tests/http/test_wallet_request.py::"
+_RESPONSE = "tests/http/test_wallet_response.py::"
+_BINDING = "tests/http/test_login_binding.py::"
+_HEADERS = "tests/http/test_headers.py::"
+_QUESTION = "tests/security/test_wallet_question.py::"
+_WIRE = "tests/security/test_http_layer.py::"
+_KOREAN = "tests/security/test_korean_text_and_time.py::"
+_LISTS = "tests/security/test_status_list.py::"
+_CHAINS = "tests/security/test_chains.py::"
+_GONE = (
+    _REQUEST + "test_an_unknown_question_is_gone_and_nothing_is_told",
+    _REQUEST + "test_a_question_is_gone_once_it_was_answered",
+    _REQUEST + "test_a_question_is_gone_once_the_login_was_cancelled",
+    _REQUEST + "test_a_question_is_gone_once_the_login_has_expired",
+)
+_WHATEVER = _REQUEST + "test_what_else_a_wallet_says_changes_nothing"
+_ODD = "tests/security/test_sd_jwt.py::test_an_odd_presentation_that_is_good_signs_in"
+_BYTES = _WIRE + "test_bytes_that_are_no_good_request_are_refused"
+_OVER = _WIRE + "test_a_body_over_the_limit_is_not_kept"
+
+PROVED_BY: dict[str, tuple[str, ...]] = {
+    "WQ-01": (_QUESTION + "test_no_two_of_a_thousand_questions_have_anything_in_common",),
+    "WQ-03": (_REQUEST + "test_it_says_the_same_at_every_fetch_by_get_and_by_post",),
+    "WQ-04": _GONE,
+    "WQ-06": (
+        _REQUEST + "test_a_wallet_nonce_that_is_none_is_refused",
+        _REQUEST + "test_a_body_over_the_limit_is_not_read",
+        _WHATEVER,
+    ),
+    "WQ-08": (_WHATEVER,),
+    "WQ-09": (_REQUEST + "test_the_request_object_says_what_the_profile_demands",),
+    "WQ-12": (_REQUEST + "test_a_link_names_us_and_the_request_and_nothing_else",),
+    "WQ-13": (_QUESTION + "test_a_browser_that_opens_the_request_uses_nothing_up",),
+    "WQ-14": (_WHATEVER,),
+    "WP-06": (_RESPONSE + "test_the_same_message_again_gets_the_same_answer_and_one_event",),
+    "WP-09": ("tests/http/test_races.py::test_one_message_sent_many_times_at_once_is_accepted_once",),
+    "WP-11": (_RESPONSE + "test_a_wallet_that_refuses_ends_the_login_and_the_portal_hears_access_denied",),
+    "WP-12": (
+        "tests/security/test_wallet_response.py"
+        "::test_whatever_a_wallet_says_when_it_refuses_is_one_word_to_us",
+    ),
+    "WP-22": (_OVER,),
+    "WP-24": (_RESPONSE + "test_an_accepted_answer_is_told_where_to_go_and_nothing_of_the_holder",),
+    "WP-26": (
+        _BINDING + "test_a_response_code_in_another_browser_ends_the_login",
+        _BINDING + "test_a_response_code_in_the_browser_of_another_login_does_no_good",
+    ),
+    "WP-27": (
+        _BINDING + "test_a_wrong_response_code_changes_nothing",
+        "tests/security/test_wallet_response.py::test_a_hundred_wrong_response_codes_do_not_burn_the_right_one",
+    ),
+    "WP-28": (_BINDING + "test_a_response_code_makes_one_login_however_often_it_is_opened",),
+    "WP-29": (_BINDING + "test_on_one_device_waiting_alone_never_completes",),
+    "WP-30": (_RESPONSE + "test_what_the_specification_leaves_open_is_accepted",),
+    "WP-32": (
+        "tests/security/test_wallet_response.py"
+        "::test_a_result_that_cannot_be_kept_is_not_half_kept_and_the_wallet_may_try_again",
+    ),
+    "XD-01": (
+        _QUESTION + "test_the_wallet_is_told_who_asks_and_what_for",
+        _QUESTION + "test_a_code_lives_two_minutes_and_needs_a_number_in_the_browser_that_began",
+        "tests/http/test_relay.py::test_while_one_device_answers_a_code_no_other_network_gets_it",
+        "tests/http/test_relay.py::test_a_phone_that_is_far_from_the_screen_is_spoken_of",
+    ),
+    "XD-02": (
+        "tests/http/test_races.py::test_two_wallets_at_once_and_the_first_one_wins",
+        _RESPONSE + "test_a_second_answer_changes_nothing",
+    ),
+    "XD-04": (
+        _BINDING + "test_another_browser_sees_nothing_of_a_login",
+        _BINDING + "test_a_login_nobody_began_looks_like_no_other",
+    ),
+    "XD-05": (_BINDING + "test_the_wallets_own_number_opens_no_page",),
+    "XD-07": (
+        _REQUEST + "test_a_portal_without_cross_device_offers_no_qr_code",
+        _BINDING + "test_where_another_device_is_not_allowed_there_is_no_code_to_fetch",
+    ),
+    "XD-08": (_QUESTION + "test_a_session_from_another_device_serves_no_portal_that_refuses_them",),
+    "XD-09": (
+        _BINDING + "test_a_wrong_number_is_refused_and_the_right_one_then_works",
+        _BINDING + "test_three_wrong_numbers_end_the_login",
+    ),
+    "XD-11": ("tests/views/test_waiting.py::test_two_thousand_wait_and_one_is_told",),
+    "SJ-33": (_ODD + "[minimal_cnf]",),
+    "SJ-34": (_ODD + "[decoys]", _ODD + "[recursive]", _ODD + "[arrays_in_arrays]"),
+    "XC-09": (_CHAINS + "test_who_is_taken_out_of_the_registry_is_believed_no_longer_than_a_minute",),
+    "XC-10": (
+        _CHAINS + "test_a_registry_that_cannot_be_read_any_more_is_the_last_good_one",
+        _CHAINS + "test_a_house_that_never_had_a_registry_it_could_read_lets_nobody_in",
+        _CHAINS + "test_a_registry_without_missions_believes_nobody",
+    ),
+    "MD-16": ("tests/security/test_mdoc.py::test_what_a_device_states_by_itself_is_no_claim",),
+    "SL-07": (
+        _LISTS + "test_a_host_that_fails_costs_a_503_and_nobody_else_anything",
+        _LISTS + "test_a_dead_host_is_asked_once_and_not_by_every_sign_in",
+    ),
+    "SL-09": (_LISTS + "test_what_a_list_says_of_its_own_life_is_kept_within_bounds",),
+    "SL-16": (
+        "tests/test_credential_watch.py"
+        "::test_a_credential_that_no_longer_holds_ends_its_session_and_the_portal_is_told",
+        "tests/test_credential_watch.py::test_an_offline_grant_ends_with_its_credential_also_after_the_session",
+    ),
+    "SL-17": (
+        _LISTS + "test_a_host_that_fails_costs_a_503_and_nobody_else_anything",
+        _LISTS + "test_a_host_learns_neither_who_nor_which_entry",
+    ),
+    "JE-07": ("tests/security/test_encrypted_response.py"
+              "::test_all_that_is_wrong_with_an_envelope_has_one_answer",),
+    "JE-08": (_OVER,),
+    "JE-11": (_RESPONSE + "test_what_the_specification_leaves_open_is_accepted",),
+    "HT-02": (_WIRE + "test_nothing_hides_behind_a_request", _BYTES),
+    "HT-03": (_BYTES, _HEADERS + "test_links_come_from_the_settings_whatever_the_host_says"),
+    "HT-04": (
+        "tests/test_nginx.py::test_a_node_hears_who_asked_and_nothing_that_the_asker_made_up",
+        _HEADERS + "test_headers_of_a_proxy_that_is_not_there_change_nothing",
+    ),
+    "HT-05": (_BYTES, _HEADERS + "test_odd_headers_do_no_harm"),
+    "HT-06": (_BYTES, "tests/test_nginx.py::test_a_path_with_a_second_spelling_is_refused"),
+    "HT-08": (
+        _OVER,
+        _WIRE + "test_a_form_in_chunks_is_read_whole",
+        _WIRE + "test_who_asks_before_sending_too_much_is_told_not_to",
+    ),
+    "HT-10": (_WIRE + "test_a_body_that_is_packed_is_not_unpacked",),
+    "HT-12": (
+        _HEADERS + "test_every_answer_carries_the_headers",
+        _WIRE + "test_no_answer_says_what_it_was_made_with",
+    ),
+    "HT-13": (_HEADERS + "test_no_foreign_origin_may_read_an_answer",),
+    "HT-14": (_HEADERS + "test_every_answer_carries_the_headers",),
+    "HT-15": (
+        _HEADERS + "test_odd_headers_do_no_harm",
+        "tests/http/test_session.py::test_a_cookie_that_is_none_of_ours_counts_as_none",
+        "tests/http/test_session.py::test_a_cookie_that_somebody_else_chose_is_not_kept",
+    ),
+    "HT-17": (_WIRE + "test_bytes_at_random_crash_nothing",),
+    "HT-19": (_WIRE + "test_who_leaves_in_the_middle_holds_up_nobody",),
+    "HT-20": (_BYTES, _HEADERS + "test_only_the_listed_methods_are_there"),
+    "IN-01": (
+        _KOREAN + "test_a_name_in_another_spelling_is_the_same_person",
+        "tests/test_subject.py::test_two_spellings_of_one_text_are_one_person",
+    ),
+    "IN-02": (
+        _KOREAN + "test_an_odd_name_is_given_on_whole",
+        _KOREAN + "test_a_name_that_would_show_something_else_is_refused",
+    ),
+    "IN-03": (_KOREAN + "test_an_odd_name_is_given_on_whole",),
+    "IN-06": (_KOREAN + "test_what_a_portal_hears_is_ascii_in_every_language",),
+    "IN-07": (
+        _KOREAN + "test_a_day_is_one_of_seoul",
+        _KOREAN + "test_somebody_born_today_in_seoul_is_born",
+        _KOREAN + "test_a_day_of_another_century_is_one",
+    ),
+    "IN-09": (
+        _KOREAN + "test_times_are_the_same_wherever_the_machine_stands",
+        _KOREAN + "test_the_house_says_the_same_under_another_zone",
+    ),
+    "PV-02": (
+        "tests/test_subject.py::test_another_pepper_knows_nobody",
+        "tests/test_subject.py::test_no_column_holds_the_number",
+        "tests/test_subject.py::test_every_sector_has_a_name_of_its_own",
+    ),
+    "PV-03": ("tests/http/test_sector_move.py::test_in_a_move_both_names_are_given_and_then_the_new_one_alone",),
+    "PV-04": (
+        "tests/at_rest/test_nothing_readable.py::test_no_value_of_a_thousand_people_is_at_rest",
+        "tests/at_rest/test_nothing_readable.py::test_no_bearer_secret_is_at_rest",
+    ),
+    "PV-05": (
+        _HEADERS + "test_every_answer_carries_the_headers",
+        _HEADERS + "test_static_files_may_be_kept_for_ever_and_pages_never",
+    ),
+    "PV-07": (
+        "tests/audit/test_keeping.py::test_whole_months_are_taken_when_their_last_day_is_old_enough",
+        "tests/http/test_session.py::test_what_ended_long_ago_is_forgotten",
+        "tests/test_credential_watch.py::test_where_a_credential_stands_is_forgotten_when_nothing_rests_on_it",
+    ),
+    "PV-09": (_LISTS + "test_a_host_learns_neither_who_nor_which_entry",),
+    "PV-10": ("tests/http/test_released_items.py::test_everybody_says_the_same",),
+    "PV-12": (_HEADERS + "test_every_answer_carries_the_headers",),
+}  # fmt: skip
 
 NOT_APPLICABLE: dict[str, str] = {}
