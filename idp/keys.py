@@ -18,43 +18,45 @@ portal registers that algorithm (`ensure`), not while something is being signed.
 Spec: RFC 7517, RFC 7638 (kid), OpenID Connect Core 10.1.1 (rotation).
 """
 
-import json
-import logging
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey, import_key
+from joserfc.jwk import Key, import_key
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from idp import hsm as hsms
 from idp import key_encryption
 from idp.clock import Clock
-from idp.hsm import Hsm, HsmError
+from idp.hsm import Hsm
 from idp.key_encryption import KeyEncryption
 from idp.models import SigningKey, db, writing
-from idp.seal import CannotOpen
+from idp.private_halves import (
+    PUBLIC_MEMBERS,
+    SIGNING_ALGORITHMS,
+    PrivateHalves,
+    PrivateKey,
+    WrongKeyEncryptionKey,
+    public_members,
+)
 
-log = logging.getLogger("idp")
+__all__ = [
+    "PUBLIC_MEMBERS",
+    "SIGNING_ALGORITHMS",
+    "Keys",
+    "Listed",
+    "NoSigningKey",
+    "RotationPending",
+    "State",
+    "UnknownKey",
+    "WrongKeyEncryptionKey",
+    "state",
+]
 
 State = Literal["published", "active", "retiring", "gone"]
-PrivateKey = ECKey | RSAKey
-
-SIGNING_ALGORITHMS = ("ES256", "RS256", "PS256")
-PUBLIC_MEMBERS = frozenset({"kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"})
-PURPOSE = "signing-keys"
-"""What the key-encryption key is used for here."""
-_RSA_BITS = 2048
-_INSIDE = "hsm"  # in what is sealed of a key: its id in the HSM, hex
-_KINDS = {"ES256": "EC", "RS256": "RSA", "PS256": "RSA"}
 _JWKS_MAX_AGE_S = 1
-
-
-class WrongKeyEncryptionKey(Exception):
-    """A stored key does not open: the key-encryption key is another one, or the row was altered."""
 
 
 class NoSigningKey(Exception):
@@ -139,9 +141,7 @@ class Keys:
         in_hsm: bool = False,
     ) -> None:
         self._kek = kek
-        self._sealing = kek.sealing(PURPOSE)
-        self._hsm = hsm or hsms.WITHOUT
-        self._in_hsm = in_hsm
+        self._halves = PrivateHalves(kek, hsm, in_hsm=in_hsm)
         self._clock = clock
         self._publish_s = publish_s
         self._retire_s = retire_s
@@ -168,7 +168,7 @@ class Keys:
         for alg in self.algs if algs is None else algs:
             inside = self._active(alg).in_hsm
             if inside is not None:
-                self._hsm.check(("id", inside))
+                self._halves.check(inside)
 
     def sign_jwt(self, typ: str, claims: Mapping[str, Any], alg: str) -> str:
         """A signed JWT (compact) with `typ`, `alg` and `kid` in its header. Raises NoSigningKey, HsmError."""
@@ -185,7 +185,7 @@ class Keys:
             now = self._clock()
             known = self._loaded(max_age_s).get(kid)
             if known is not None and state(known, now) != "gone":
-                return import_key(_public(known.key))
+                return import_key(public_members(known.key))
         raise UnknownKey
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
@@ -197,7 +197,7 @@ class Keys:
         order = {"active": 0, "published": 1, "retiring": 2}
         shown = [known for known in self._loaded(_JWKS_MAX_AGE_S).values() if state(known, now) != "gone"]
         shown.sort(key=lambda known: (order[state(known, now)], known.alg, known.active_at))
-        return {"keys": [_public(known.key) for known in shown]}
+        return {"keys": [public_members(known.key) for known in shown]}
 
     def next_kids(self) -> frozenset[str]:
         """The keys that are published and do not sign yet."""
@@ -221,19 +221,10 @@ class Keys:
                 row.active_at,
                 row.retiring_at,
                 row.gone_at,
-                self._place(row),
+                self._halves.place(row),
             )
             for row in rows
         ]
-
-    def _place(self, row: Any) -> str:
-        if not row.sealed_private_jwk:
-            return ""
-        try:
-            inside = self._inside(row)
-        except WrongKeyEncryptionKey:
-            return ""
-        return "database" if inside is None else f"hsm:{inside.hex()}"
 
     # Changing
 
@@ -330,9 +321,13 @@ class Keys:
                         other.retiring_at = other.gone_at = None
             row.retiring_at = min(row.retiring_at or now, now)
             row.gone_at = row.removed_at = now
-        with writing() as session:
-            # After the first transaction: what is not in force yet must not have been destroyed for it.
-            self._locked_rows(session)
+            in_hsm = self._halves.is_in_hsm(row)
+            if not in_hsm:
+                row.sealed_private_jwk = ""
+        if in_hsm:
+            # No rollback brings it back: it is destroyed when the removal is in force.
+            with writing() as session:
+                self._locked_rows(session)
         self._forget()
 
     def _locked_rows(self, session: Session) -> tuple[list[SigningKey], int]:
@@ -346,21 +341,8 @@ class Keys:
         rows = list(session.scalars(select(SigningKey).execution_options(populate_existing=True)))
         for row in rows:
             if row.sealed_private_jwk and state(row, now) == "gone":
-                self._destroy(row)
+                self._halves.destroy(row)
         return rows, now
-
-    def _destroy(self, row: SigningKey) -> None:
-        try:
-            inside = self._inside(row)
-        except WrongKeyEncryptionKey:  # nobody opens it; then it may go
-            inside = None
-        if inside is not None:
-            try:
-                self._hsm.destroy(inside)
-            except HsmError as error:
-                log.warning("the key %s is gone, but not out of the HSM yet: %s", row.kid, error)
-                return
-        row.sealed_private_jwk = ""
 
     @staticmethod
     def _usable(rows: Iterable[SigningKey | _Known], now: int) -> set[str]:
@@ -368,32 +350,20 @@ class Keys:
         return {row.alg for row in rows if state(row, now) in {"published", "active"}}
 
     def _add(self, session: Session, alg: str, now: int, *, active_at: int) -> SigningKey:
-        key, private = self._make(alg)
+        if alg not in SIGNING_ALGORITHMS:
+            raise NoSigningKey
+        key, sealed = self._halves.make(alg)
         kid = key.thumbprint()
         row = SigningKey(
             kid=kid,
             alg=alg,
-            public_jwk=_public(key),
-            sealed_private_jwk=self._sealing.seal(json.dumps(private).encode(), purpose(kid)),
+            public_jwk=public_members(key),
+            sealed_private_jwk=sealed,
             published_at=now,
             active_at=active_at,
         )
         session.add(row)
         return row
-
-    def _make(self, alg: str) -> tuple[PrivateKey, dict[str, Any]]:
-        """A new key, and what is sealed of it: its private half, or where in the HSM that is. Raises HsmError."""
-        if alg not in _KINDS:
-            raise NoSigningKey
-        if not self._in_hsm:
-            made = _make(alg)
-            return made, dict(made.as_dict(private=True))
-        inside, public = self._hsm.make(_KINDS[alg], f"sinwon {alg}")
-        parameters: KeyParameters = {"alg": alg, "use": "sig"}
-        native: Any = ECKey if alg == "ES256" else RSAKey
-        key: PrivateKey = native.import_key(public, parameters)
-        key.ensure_kid()
-        return key, {**_public(key), _INSIDE: inside.hex()}
 
     # The picture of the table
 
@@ -432,57 +402,14 @@ class Keys:
 
     def _open(self, row: Any) -> _Known:
         known = self._known.get(row.kid)
-        if known is None:
-            private = self._unsealed(row)
-            inside = private.pop(_INSIDE, None)
-            key, in_hsm = import_key(private), None if inside is None else bytes.fromhex(inside)
-            if key.thumbprint() != row.kid or key.alg != row.alg or not isinstance(key, ECKey | RSAKey):
-                raise WrongKeyEncryptionKey("a signing key in the database is not the one its row names")
-            if in_hsm is not None:
-                signs = hsms.private_key(self._hsm, ("id", in_hsm), key.public_key)
-                key = type(key)(signs, private)  # type: ignore[arg-type]
-        else:
-            key, in_hsm = known.key, known.in_hsm
+        key, in_hsm = self._halves.open(row) if known is None else (known.key, known.in_hsm)
         times = (row.published_at, row.active_at, row.retiring_at, row.gone_at)
         return _Known(row.kid, row.alg, key, in_hsm, *times)
-
-    def _unsealed(self, row: Any) -> dict[str, Any]:
-        try:
-            opened: dict[str, Any] = json.loads(self._sealing.open(row.sealed_private_jwk, purpose(row.kid)))
-        except CannotOpen as error:
-            raise WrongKeyEncryptionKey(
-                "a signing key in the database does not open with this key-encryption key"
-            ) from error
-        return opened
-
-    def _inside(self, row: Any) -> bytes | None:
-        """The id in the HSM of a key that lives there."""
-        inside = self._unsealed(row).get(_INSIDE)
-        return None if inside is None else bytes.fromhex(inside)
-
-
-def _make(alg: str) -> PrivateKey:
-    use: KeyParameters = {"alg": alg, "use": "sig"}
-    if alg == "ES256":
-        key: PrivateKey = ECKey.generate_key("P-256", use, auto_kid=True)
-    else:
-        key = RSAKey.generate_key(_RSA_BITS, use, auto_kid=True)
-    return key
 
 
 def _signs_long(key: Times, now: int, every_s: int, publish_s: int) -> bool:
     """Whether a key that is replaced now will have signed for `every_s` when it retires."""
     return key.retiring_at is None and now + publish_s >= key.active_at + every_s
-
-
-def _public(key: PrivateKey) -> dict[str, Any]:
-    """The members others may see, named one by one: a new private member in a library stays inside."""
-    return {name: value for name, value in key.as_dict(private=False).items() if name in PUBLIC_MEMBERS}
-
-
-def purpose(kid: str) -> str:
-    """What a key's private half is bound to when it is sealed."""
-    return f"signing-key:{kid}"
 
 
 def _newest(rows: Iterable[SigningKey]) -> SigningKey | None:

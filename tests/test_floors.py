@@ -21,6 +21,7 @@ FLOORS = [
         "key_encryption",
         "keys",
         "location",
+        "private_halves",
         "seal",
         "models",
         "postgresql",

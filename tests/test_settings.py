@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from idp.settings import Secret, Settings, SettingsError, Url, load
+from idp.settings import Secret, Settings, SettingsError, Url, load, load_hsm
 from idp.settings.loading import FILE_FORMS, TYPES
 
 KEK = secrets.token_hex(32)
@@ -693,3 +693,90 @@ def test_production_asks_the_registry_by_https(deployment: Deployment, name: str
     [problem] = deployment.problems(plain)
     assert problem == f"opendid.{name}: mode production needs https"
     assert deployment.load(plain, IDP_MODE="sandbox").opendid.is_on
+
+
+# Keys in an HSM
+
+
+@pytest.fixture
+def in_hsm(deployment: Deployment, tmp_path: Path) -> dict[str, str]:
+    """The environment of a deployment with an HSM; the module is any file here, nobody opens it."""
+    (tmp_path / "module.so").write_bytes(b"")
+    (tmp_path / "pin").write_text("4711 0815\n", "utf-8")
+    return {
+        **deployment.environ,
+        "IDP_HSM__MODULE": str(tmp_path / "module.so"),
+        "IDP_HSM__TOKEN": "sinwon",
+        "IDP_HSM__PIN_FILE": str(tmp_path / "pin"),
+    }
+
+
+def problems_of(environ: dict[str, str], overrides: dict[str, Any] | None = None) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(None, environ, overrides)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_pin_is_its_text_from_a_file_or_the_environment(in_hsm: dict[str, str]) -> None:
+    assert load(None, in_hsm).hsm.pin.reveal() == b"4711 0815"
+    del in_hsm["IDP_HSM__PIN_FILE"]
+    assert load(None, {**in_hsm, "IDP_HSM__PIN": "abcd"}).hsm.pin.reveal() == b"abcd"
+    assert "abcd" not in repr(load(None, {**in_hsm, "IDP_HSM__PIN": "abcd"}))
+
+
+def test_a_pin_in_the_settings_file_is_refused_and_not_repeated(
+    in_hsm: dict[str, str], tmp_path: Path
+) -> None:
+    del in_hsm["IDP_HSM__PIN_FILE"]
+    (tmp_path / "sinwon.toml").write_text('[hsm]\npin = "4711-secret"\n', "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path / "sinwon.toml", in_hsm)
+    assert "hsm.pin_file" in str(caught.value)
+    assert "4711-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ("IDP_HSM__TOKEN", "hsm.token: required"),
+        ("IDP_HSM__PIN_FILE", "hsm.pin: required, as hsm.pin_file or IDP_HSM__PIN"),
+        ("IDP_HSM__MODULE", "IDP_HSM__TOKEN: needs hsm.module"),
+    ],
+)
+def test_half_an_hsm_is_a_problem(in_hsm: dict[str, str], left_out: str, said: str) -> None:
+    del in_hsm[left_out]
+    assert any(problem.startswith(said) for problem in problems_of(in_hsm))
+
+
+@pytest.mark.parametrize(
+    ("label", "elsewhere"),
+    [
+        ("WALLET_KEY", "IDP_WALLET__PRIVATE_KEY_FILE"),
+        ("KEY_ENCRYPTION_KEY", "IDP_SECRETS__KEY_ENCRYPTION_KEY"),
+    ],
+)
+def test_a_key_is_in_the_hsm_or_in_a_file(in_hsm: dict[str, str], label: str, elsewhere: str) -> None:
+    both = {**in_hsm, f"IDP_HSM__{label}": "ours"}
+    assert problems_of(both) == [f"{elsewhere}: also given as hsm.{label.lower()}: keep one of them"]
+    del both[elsewhere]
+    assert getattr(load(None, both).hsm, label.lower()) == "ours"
+
+
+def test_the_next_key_is_another_one(deployment: Deployment) -> None:
+    same = {**deployment.environ, "IDP_SECRETS__NEXT_KEY_ENCRYPTION_KEY": KEK}
+    assert problems_of(same)[0].startswith("IDP_SECRETS__NEXT_KEY_ENCRYPTION_KEY: must be another")
+
+
+def test_the_hsm_alone_can_be_read_while_the_rest_is_missing(in_hsm: dict[str, str]) -> None:
+    alone = {name: value for name, value in in_hsm.items() if name.startswith("IDP_HSM__")}
+    assert load_hsm(None, alone).token == "sinwon"
+    del alone["IDP_HSM__TOKEN"]
+    with pytest.raises(SettingsError) as caught:
+        load_hsm(None, alone)
+    assert [problem.path for problem in caught.value.problems] == ["hsm.token"]
+
+
+@pytest.mark.parametrize("value", ["collector:4318", "ftp://collector", "http://collector/v1?key=1"])
+def test_a_collector_has_an_http_address_without_a_query(deployment: Deployment, value: str) -> None:
+    (problem,) = problems_of({**deployment.environ, "IDP_TRACING__ENDPOINT": value})
+    assert problem.startswith("IDP_TRACING__ENDPOINT: expected")

@@ -17,7 +17,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from idp import key_encryption, keys, session
+from idp import key_encryption, private_halves, session
 from idp.admin.audit import signing
 from idp.clock import Clock
 from idp.events import Event, record
@@ -60,8 +60,8 @@ _TABLES = (
     _Table(
         SigningKey.kid,
         SigningKey.sealed_private_jwk,
-        keys.PURPOSE,
-        lambda sealing, row: sealing.rewrapped(row.sealed_private_jwk, keys.purpose(row.kid)),
+        private_halves.PURPOSE,
+        lambda sealing, row: sealing.rewrapped(row.sealed_private_jwk, private_halves.purpose(row.kid)),
     ),
     _Table(
         AuditKey.kid,

@@ -30,6 +30,7 @@ from idp.settings import Settings
 @with_settings
 def serve(settings: Settings) -> None:
     """Serve this deployment."""
+    _ask_hsm(settings)
     app = migrated(settings)
     with app.app_context():
         ensure_keys(settings)
@@ -45,6 +46,7 @@ def run_worker(settings: Settings) -> None:
     """Send logout notices, end idle sessions, sweep, rotate keys, seal the audit. Run it beside `idp serve`."""
     if settings.uses_sqlite:
         fail("On SQLite the worker is a thread of `idp serve`: there is nothing to start.")
+    _ask_hsm(settings)
     with migrated(settings).app_context():
         db.engine.dispose()
     ensure_store(settings)
@@ -54,6 +56,12 @@ def run_worker(settings: Settings) -> None:
         if bind := settings.worker.monitor_bind:
             stack.callback(Monitor(monitor_app(app), bind).close)
         worker.run_until_signalled(app)
+
+
+def _ask_hsm(settings: Settings) -> None:
+    """That it answers, before anything is begun. Raises HsmError, which `with_settings` says in words."""
+    if hsm := hsms.of(settings):
+        hsm.held()
 
 
 @click.command("check-config")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from idp.seal import unb64
-from idp.settings import rules
+from idp.settings import places, rules
 from idp.settings.fields import Hsm, Lifetimes, Pin, Secret, Section, Settings, Url
 from idp.settings.rules import NotAcceptable, is_loopback, is_this_machine
 
@@ -96,7 +96,6 @@ _RULES: dict[str, Callable[[Any], Any]] = {
     "registration.software_statement_files": rules.readable_files,
 }
 _SECRET_FILE_MAX_BYTES = 4096
-_LABELS = ("wallet_key", "opendid_key", "key_encryption_key", "next_key_encryption_key")
 
 
 def load(
@@ -332,7 +331,7 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("mip.daemon", "mip.backend"), "backend rest needs the origin of the operator's verifier daemon"
     if settings.mip.backend == "simulator" and settings.mip.relay and find_spec("websockets") is None:
         yield ("mip.relay",), "needs a library that is not installed: pip install 'sinwon[relay]'"
-    yield from _keys_elsewhere(settings)
+    yield from places.conflicts(settings)
     if settings.secrets.key_encryption_key == settings.secrets.pepper:
         yield ("secrets.pepper", "secrets.key_encryption_key"), "must differ from secrets.key_encryption_key"
     for low, high in (
@@ -359,44 +358,6 @@ def _conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
 def _door(bind: str) -> str:
     """The port of a listener, or the path of its socket."""
     return bind if bind.startswith("unix:") else bind.rpartition(":")[2]
-
-
-def _keys_elsewhere(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Each key is in one place: a file (or the environment), or the HSM."""
-    hsm, secrets = settings.hsm, settings.secrets
-    labels = [name for name in _LABELS if getattr(hsm, name)]
-    if hsm.module:
-        if not hsm.token:
-            yield ("hsm.token", "hsm.module"), "required, the label of the token in the HSM"
-        if not hsm.pin.reveal():
-            yield ("hsm.pin", "hsm.module"), "required, as hsm.pin_file or IDP_HSM__PIN"
-    elif labels or hsm.token:
-        name = f"hsm.{labels[0]}" if labels else "hsm.token"
-        yield (name, "hsm.module"), "needs hsm.module, the PKCS#11 library of the HSM"
-    places = (
-        ("secrets.key_encryption_key", bool(secrets.key_encryption_key.reveal()), "key_encryption_key"),
-        (
-            "secrets.next_key_encryption_key",
-            bool(secrets.next_key_encryption_key.reveal()),
-            "next_key_encryption_key",
-        ),
-        ("wallet.private_key_file", bool(settings.wallet.private_key_file), "wallet_key"),
-        ("opendid.private_key_file", bool(settings.opendid.private_key_file), "opendid_key"),
-    )
-    for name, given, label in places:
-        if given and label in labels:
-            yield (name, f"hsm.{label}"), f"also given as hsm.{label}: keep one of them"
-    if not secrets.key_encryption_key.reveal() and not hsm.key_encryption_key:
-        names = ("secrets.key_encryption_key", "hsm.key_encryption_key")
-        yield names, "required, here or as secrets.key_encryption_key_file; or hsm.key_encryption_key"
-    if not settings.wallet.private_key_file and not hsm.wallet_key:
-        yield ("wallet.private_key_file", "hsm.wallet_key"), "required; or hsm.wallet_key"
-    following = secrets.next_key_encryption_key
-    if following.reveal() and following in (secrets.key_encryption_key, secrets.pepper):
-        names = ("secrets.next_key_encryption_key", "secrets.key_encryption_key")
-        yield names, "must be another than the key it follows, and than the pepper"
-    if hsm.next_key_encryption_key and hsm.next_key_encryption_key == hsm.key_encryption_key:
-        yield ("hsm.next_key_encryption_key",), "must be another than the key it follows"
 
 
 def _half_an_open_did(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

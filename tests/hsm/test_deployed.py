@@ -20,8 +20,8 @@ from idp import hsm as hsms
 from idp import key_encryption
 from idp.cli import cli
 from idp.demo import personas
-from idp.keys import PUBLIC_MEMBERS, PURPOSE, purpose
 from idp.models import SigningKey
+from idp.private_halves import PUBLIC_MEMBERS, PURPOSE, purpose
 from tests import servers
 from tests.crowd import Holder, Place, Unexpected, all_of, client_of
 from tests.deployed import Deployment, deployed, process
