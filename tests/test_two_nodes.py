@@ -1,103 +1,48 @@
-"""The whole deployment on this machine: nginx with TLS, two nodes, a worker, PostgreSQL and Redis; and a node dies."""
+"""The whole deployment on this machine: nginx with TLS, two nodes, a worker, PostgreSQL with a standby, Redis behind
+Sentinels; and its processes are lost.
+
+`python -m tests.topology --long` loses each of them, `--upgrade` migrates under load.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from idp.demo import personas, seeds
-from idp.settings import load
+from idp.settings import load as read
 from tests import servers
-from tests.crowd import Client, Holder, Place, client_of
-from tests.deployed import await_answer, furnish, process
-from tests.servers import free_port
-from tests.topology.front import DEPLOY, Front, nginx
+from tests.conftest import found
+from tests.topology.house import Topology, topology
+from tests.topology.load import Load, load
+from tests.topology.losses import LOSSES, Loss, nodes_are_ready, suffer
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 
-
-@dataclass(frozen=True)
-class Deployment:
-    place: Place
-    client: Client
-    front: Front
-    nodes: list[subprocess.Popen[bytes]]
-    database: str
-    log: Path
-
-    def holder(self, number: int) -> Holder:
-        return Holder(self.place, self.client, personas.invented(number))
+AT_ONCE = 2
 
 
 @pytest.fixture(scope="module")
 def deployment(
-    postgresql_url: str, redis_program: Path, nginx_program: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    directory = tmp_path_factory.mktemp("deployment")
-    ports, port, guests = [free_port(), free_port()], free_port(), free_port()
-    issuer, here = f"https://localhost:{port}", f"http://127.0.0.1:{guests}"
-    prepared = seeds.prepare(
-        directory / "guests",
-        issuer=issuer,
-        portals_url=here,
-        wallet_url=f"{here}/wallet",
-        authority_url=f"{here}/authority",
-    )
-    acl = directory / "redis.acl"
-    acl.write_text((DEPLOY / "compose/redis.acl.example").read_text("utf-8").replace("CHANGE-ME", "sesame"))
-    with ExitStack() as stack:
-        database = stack.enter_context(servers.new_database(postgresql_url))
-        # With the rights that the compose file gives it, and no others.
-        redis = stack.enter_context(servers.redis("--aclfile", str(acl), "--maxmemory-policy", "noeviction"))
-        given = {
-            "mode": "demo",
-            "issuer": issuer,
-            "server.trusted_proxies": "1",
-            "server.client_certificate_header": "X-Client-Certificate",
-            "database.url": database,
-            "store.url": f"redis://sinwon:sesame@127.0.0.1:{redis}/0",
-            "secrets.key_encryption_key": "33" * 31 + "aa",
-            "secrets.pepper": "44" * 31 + "bb",
-            "wallet.certificate_file": str(prepared.request_signer_certificates),
-            "wallet.private_key_file": str(prepared.request_signer_key),
-            "wallet.link": prepared.wallet_link,
-            "fetch.allow": here,
-        }
-        environment = {f"IDP_{name.upper().replace('.', '__')}": value for name, value in given.items()}
-        furnish(load(None, environment), prepared, [])
-        guests_command = ["idp.demo", "--directory", str(prepared.directory), "--port", str(guests)]
-        stack.enter_context(process(guests_command, directory / "guests.log", {}))
-        stack.enter_context(process(["idp.cli", "worker"], directory / "worker.log", environment))
-        nodes = []
-        for node_port in ports:
-            bind, log = {"IDP_SERVER__BIND": f"127.0.0.1:{node_port}"}, directory / f"node-{node_port}.log"
-            nodes.append(stack.enter_context(process(["idp.cli", "serve"], log, {**environment, **bind})))
-        front = stack.enter_context(nginx(nginx_program, directory / "nginx", ports, port))
-        for url in (f"{here}/healthz", *(f"http://127.0.0.1:{node_port}/readyz" for node_port in ports)):
-            await_answer(url, nodes[0], log)
-        place = Place.of(prepared, front.tls)
-        stack.callback(place.line.close)
-        yield Deployment(place, client_of(prepared), front, nodes, database, log)
+    redis_program: Path, nginx_program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Topology]:
+    found("postgresql", servers.postgresql_binaries)
+    with topology(tmp_path_factory.mktemp("deployment")) as running:
+        yield running
 
 
-def test_a_whole_sign_in_goes_through_the_front(deployment: Deployment) -> None:
+def test_a_whole_sign_in_goes_through_the_front(deployment: Topology) -> None:
     holder = deployment.holder(1).go()
     assert holder.claims["name"] == holder.persona.name
     assert all(name.startswith("__Host-") for name in holder.cookies)
 
 
-def test_the_audit_has_the_holders_address_and_the_worker_seals_it(deployment: Deployment) -> None:
-    engine = create_engine(deployment.database)
+def test_the_audit_has_the_holders_address_and_the_worker_seals_it(deployment: Topology) -> None:
+    engine = create_engine(read(None, deployment.environment).database_url)
     try:
         with engine.connect() as connection:
             ips = connection.scalars(text("SELECT DISTINCT ip FROM audit_event WHERE ip IS NOT NULL"))
@@ -112,7 +57,7 @@ def test_the_audit_has_the_holders_address_and_the_worker_seals_it(deployment: D
         engine.dispose()
 
 
-def test_a_waiting_page_hears_at_once_whichever_node_the_wallet_reached(deployment: Deployment) -> None:
+def test_a_waiting_page_hears_at_once_whichever_node_the_wallet_reached(deployment: Topology) -> None:
     holder = deployment.holder(2).go("fetch")
     cookies = "; ".join(f"{name}={value}" for name, value in holder.cookies.items())
     stream = HTTPSConnection("localhost", deployment.front.port, timeout=20, context=deployment.front.tls)
@@ -128,14 +73,11 @@ def test_a_waiting_page_hears_at_once_whichever_node_the_wallet_reached(deployme
         stream.close()
 
 
-def test_a_node_is_killed_in_the_middle_of_sign_ins_and_nobody_notices(deployment: Deployment) -> None:
+def test_a_node_is_killed_in_the_middle_of_sign_ins_and_nobody_notices(deployment: Topology) -> None:
     under_way = [
         deployment.holder(number).go(step) for number, step in ((3, "look"), (4, "show"), (5, "agree"))
     ]
-    serving = deployment.nodes[0].pid
-    for pid in [serving, *children(serving)]:  # the parent first, or it would put another in a child's place
-        os.kill(pid, signal.SIGKILL)
-    deployment.nodes[0].wait()
+    deployment.nodes[0].kill()
     for holder, rest in zip(
         under_way,
         (
@@ -149,13 +91,27 @@ def test_a_node_is_killed_in_the_middle_of_sign_ins_and_nobody_notices(deploymen
             getattr(holder, step)()
         assert holder.claims["name"] == holder.persona.name
     assert deployment.holder(6).go().claims["name"]
+    deployment.nodes[0].start()
 
 
-def test_what_is_left_ends_in_good_order(deployment: Deployment) -> None:
-    left = deployment.nodes[1]
-    left.terminate()
-    assert left.wait(timeout=25) == 0
+@pytest.fixture(scope="module")
+def running(deployment: Topology) -> Iterator[Load]:
+    """People who sign in on and on."""
+    with load(deployment, AT_ONCE) as running:
+        yield running
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
+def test_sign_ins_go_on_without(deployment: Topology, running: Load, loss: Loss) -> None:
+    ledger = suffer(deployment, running, loss)
+    print(f"without {loss.name}: {ledger}")
+    assert ledger.n_failed <= AT_ONCE, f"{ledger}"  # what was in the hands of what was lost
+    nodes_are_ready(deployment)
+
+
+def test_what_is_left_ends_in_good_order(deployment: Topology, running: Load) -> None:
+    running.stop()
+    for node in deployment.nodes:
+        assert node.process is not None
+        node.process.terminate()
+        assert node.process.wait(timeout=25) == 0

@@ -15,6 +15,7 @@ from tests.topology.load import Ledger, load
 from tests.topology.losses import ALL_LOSSES, LOSSES, Loss, nodes_are_ready, suffer
 
 AT_ONCE = 3
+AFTERWARDS = 10
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def _lose(directory: Path, at_once: int, losses: tuple[Loss, ...]) -> int:
         with load(house, at_once) as running:
             running.go_on(at_once, 30)
             for loss in losses:
-                ledger = suffer(house, running, loss)
+                ledger = suffer(house, running, loss, AFTERWARDS)
                 # What a killed process had in its hands may be lost: that is one sign-in for each who signs in.
                 too_many = ledger.n_failed > (0 if loss.unnoticed else at_once)
                 failed = failed or too_many

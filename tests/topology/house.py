@@ -137,6 +137,8 @@ def topology(directory: Path, tree: Path = PROJECT) -> Iterator[Topology]:
             "wallet.private_key_file": str(prepared.request_signer_key),
             "wallet.link": prepared.wallet_link,
             "fetch.allow": here,
+            "holder.logins_per_minute_per_ip": "100000",
+            "holder.codes_per_hour_per_network": "100000",
         }
         environment = {f"IDP_{name.upper().replace('.', '__')}": value for name, value in given.items()}
         if tree == PROJECT:

@@ -53,7 +53,7 @@ class Load:
 
     def __init__(self, house: Topology, at_once: int) -> None:
         self._house = house
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(1000)  # nobody whom a test signs in by itself
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._ledger = Ledger()

@@ -15,7 +15,6 @@ from tests.topology.load import Ledger, Load
 from tests.waiting import eventually
 
 WITHIN_S = 40
-_AFTERWARDS = 6
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,16 @@ class Loss:
     unnoticed: bool = False
 
 
-def suffer(house: Topology, load: Load, loss: Loss) -> Ledger:
-    """Lose it, let sign-ins go on without it, mend it, let them go on with it; every sign-in meanwhile."""
+def suffer(house: Topology, load: Load, loss: Loss, afterwards: int = 3) -> Ledger:
+    """Lose it, let sign-ins go on without it, mend it, let them go on with it; every sign-in meanwhile.
+
+    afterwards: how many must finish each time.
+    """
     ledger = load.fresh()
     mend = loss.lose(house)
-    load.go_on(_AFTERWARDS, WITHIN_S)
+    load.go_on(ledger.finished + afterwards, WITHIN_S)
     mend()
-    load.go_on(ledger.finished + _AFTERWARDS, WITHIN_S)
+    load.go_on(ledger.finished + afterwards, WITHIN_S)
     return ledger
 
 
