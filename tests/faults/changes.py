@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -31,30 +30,23 @@ def measure(house: House, size: Size, command: str) -> Result:
     """All three, one after the other, beside one crowd."""
     result = Result("R6", "changes while people sign in", command, "")
     crowd = house.crowd("changes")
-    done = threading.Event()
     failed: list[str] = []
     codes: list[int] = []
 
     def change() -> None:
-        try:
-            for _ in range(size.restarts):
-                for number, node in enumerate(house.nodes):
-                    codes.append(node.restart())
-                    eventually(partial(house.ready, number), 60)
-            for number in range(size.reloads):
-                _reload(house, number % len(house.nodes))
-            for number in range(size.rotations):
-                rotated = house.command("keys", "rotate", ("ES256", "RS256")[number % 2])
-                if rotated.returncode != 0:
-                    failed.append(f"idp keys rotate: {rotated.stderr[-200:]}")
-                time.sleep(PUBLISH_S + 1)
-        finally:
-            done.set()
+        for _ in range(size.restarts):
+            for number, node in enumerate(house.nodes):
+                codes.append(node.restart())
+                eventually(partial(house.ready, number), 60)
+        for number in range(size.reloads):
+            _reload(house, number % len(house.nodes))
+        for number in range(size.rotations):
+            rotated = house.command("keys", "rotate", ("ES256", "RS256")[number % 2])
+            if rotated.returncode != 0:
+                failed.append(f"idp keys rotate: {rotated.stderr[-200:]}")
+            time.sleep(PUBLISH_S + 1)
 
-    thread = threading.Thread(target=change)
-    thread.start()
-    crowd.run(size.at_once, done.is_set, size.seed)
-    thread.join()
+    crowd.beside(change, size.at_once, size.seed)
     sign_ins = crowd.ledger.sign_ins
     result.n = (
         f"{size.restarts} rolling restarts of {len(house.nodes)} nodes, {size.reloads} reloads, "

@@ -12,9 +12,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from joserfc import jwt
@@ -27,6 +28,7 @@ from idp.demo.personas import Persona
 from tests.crowd import STEPS, Answer, Client, Holder, Line, Place, Unexpected
 from tests.faults.ledger import LOST, TOLD, Entry, Ledger, SignIn, digest
 
+Result = TypeVar("Result")
 PATIENCE_S = 15.0
 ANSWER_S = 10.0
 _PAUSE_S = 0.25
@@ -51,6 +53,11 @@ class Patience(Line):
         self._context = tls
         self.ledger = ledger
         self.here = threading.local()
+        self._open: set[HTTPConnection] = set()
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
 
     def send(
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
@@ -91,6 +98,7 @@ class Patience(Line):
                 else HTTPSConnection(host, port, timeout=ANSWER_S, context=self._context)
             )
             self.here.connection = connection
+            self._open.add(connection)
         connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()
         content = response.read()
@@ -101,9 +109,11 @@ class Patience(Line):
         return Answer(response.status, {name.lower(): value for name, value in pairs}, cookies, content)
 
     def _drop(self) -> None:
+        """Close the connection of this thread."""
         connection = getattr(self.here, "connection", None)
         if connection is not None:
             connection.close()
+            self._open.discard(connection)
             self.here.connection = None
 
 
@@ -246,3 +256,10 @@ class Crowd:
             thread.start()
         for thread in threads:
             thread.join()
+
+    def beside(self, deed: Callable[[], Result], at_once: int, seed: int) -> Result:
+        """People sign in until the deed is done; what came of it."""
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(deed)
+            self.run(at_once, done.done, seed)
+            return done.result()

@@ -36,7 +36,7 @@ from tests.topology import Front, nginx
 from tests.waiting import eventually
 
 N_NODES = 2
-READY_S = 30
+READY_S = 90
 PEOPLE = 60
 DATABASE = "sinwon"
 _BUGS = (" bug", "Error handling request", "SIGSEGV", "Fatal Python error")
@@ -85,6 +85,7 @@ class House:
         self._stack.callback(ledger.close)
         url = self.prepared.issuer if direct is None else f"http://127.0.0.1:{self.ports[direct]}"
         line = Patience(url, self.front.tls if direct is None else None, ledger, gives_up=gives_up)
+        self._stack.callback(line.close)
         ca = x509.load_pem_x509_certificate(self.prepared.access_ca.read_bytes())
         place = Place(line, Authority(self.prepared), ca)
         crowd = Crowd(line, place, clients or self.clients, people(place, n_people), refresh=refresh)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -58,26 +57,19 @@ def _under_fire(
     """People sign in until so many kills were done; who was killed how often."""
     crowd = house.crowd(name)
     chance = random.Random(f"{size.seed}/{name}")
-    done = threading.Event()
     hit: Counter[str] = Counter()
 
     def shoot() -> None:
-        try:
-            for _ in range(kills):
-                time.sleep(size.pause_s * (0.5 + chance.random()))
-                (target,) = chance.choices(list(shares), list(shares.values()))
-                if kill(house, target, chance):
-                    hit[target] += 1
-                if target == POSTGRES:  # it is the start of a recovery that is wanted, not its middle
-                    eventually(house.postgres.answers, 60)
-            house.await_ready()
-        finally:
-            done.set()
+        for _ in range(kills):
+            time.sleep(size.pause_s * (0.5 + chance.random()))
+            (target,) = chance.choices(list(shares), list(shares.values()))
+            if kill(house, target, chance):
+                hit[target] += 1
+            if target == POSTGRES:  # it is the start of a recovery that is wanted, not its middle
+                eventually(house.postgres.answers, 60)
+        house.await_ready()
 
-    shooter = threading.Thread(target=shoot)
-    shooter.start()
-    crowd.run(size.at_once, done.is_set, size.seed)
-    shooter.join()
+    crowd.beside(shoot, size.at_once, size.seed)
     return crowd, hit
 
 

@@ -20,9 +20,10 @@ TOLD_S, TOLD_AFTER_KILL_S = 5.0, 30.0
 
 @dataclass(frozen=True)
 class Size:
-    """sessions: half of them end in peace, half while the worker is killed."""
+    """sessions: half of them end in peace, half while the worker is killed. portals: of the ten, the first is dead."""
 
     sessions: int = 1000
+    portals: int = N_PORTALS
     at_once: int = 6
     seed: int = 13
 
@@ -43,17 +44,17 @@ def measure(house: House, size: Size, command: str) -> Result:
         Trouble("the worker killed in the middle", TOLD_AFTER_KILL_S, house.worker.kill),
     )
     n = sum(_end_many(house, size, result, trouble) for trouble in troubles)
-    result.n = f"{n} sessions at {N_PORTALS} portals, {N_DEAD} of them dead"
+    result.n = f"{n} sessions at {size.portals} portals, {N_DEAD} of them dead"
     books(result, house)
     return result
 
 
 def _end_many(house: House, size: Size, result: Result, trouble: Trouble) -> int:
     """Half of the sessions, begun and ended; how many those were."""
-    crowd = house.crowd(f"told-{len(house.crowds)}", clients=house.ears.clients())
+    crowd = house.crowd(f"told-{len(house.crowds)}", clients=house.ears.clients()[: size.portals])
     crowd.run(size.at_once, lambda: len(crowd.ledger.sign_ins) >= size.sessions // 2, size.seed)
     began = int(time.time())
-    _end_all(house, trouble.fault)
+    _end_all(house, size.portals, trouble.fault)
     notices, told = _living(house, began), house.ears.told
     eventually(lambda: notices.keys() <= told.keys(), 2 * TOLD_AFTER_KILL_S)
     late_s = [told[sid][0] - created_at for sid, created_at in notices.items()]
@@ -69,11 +70,11 @@ def _end_many(house: House, size: Size, result: Result, trouble: Trouble) -> int
     return len(crowd.ledger.sign_ins)
 
 
-def _end_all(house: House, fault: Callable[[], object] | None) -> None:
+def _end_all(house: House, n_portals: int, fault: Callable[[], object] | None) -> None:
     """An administrator ends every session at every portal, all at the same time."""
     threads = [
         threading.Thread(target=house.command, args=("sessions", "end", "--portal", client.client_id))
-        for client in house.ears.clients()
+        for client in house.ears.clients()[:n_portals]
     ]
     for thread in threads:
         thread.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,25 +42,19 @@ class Sample:
 def measure(house: House, size: Size, command: str) -> Result:
     result = Result("R8", "soak", command, "")
     crowd = house.crowd("soak")
-    samples: list[Sample] = []
-    done = threading.Event()
 
-    def watch() -> None:
+    def watch() -> list[Sample]:
+        samples = []
         began = rotated = time.monotonic()
-        try:
-            while time.monotonic() - began < size.seconds:
-                time.sleep(size.every_s)
-                samples.append(_sample(house, time.monotonic() - began))
-                if time.monotonic() - rotated > size.rotate_s:
-                    rotated = time.monotonic()
-                    house.command("keys", "rotate", "RS256")
-        finally:
-            done.set()
+        while time.monotonic() - began < size.seconds:
+            time.sleep(size.every_s)
+            samples.append(_sample(house, time.monotonic() - began))
+            if time.monotonic() - rotated > size.rotate_s:
+                rotated = time.monotonic()
+                house.command("keys", "rotate", "RS256")
+        return samples
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    crowd.run(size.at_once, done.is_set, size.seed)
-    thread.join()
+    samples = crowd.beside(watch, size.at_once, size.seed)
     settled = samples[int(len(samples) * size.warm) :]
     sign_ins = crowd.ledger.sign_ins
     took = [one.took_s for one in sign_ins]
