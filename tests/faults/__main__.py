@@ -26,11 +26,8 @@ def main() -> int:
     parser.add_argument("figures", nargs="+", choices=_ALL)
     parser.add_argument("--one-in", type=int, default=1, help=f"of {MATRIX}: one fault in so many")
     parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave ledgers and logs there")
-    sizes = {
-        one.name: type(getattr(figure.size, one.name))
-        for figure in FIGURES.values()
-        for one in fields(figure.size)
-    }
+    every = [figure.size for figure in FIGURES.values()] + [clocks.Size()]
+    sizes = {one.name: type(getattr(size, one.name)) for size in every for one in fields(size)}
     for name, kind in sorted(sizes.items()):
         if kind in {int, float}:
             parser.add_argument(f"--{name.replace('_', '-')}", type=kind)
