@@ -18,9 +18,10 @@ def conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("hsm.token", "hsm.module"), "required, the label of the token in the HSM"
         if not hsm.pin.reveal():
             yield ("hsm.pin", "hsm.module"), "required, as hsm.pin_file or IDP_HSM__PIN"
-    elif labels or hsm.token:
-        name = f"hsm.{labels[0]}" if labels else "hsm.token"
-        yield (name, "hsm.module"), "needs hsm.module, the PKCS#11 library of the HSM"
+    else:
+        given = [*labels, *(["token"] if hsm.token else []), *(["pin"] if hsm.pin.reveal() else [])]
+        for name in given[:1]:
+            yield (f"hsm.{name}", "hsm.module"), "needs hsm.module, the PKCS#11 library of the HSM"
     places = (
         ("secrets.key_encryption_key", bool(secrets.key_encryption_key.reveal()), "key_encryption_key"),
         (
