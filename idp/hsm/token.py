@@ -56,14 +56,12 @@ class _NoSuchKey(Exception):
         self.n = n
 
 
-class _KeyMissing(HsmError):
-    """The token is fine; the key is not in it, or more than one is."""
+class _OfOneKey(HsmError):
+    """The token is fine, and other keys of it sign."""
 
-    def __init__(self, token: str, error: _NoSuchKey) -> None:
-        by, value = error.which
-        name = value.hex() if isinstance(value, bytes) else value
-        fix = "restore it from the HSM's backup, or make another (docs/operations.md); idp keys hsm list shows all"
-        super().__init__(f"the token {token} has {error.n or 'no'} {error.kind} with the {by} {name}", fix)
+
+class _KeyMissing(_OfOneKey):
+    """The key is not in the token, or more than one is."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +194,7 @@ class Hsm:
 
     def make(self, kind: str, label: str) -> tuple[bytes, ec.EllipticCurvePublicKey | rsa.RSAPublicKey]:
         """A new key pair that stays in the token, `kind` "EC" (P-256) or "RSA" (2048 bits): its id and public half."""
-        key_id = secrets.token_bytes(_ID_BYTES)
-        return key_id, self._do(lambda session: _made(session, kind, key_id, label))
+        return self._do(lambda session: _made(session, kind, label), ("label", label))
 
     def destroy(self, key_id: bytes) -> None:
         """Take a key pair out of the token for ever. One that is not there is no error."""
@@ -248,11 +245,12 @@ class Hsm:
             for about in (None, which):
                 failed = self._failures.get(about)
                 if failed is not None and self._is_lasting(*failed):
-                    raise failed[0]
+                    # Another one of the kind: the same would collect the frames of whoever met it.
+                    raise type(failed[0])(failed[0].said, failed[0].fix)
             try:
                 done = self._twice(work)
             except HsmError as error:
-                about = which if isinstance(error, _KeyMissing) else None
+                about = which if isinstance(error, _OfOneKey) else None
                 self._failures[about] = (error, self._monotonic())
                 log.error("hsm: %s; %s", error.said, error.fix)
                 raise
@@ -269,10 +267,9 @@ class Hsm:
         before = self._module.generation
         try:
             return self._once(work)
-        except _WrongPin:
-            raise
-        except HsmError:
-            if self._module.generation != before:  # this was a new beginning
+        except HsmError as error:
+            is_for_good = isinstance(error, _WrongPin | _OfOneKey) and not isinstance(error, _KeyMissing)
+            if is_for_good or self._module.generation != before:  # this was a new beginning
                 raise
         self._module.begin_again()
         return self._once(work)
@@ -284,7 +281,17 @@ class Hsm:
         try:
             return work(session)
         except _NoSuchKey as error:  # or the token was taken out: some modules say then that it is empty
-            raise _KeyMissing(self._token, error) from None
+            raise self._no_key(error) from None
+        except (
+            pkcs11.FunctionNotSupported,
+            pkcs11.KeySizeRange,
+            pkcs11.KeyTypeInconsistent,
+            pkcs11.MechanismInvalid,
+            pkcs11.MechanismParamInvalid,
+            pkcs11.TemplateInconsistent,
+        ) as error:
+            fix = "the HSM does not offer this: see what its maker says of ECDSA, RSA, PSS and HMAC with SHA-256"
+            raise _OfOneKey(f"the token {self._token} cannot do it ({_named(error)})", fix) from error
         except pkcs11.PKCS11Error as error:
             fix = "look at the HSM and its log; this process tries again by itself"
             raise HsmError(f"the token {self._token} refused ({_named(error)})", fix) from error
@@ -320,6 +327,14 @@ class Hsm:
         except pkcs11.PKCS11Error as error:
             fix = "look at the HSM, its connection and its log; this process tries again by itself"
             raise HsmError(f"the token {self._token} cannot be opened ({_named(error)})", fix) from error
+
+    def _no_key(self, error: _NoSuchKey) -> HsmError:
+        by, value = error.which
+        name = value.hex() if isinstance(value, bytes) else value
+        fix = "restore it from the HSM's backup, or make another (docs/operations.md); idp keys hsm list shows all"
+        return _KeyMissing(
+            f"the token {self._token} has {error.n or 'no'} {error.kind} with the {by} {name}", fix
+        )
 
     def _no_token(self, lib: Any, n: int) -> HsmError:
         if n:
@@ -368,10 +383,11 @@ def _one(session: pkcs11.Session, kind: str, which: Filter) -> Any:
     return found[0]
 
 
-def _made(session: pkcs11.Session, kind: str, key_id: bytes, label: str) -> Any:
+def _made(session: pkcs11.Session, kind: str, label: str) -> tuple[bytes, Any]:
     import pkcs11  # noqa: PLC0415
     from pkcs11.util.ec import encode_named_curve_parameters  # noqa: PLC0415
 
+    key_id = secrets.token_bytes(_ID_BYTES)
     inside = {pkcs11.Attribute.SENSITIVE: True, pkcs11.Attribute.EXTRACTABLE: False}
     named: dict[str, Any] = {"id": key_id, "label": label, "store": True, "private_template": inside}
     named["capabilities"] = pkcs11.MechanismFlag.SIGN | pkcs11.MechanismFlag.VERIFY
@@ -381,7 +397,7 @@ def _made(session: pkcs11.Session, kind: str, key_id: bytes, label: str) -> Any:
         public, _ = parameters.generate_keypair(**named)
     else:
         public, _ = session.generate_keypair(pkcs11.KeyType.RSA, _RSA_BITS, **named)
-    return _public_half(public)
+    return key_id, _public_half(public)
 
 
 def _public_half(key: Any) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:

@@ -32,8 +32,8 @@ def conflicts(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         ("wallet.private_key_file", bool(settings.wallet.private_key_file), "wallet_key"),
         ("opendid.private_key_file", bool(settings.opendid.private_key_file), "opendid_key"),
     )
-    for name, given, label in places:
-        if given and label in labels:
+    for name, is_given, label in places:
+        if is_given and label in labels:
             yield (name, f"hsm.{label}"), f"also given as hsm.{label}: keep one of them"
     if not secrets.key_encryption_key.reveal() and not hsm.key_encryption_key:
         names = ("secrets.key_encryption_key", "hsm.key_encryption_key")

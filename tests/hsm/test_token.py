@@ -167,6 +167,29 @@ def test_a_missing_key_does_not_keep_others_from_signing(token: Token, ec_key: t
     signs(hsm, ec_key)
 
 
+def test_what_one_key_cannot_do_keeps_no_other_from_signing(
+    token: Token, ec_key: tuple[bytes, Any], rsa_key: tuple[bytes, Any]
+) -> None:
+    hsm = token.hsm()
+    signs(hsm, ec_key)
+    before = hsm.generation
+    with pytest.raises(HsmError, match="cannot do it"):
+        hsm.sign(("id", rsa_key[0]), "DES3_MAC", b"text")
+    signs(hsm, ec_key)
+    assert hsm.generation == before  # and no session was given up for it
+
+
+def test_a_failure_that_is_met_again_is_another_exception(token: Token) -> None:
+    hsm = token.hsm(label="nowhere")
+    met = []
+    for _ in range(2):
+        with pytest.raises(HsmError) as caught:
+            hsm.held()
+        met.append(caught.value)
+    assert met[0] is not met[1]
+    assert str(met[0]) == str(met[1])
+
+
 def test_a_wrong_pin_is_tried_once(token: Token, ec_key: tuple[bytes, Any]) -> None:
     watch = Stopwatch()
     hsm = Hsm(str(token.module), "sinwon", b"1111", monotonic=watch)
