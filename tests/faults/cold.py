@@ -57,10 +57,11 @@ def measure(house: House, size: Size, command: str) -> Result:
 
 
 def cut_power(house: House) -> None:
-    """SIGKILL to every process of the house at once, children first known, so that none outlives its parent."""
-    for machine in (*house.machines, house.postgres, house.redis):
+    """SIGKILL to every process of the house at once."""
+    machines = (*house.machines, house.postgres, house.redis)
+    for pid in [pid for machine in machines for pid in (*machine.children(), machine.pid)]:
         with suppress(ProcessLookupError):
-            os.killpg(machine.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
 def _keys(house: House) -> list[str]:
