@@ -59,7 +59,8 @@ def of(tally: Tally) -> list[str]:
     return [
         f"{tally.name}: {tally.count:,} of {len(tally.rules)} rules in {tally.took_s:.0f} s,"
         f" failures {len(tally.failures)}",
-        f"  allowed to pass and passed {tally.passed:,}; slowest {1000 * slowest_s:.0f} ms ({slow}) of {1000 * MAX_S:.0f}",
+        f"  allowed to pass and passed {tally.passed:,}",
+        f"  slowest {1000 * slowest_s:.0f} ms ({slow}) of {1000 * MAX_S:.0f}",
         f"  answers: {statuses}",
     ]
 

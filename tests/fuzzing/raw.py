@@ -28,6 +28,10 @@ HIDDEN = (
     "&scope=openid&state=s&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     "&code_challenge_method=S256 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 )
+TOLERATED = {"through nginx": {"chunk_line_feeds"}}
+"""nginx reads such lines, and the request behind them as the next one of whoever sent both; what it hands on has a
+length of its own making. That is its reading and nobody else's: nothing may stand in front of it that has another."""
+
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _HIDDEN_ANSWERED = re.compile(rb"\r\n[Ll]ocation: /login/")
 NOT_OURS = {501, 505}
@@ -179,9 +183,7 @@ def chunk_form(chance: random.Random, host: str) -> bytes:
             f"-0\r\n\r\n{inner}",
             f" 0\r\n\r\n{inner}",
             f"0 \r\n\r\n{inner}",
-            f"0\n\n{inner}",
             f"0\r\r{inner}",
-            f"0;a=\n\r\n\r\n{inner}",
             f"{size};\x00\r\n{inner}\r\n0\r\n\r\n",
             f"{size}\r\n{inner}0\r\n\r\n",
             f"{size}\r\n{inner}XX0\r\n\r\n",
@@ -191,11 +193,17 @@ def chunk_form(chance: random.Random, host: str) -> bytes:
             f"\r\n0\r\n\r\n{inner}",
             f"0_0\r\n\r\n{inner}",
             f"０\r\n\r\n{inner}",
-            f"{size}\n{inner}\n0\n\n",
             f"0x0\r\n\r\n{inner}",
         ]
     )
     return message([f"Transfer-Encoding: {chance.choice(['chunked', 'chunked', 'Chunked'])}"], form, host)
+
+
+def chunk_line_feeds(chance: random.Random, host: str) -> bytes:
+    """Chunks whose lines end with LF alone, and the request behind their end."""
+    inner = hidden(host)
+    form = chance.choice([f"0\n\n{inner}", f"0;a=\n\r\n\r\n{inner}", f"0\n\r\n{inner}"])
+    return message(["Transfer-Encoding: chunked"], form, host)
 
 
 def body_of_a_get(chance: random.Random, host: str) -> bytes:
@@ -236,6 +244,7 @@ FRAMING: Mapping[str, Callable[[random.Random, str], bytes]] = {
     "no_length": no_length,
     "header_spelling": header_spelling,
     "chunk_form": chunk_form,
+    "chunk_line_feeds": chunk_line_feeds,
     "body_of_a_get": body_of_a_get,
     "expecting": expecting,
     "upgrading": upgrading,
@@ -398,8 +407,9 @@ def _one(door: Door, seed: int, tally: Tally, number: int) -> None:
     took_s = time.perf_counter() - began
     statuses = [int(status) for status in _STATUS.findall(heard)]
     passed = rule in FRAMING and _HIDDEN_ANSWERED.search(heard) is not None
-    mutant = Mutant(rule, Request("raw", door.name, data))
-    wrong = _fault(statuses, heard, took_s, passed)
+    tolerated = rule in TOLERATED.get(door.name, ())
+    mutant = Mutant(rule, Request("raw", door.name, data), may_pass=tolerated)
+    wrong = _fault(statuses, heard, took_s, passed and not tolerated)
     tally.add(f"{number} {rule}", mutant, statuses[0] if statuses else 0, wrong, took_s, passed=passed)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey
 
+from idp.seal import b64
 from tests.credentials.mutants.strange import json_strange
 from tests.crowd import FORM, Answer
 from tests.fuzzing import jws
@@ -273,7 +274,7 @@ class Proofs(Signed):
         super().__init__(target)
         self.rules = (*self.rules, "typ", "jwk")
         self.key = ECKey.generate_key("P-256")
-        self.weak = RSAKey.generate_key(1024)
+        self.weak = {"kty": "RSA", "n": b64(b"\xc1" + secrets.token_bytes(126) + b"\x01"), "e": "AQAB"}
         self.other = OKPKey.generate_key("X25519")
         self._nonce, self._nonce_until = "", 0.0
 
@@ -312,7 +313,7 @@ class Proofs(Signed):
                 None,
                 self.key.as_dict(private=True),
                 {"kty": "oct", "k": good["x"]},
-                self.weak.as_dict(private=False),
+                self.weak,
                 self.other.as_dict(private=False),
                 {**good, "crv": "P-384"},
                 {**good, "x": good["y"], "y": good["x"]},
