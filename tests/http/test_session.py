@@ -223,13 +223,15 @@ def test_a_cookie_that_somebody_else_chose_is_not_kept(rig: Rig) -> None:
     assert any(value != "chosen-by-an-attacker" for value in mine)
 
 
-@pytest.mark.parametrize("value", ["x", "x" * 9000, EVIL.replace('"', ""), "' OR 1=1", "a=b; session=c"])
+@pytest.mark.parametrize(
+    "value", ["x", "x" * 9000, EVIL.replace('"', ""), "' OR 1=1", "a=b; sinwon-session=c"]
+)
 def test_a_cookie_that_is_none_of_ours_counts_as_none(rig: Rig, value: str) -> None:
     portal = rig.portal("gov24")
     parameters, _ = portal.parameters(prompt="none")
     with harmless(rig, ("login.refused", "login_required")):
         response = portal.browser.get(
-            f"{rig.issuer}/authorize", params=parameters, headers={"Cookie": f"session={value}"}
+            f"{rig.issuer}/authorize", params=parameters, headers={"Cookie": f"sinwon-session={value}"}
         )
         to_portal(response, portal.redirect_uri, "login_required", parameters["state"], rig.issuer)
 

@@ -354,7 +354,7 @@ ROWS: dict[str, dict[str, tuple[Make, str]]] = {
     },
     "MD-30": {
         "padded": (spelt(lambda text: text + "=" * (-len(text) % 4 or 4)), MALFORMED),
-        "other alphabet": (spelt(lambda text: text[:8] + "+/" + text[10:]), MALFORMED),
+        "other alphabet": (spelt(lambda text: text.replace("-", "+").replace("_", "/")), MALFORMED),
         "white space": (spelt(lambda text: text[:8] + "\n" + text[8:]), MALFORMED),
         "not ASCII": (spelt(lambda text: text[:8] + "가" + text[9:]), MALFORMED),
         "odd length": (spelt(lambda text: text[: (len(text) - 1) // 4 * 4 + 1]), MALFORMED),

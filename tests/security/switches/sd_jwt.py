@@ -1,9 +1,9 @@
 """The checks of SD-JWT VCs, and of who shows them: SJ, KB."""
 
-from tests.security.switches.switch import Switch, off
+from tests.security.switches.switch import Edit, Switch, off
 
 _JOSE, _SD_JWT, _VC = "credentials/jose.py", "credentials/sd_jwt.py", "credentials/sd_jwt_vc.py"
-_SCHEMA = "credentials/schema.py"
+_SCHEMA, _RESPONSE = "credentials/schema.py", "openid4vp/response.py"
 
 SD_JWT = (
     off("the issuer has signed", _SD_JWT, "    jose.check_signature(token.issuer, ", "    (token.issuer, ", "SJ-01"),
@@ -64,11 +64,13 @@ SD_JWT = (
         "if False:",
         "SJ-18",
     ),
-    off(
-        "the type is compared exactly", _VC,
-        "trust.type_named(FORMAT, vct)",
-        'trust.type_named(FORMAT, vct.lower().rstrip("/"))',
-        "SJ-18",
+    Switch(
+        "the type is compared exactly",
+        (
+            Edit(_VC, "trust.type_named(FORMAT, vct)", 'trust.type_named(FORMAT, vct.lower().rstrip("/"))'),
+            Edit(_RESPONSE, "if verified.name not in alternative.looks.names:", "if False:"),
+        ),
+        ("SJ-18",),
     ),
     off("a type is a text", _VC, "if not isinstance(vct, str):", "if False:", "SJ-18"),
     off(
@@ -84,11 +86,17 @@ SD_JWT = (
         "if False:",
         "SJ-19",
     ),
-    off(
-        "a type is not inherited", _VC,
-        "trust.type_named(FORMAT, vct)",
-        'trust.type_named(FORMAT, str(unverified_payload.get("extends", vct)))',
-        "SJ-23",
+    Switch(
+        "a type is not inherited",
+        (
+            Edit(
+                _VC,
+                "trust.type_named(FORMAT, vct)",
+                'trust.type_named(FORMAT, str(unverified_payload.get("extends", vct)))',
+            ),
+            Edit(_RESPONSE, "if verified.name not in alternative.looks.names:", "if False:"),
+        ),
+        ("SJ-23",),
     ),
     off(
         "nothing is fetched for a key", _VC,
@@ -102,7 +110,7 @@ SD_JWT = (
     ),
     off("one serialisation is read", _SD_JWT, "if len(parts) < 2:", "if False:", "SJ-26"),
     off("disclosures are counted", _SD_JWT, "if len(parts) > MAX_DISCLOSURES + 2:", "if False:", "SJ-29"),
-    off("a header has a limit", _JOSE, "if len(parts[0]) > MAX_HEADER_CHARS:", "if False:", "SJ-29"),
+    off("a header has a limit", _JOSE, "if len(parts[0]) > MAX_HEADER_CHARS:", "if False:", "XC-11"),
     off("a token has a limit", _JOSE, "    if len(text) > max_chars:", "    if False:", "SJ-29"),
     off("a payload is not deep", _SD_JWT, "if depth > MAX_DEPTH:", "if False:", "SJ-29"),
     off("a member stands once", "strict_json.py", "if len(value) != len(pairs):", "if False:", "SJ-30", "WP-23"),

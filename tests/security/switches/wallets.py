@@ -16,7 +16,12 @@ QUESTIONS = (
         "        return Ask",
         "WQ-01",
     ),
-    off("a question says the same again", _REQUEST, '"nonce": ask.nonce,', '"nonce": seal.random_token(),', "WQ-03"),
+    off(
+        "a question says the same again", _REQUEST,
+        '"state": ask.id,',
+        '"state": ask.id, "jti": seal.random_token(),',
+        "WQ-03",
+    ),
     off("a question is over", _WALLET, "        if not asked.open:\n", "        if False:\n", "WQ-04"),
     off(
         "wallet_nonce is one", _WALLET,
@@ -32,7 +37,12 @@ QUESTIONS = (
         '            __import__("urllib.request").request.urlopen("http://127.0.0.1:1/x", timeout=1)\n',
         "WQ-08",
     ),
-    off("a request is typed", _REQUEST, 'typ: str = "oauth-authz-req+jwt"', 'typ: str = "JWT"', "WQ-09"),
+    off(
+        "a request's header says three things", _REQUEST,
+        '"typ": typ, "x5c": self._x5c}',
+        '"typ": typ, "x5c": self._x5c, "kid": "1"}',
+        "WQ-09",
+    ),
     off(
         "a link says two things", _REQUEST,
         '"request_uri": request_uri}\n',
@@ -351,13 +361,9 @@ HTTP = (
         "HT-14", "PV-12",
     ),
     off(
-        "a cookie that is none of ours counts as none", _LOGINS,
-        "        except ValueError:\n"
-        "            return False\n"
-        "        return hmac",
-        "        except ZeroDivisionError:\n"
-        "            return False\n"
-        "        return hmac",
+        "a session has a cookie that nobody chose", "session.py",
+        "        cookie = seal.random_token()\n",
+        '        cookie = __import__("flask").request.cookies.get("sinwon-session") or seal.random_token()\n',
         "HT-15",
     ),
     off(
