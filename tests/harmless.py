@@ -14,11 +14,11 @@ from contextlib import closing, contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
-import redis
 from sqlalchemy import func, make_url, select
 
 from idp.demo.personas import PERSONAS
 from idp.models import Consent, Grant, Subject, SubjectKey, db
+from idp.store.redis import RedisStore
 from tests.rig import Rig
 
 Named = tuple[str, str | None]
@@ -58,8 +58,8 @@ def kept(rig: Rig, *prefixes: str) -> set[str]:
     """The keys of the Store that begin with one of these and a colon."""
     url = rig.house.settings.store_url
     if url.startswith("redis"):
-        with redis.Redis.from_url(url, decode_responses=True) as client:
-            found = [name.removeprefix("sinwon:v:") for name in client.scan_iter("sinwon:v:*")]
+        with closing(RedisStore(url)) as store:
+            found = [name.removeprefix("sinwon:v:") for name in store._client().scan_iter("sinwon:v:*")]
     else:
         with closing(sqlite3.connect(make_url(url).database or "")) as connection:
             found = [key.removeprefix("v:") for (key,) in connection.execute("SELECT k FROM ephemeral")]
