@@ -18,7 +18,7 @@ import click
 import httpx2
 from flask import Flask
 from sqlalchemy import func, make_url, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from idp import clock, postgresql, schema
 from idp import hsm as hsms
@@ -92,8 +92,10 @@ def _told(look: Look, settings: Settings, app: Flask) -> Iterator[Found]:
     except SQLAlchemyError as error:  # the database's own look says more
         db.session.rollback()
         part = look.__name__.strip("_")
+        said = f"the database could not be asked ({type(error).__name__})"
+        # It answers, and has no such table.
         yield Found(
-            part, "problem", f"the database could not be asked ({type(error).__name__})", "see database"
+            part, "problem", said, "see schema" if isinstance(error, ProgrammingError) else "see database"
         )
 
 
