@@ -30,6 +30,7 @@ from idp.views.opendid import OpenDidDoor
 from idp.views.portal import PortalDoor
 from idp.views.public import PublicDoor
 from idp.views.registration import RegistrationDoor
+from idp.views.straight import Straight
 from idp.views.traces import Traces
 from idp.views.waiting import HandOver, WaitingRoom
 from idp.views.wallet import WalletDoor
@@ -83,6 +84,9 @@ def create_app(
     app.register_blueprint(HealthDoor(house, says_which=monitored).blueprint())
     if monitored:
         measure(app, lambda: waiting_room.waiting)
+    if not settings.tracing.endpoint:  # spans are the framework's
+        watch = app.extensions["sinwon_metrics"].answered if monitored else None
+        app.wsgi_app = Straight(app.wsgi_app, app, frame, watch)  # type: ignore[method-assign]
     hops = settings.server.trusted_proxies
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -11,11 +11,11 @@ of a chain holds all of it, and what was given for one session is not remembered
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from idp.claims import CLAIMS, can_be_in, requested_names
@@ -109,13 +109,10 @@ def agreement(
     portal: Registration, request: AuthorizationRequest, subject_id: str | None, session_id: str | None = None
 ) -> Agreement:
     """What stands between this holder (None: a person not seen before) and the portal, in this browser's session."""
-    rows: list[Consent | None] = []
+    found: Sequence[Consent] = []
     if subject_id is not None:
-        rows = [
-            _latest(subject_id, portal.client_id, Consent.remembered.is_(True)),
-            _latest(subject_id, portal.client_id, _of_session(session_id)) if session_id else None,
-        ]
-    found = sorted(filter(None, rows), key=lambda row: row.id)
+        chains = [Consent.remembered.is_(True), *([_of_session(session_id)] if session_id else [])]
+        found = _latest(subject_id, portal.client_id, *chains)
     before, offered = _together(*found)
     return Agreement(
         asked=asked_claims(portal, request),
@@ -131,18 +128,20 @@ def _of_session(session_id: str) -> ColumnElement[bool]:
     return and_(Consent.remembered.is_(False), Consent.session_id == session_id)
 
 
-def _latest(subject_id: str, client_id: str, chain: ColumnElement[bool]) -> Consent | None:
-    return db.session.scalars(
-        select(Consent)
+def _latest(subject_id: str, client_id: str, *chains: ColumnElement[bool]) -> Sequence[Consent]:
+    """The last row of each chain, where there is one, in the order they were given."""
+    last = (
+        select(func.max(Consent.id))
         .where(
             Consent.subject_id == subject_id,
             Consent.client_id == client_id,
             Consent.withdrawn_at.is_(None),
             chain,
         )
-        .order_by(Consent.id.desc())
-        .limit(1)
-    ).first()
+        .scalar_subquery()
+        for chain in chains
+    )
+    return db.session.scalars(select(Consent).where(Consent.id.in_(list(last))).order_by(Consent.id)).all()
 
 
 def _together(*rows: Consent) -> tuple[frozenset[str], frozenset[str]]:
@@ -168,8 +167,7 @@ def give(
 ) -> int:
     """Record a consent in the caller's transaction, for this session or, `remembered`, until its end; the row's id."""
     chain = Consent.remembered.is_(True) if remembered else _of_session(session_id)
-    latest = _latest(subject_id, client_id, chain)
-    before, offered_before = _together(latest) if latest is not None else _together()
+    before, offered_before = _together(*_latest(subject_id, client_id, chain))
     consented = agreed.offered()
     row = Consent(
         subject_id=subject_id,

@@ -17,7 +17,7 @@ from sqlalchemy import event as hooks
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from idp.models import AuditEvent, writing
+from idp.models import AuditEvent, at_once
 
 
 class Event(StrEnum):
@@ -166,8 +166,7 @@ def record(
     # A plain INSERT: an object in the session would cost a third of a millisecond more, seven times a sign-in.
     session.connection().execute(_INSERT, {**said, "detail": dict(detail) if detail else None})
     if _listeners:
-        took_s = detail.get("took_s") if detail else None
-        session.info.setdefault(_PENDING, []).append(Happened(event, client_id, reason, took_s))
+        session.info.setdefault(_PENDING, []).append(_happened(event, client_id, reason, detail))
 
 
 def row(
@@ -194,14 +193,22 @@ def row(
     }
 
 
-def told(event: Event, client_id: str | None, reason: str | None = None) -> None:
+def told(
+    event: Event, client_id: str | None, reason: str | None = None, detail: Mapping[str, Any] | None = None
+) -> None:
     """That an event which was inserted by a statement of its own is committed."""
     origin.get().caused.add(event)
     for hear in _listeners:
-        hear(Happened(event, client_id, reason, None))
+        hear(_happened(event, client_id, reason, detail))
 
 
-def record_alone(event: Event, **fields: Any) -> None:
+def _happened(
+    event: Event, client_id: str | None, reason: str | None, detail: Mapping[str, Any] | None
+) -> Happened:
+    return Happened(event, client_id, reason, detail.get("took_s") if detail else None)
+
+
+def record_alone(event: Event, *, detail: Mapping[str, Any] | None = None, **fields: Any) -> None:
     """Write one event in a transaction of its own: for acts that change nothing else."""
-    with writing() as session:
-        record(session, event, **fields)
+    at_once(_INSERT, {**row(event, **fields), "detail": dict(detail) if detail else None})
+    told(event, fields.get("client_id"), fields.get("reason"), detail)

@@ -683,18 +683,22 @@ def writing() -> Iterator[Session]:
 
 
 def at_once(statement: Executable, values: Mapping[str, Any]) -> Row[Any] | None:
-    """One statement that is a transaction of its own, committed; the first row that it returns.
+    """One statement that is a transaction of its own, committed; the first row, if it returns any.
 
     On PostgreSQL it is one round trip, where `writing` takes three.
     """
     engine = db.engine
     if engine.dialect.name == "sqlite":
         with writing() as session:
-            return session.connection().execute(statement, values).first()
+            return _first(session.connection().execute(statement, values))
     with _reader_of(engine).connect() as connection:
-        row = connection.execute(statement, values).first()
+        row = _first(connection.execute(statement, values))
         connection.commit()
         return row
+
+
+def _first(result: CursorResult[Any]) -> Row[Any] | None:
+    return result.first() if result.returns_rows else None
 
 
 def forget(table: type[Base], which: ColumnElement[bool]) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
@@ -22,13 +22,18 @@ from idp.clock import Clock
 from idp.errors import LoginError
 from idp.key_encryption import Sealing
 from idp.login import Answer, Proof, Standing, Via
-from idp.models import SessionPortal, SignedIn
+from idp.models import SignedIn
 from idp.settings import Settings
 from idp.store import Store
 
 STANDING = "standing"
 """What the key-encryption key is used for here."""
 _PURPOSE = "session"
+# Understood by PostgreSQL and SQLite alike. Most portals are new to a session, and few are not.
+_USED_AT = text(
+    "INSERT INTO session_portal (session_id, client_id, sid, since) VALUES (:session_id, :client_id, :sid, :since)"
+    " ON CONFLICT DO NOTHING"
+)
 _STANDING_STEP = 1024  # the size of a sealed standing tells nothing finer of its list and its chain
 
 
@@ -168,24 +173,26 @@ class Sessions:
         """The `sid` that portals of this sector see: like `sub`, it must not link a person across portals."""
         return seal.mac(seal.derive(session_id.encode("utf-8"), "sid"), sector)
 
-    def introduce(self, database: Database, session: Session, *, client_id: str, sector: str) -> None:
+    def introduce(
+        self, database: Database, session: Session, *, client_id: str, sector: str, is_held: bool = False
+    ) -> None:
         """From now on this portal is told when the session ends, and may end it by its `sid`.
 
-        Raises LoginError `login_expired` when the session ended while this sign-in was under way: whoever ended it
-        no longer tells this portal.
+        is_held: whether its row was written in this transaction, so that nobody else can end it meanwhile.
+
+        Raises LoginError `login_expired` when the session ended while this sign-in was under way: whoever ended it no
+        longer tells this portal.
         """
-        row = _locked(database, session.id)
-        if row is None:  # it began before sessions had rows
-            self._record(database, session)
-        elif row.ended_at is not None:
-            raise LoginError("login_expired", "the session has ended", status=410)
+        if not is_held:
+            row = _locked(database, session.id)
+            if row is None:  # it began before sessions had rows
+                self._record(database, session)
+            elif row.ended_at is not None:
+                raise LoginError("login_expired", "the session has ended", status=410)
         sid = self.sid(session.id, sector)
         self._store.put(_sid_key(sid), {"id": session.id}, self._max_s)
-        if database.get(SessionPortal, (session.id, client_id)) is None:
-            database.add(
-                SessionPortal(session_id=session.id, client_id=client_id, sid=sid, since=self._clock())
-            )
-            database.flush()
+        used_at = {"session_id": session.id, "client_id": client_id, "sid": sid, "since": self._clock()}
+        database.execute(_USED_AT, used_at)
 
     def lives(self, session_id: str) -> bool:
         """Whether a session can still answer a request. Asking does not count as use."""

@@ -71,15 +71,13 @@ class Logins:
         return login, cookie
 
     def _begin(self, login: Login, *, reason: str | None = None) -> None:
-        with writing() as session:
-            record(
-                session,
-                Event.LOGIN_STARTED,
-                at=login.created_at,
-                client_id=login.request.client_id,
-                login_id=login.id,
-                reason=reason,
-            )
+        record_alone(
+            Event.LOGIN_STARTED,
+            at=login.created_at,
+            client_id=login.request.client_id,
+            login_id=login.id,
+            reason=reason,
+        )
         self._put(login)
 
     def _new(self, request: AuthorizationRequest) -> tuple[str, Login]:

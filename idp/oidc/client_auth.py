@@ -69,6 +69,22 @@ def query_client(client_id: str) -> Client | None:
     return Client(registration) if registration else None
 
 
+def basic_credentials(header: str) -> tuple[str, str] | None:
+    """Name and secret of a Basic `Authorization`, None for another scheme (RFC 6749, section 2.3.1).
+
+    Raises ValueError: not base64, not ASCII, not UTF-8 inside, no colon.
+    """
+    scheme, _, credentials = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    client_id, colon, secret = (
+        base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")
+    )
+    if not colon:
+        raise ValueError("no colon")
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
 def refused(
     reason: str, client_id: str | None, now: int, mismatch: Mismatch | None = None
 ) -> InvalidClientError:
@@ -146,18 +162,13 @@ class ClientAuthentication:
 
     def client_secret_basic(self, request: Request) -> Client | None:
         """RFC 6749, section 2.3.1: both halves are form-encoded before they are joined."""
-        header = request.headers.get("Authorization", "")
-        scheme, _, credentials = header.partition(" ")
-        if scheme.lower() != "basic":
-            return None
         try:
-            decoded = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
-        except ValueError as error:  # not base64, not ASCII, or not UTF-8 inside
+            known = basic_credentials(request.headers.get("Authorization", ""))
+        except ValueError as error:
             raise refused("basic_malformed", None, self._clock()) from error
-        client_id, colon, secret = decoded.partition(":")
-        if not colon:
-            raise refused("basic_malformed", None, self._clock())
-        client_id, secret = unquote_plus(client_id), unquote_plus(secret)
+        if known is None:
+            return None
+        client_id, secret = known
         if request.form.get("client_id", client_id) != client_id:
             raise refused("client_id_mismatch", client_id, self._clock())
         return self._with_secret(client_id, secret, "client_secret_basic")
@@ -175,6 +186,17 @@ class ClientAuthentication:
             raise refused("wrong_secret", client_id, self._clock())
         self._secret_use.note(client_id, digest, now=self._clock())
         return client
+
+    def with_secret(self, client_id: str, secret: str, method: str) -> Registration | None:
+        """The portal that this secret proves by this method, None for anything else, which nobody hears of."""
+        registration = portals.find(client_id)
+        if registration is None or registration.token_endpoint_auth_method != method:
+            return None
+        digest = registration.secret_digest(secret)
+        if digest is None:
+            return None
+        self._secret_use.note(client_id, digest, now=self._clock())
+        return registration
 
     def _registered(self, client_id: str, method: str) -> Client:
         """The portal of this id, if this is the method it registered."""

@@ -110,6 +110,40 @@ class Codes:
         expires_at = self._redemptions.spend(
             portal, stored.authorization, digest, order, code_ttl_s=self._times.code_ttl_s, reason=None
         )
+        return self._bought(portal, code, stored, order, expires_at)
+
+    def redeem_straight(
+        self, portal: Registration, code: str, *, redirect_uri: str | None, code_verifier: str | None
+    ) -> dict[str, Any] | None:
+        """The token response for a code whose every part fits, as `redeem` has it. None where anything does not, and
+        then nothing is done or reported.
+
+        Raises what `Tokens.check` does, and then the code is not spent.
+        """
+        digest = seal.digest(code)
+        document = self._store.get(_code_key(digest))
+        try:
+            stored = msgspec.convert(document, Code) if document is not None else None
+        except msgspec.ValidationError:
+            return None
+        if (
+            stored is None
+            or stored.authorization.client_id != portal.client_id
+            or stored.redirect_uri != redirect_uri
+            or stored.dpop_jkt is not None
+            or not _fits(code_verifier, stored.code_challenge)
+        ):
+            return None
+        order = Order()
+        expires_at = self._redemptions.spend_at_once(
+            portal, stored.authorization, digest, order, code_ttl_s=self._times.code_ttl_s, reason=None
+        )
+        return self._bought(portal, code, stored, order, expires_at) if expires_at is not None else None
+
+    def _bought(
+        self, portal: Registration, code: str, stored: Code, order: Order, expires_at: int
+    ) -> dict[str, Any]:
+        digest = seal.digest(code)
         self._store.take(_code_key(digest))
         released = msgspec.json.decode(seal.open_under(code, stored.sealed, _CODE_PURPOSE), type=Released)
         bought = Bought(portal, stored.authorization, released, digest, order)
@@ -192,6 +226,13 @@ def _said_of(verifier: str | None) -> tuple[str, ...]:
 
 def _code_key(digest: str) -> str:
     return f"code:{digest}"
+
+
+def _fits(verifier: str | None, challenge: str | None) -> bool:
+    """Whether the verifier is that of the challenge, or neither is there."""
+    if verifier is None or challenge is None:
+        return verifier is challenge
+    return _verifies(verifier, challenge)
 
 
 def _verifies(verifier: str, challenge: str) -> bool:

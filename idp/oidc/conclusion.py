@@ -93,6 +93,7 @@ class Conclusions:
                 session,
                 client_id=portal.client_id,
                 sector=portal.sector,
+                is_held=cookie is not None,
             )
         return Concluded(
             Authorization(

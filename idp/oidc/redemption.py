@@ -49,10 +49,51 @@ class Redemptions:
         InvalidGrantError when another request was quicker, what that one bought is revoked then; and when the holder
         withdrew or signed out meanwhile.
         """
+        expires_at = self.spend_at_once(portal, granted, digest, order, code_ttl_s=code_ttl_s, reason=reason)
+        if expires_at is not None:
+            return expires_at
+        if grants.has_ended(granted.session_id):  # the holder signed out while the code was on its way
+            self._report(portal, granted, "session_ended")
+            raise refused()
+        grant, event, lasts_until = self._spending(portal, granted, digest, code_ttl_s, reason)
+        try:
+            with writing() as database:
+                grants.begin(database, Grant(**grant), granted.login_id)
+                record(database, Event.CODE_REDEEMED, **event)
+        except IntegrityError as error:
+            self.revoke_replayed(portal, digest)
+            raise refused() from error
+        except grants.TakenBack as error:
+            self._report(portal, granted, "consent_withdrawn")
+            raise refused() from error
+        return lasts_until
+
+    def spend_at_once(
+        self,
+        portal: Registration,
+        granted: Authorization,
+        digest: str,
+        order: Order,
+        *,
+        code_ttl_s: int,
+        reason: str | None,
+    ) -> int | None:
+        """As `spend`, by one statement. None where the database has no such statement or the code cannot be spent,
+        and then nothing is done: `spend` says why."""
         self._tokens.check(portal, granted, order)
+        grant, event, lasts_until = self._spending(portal, granted, digest, code_ttl_s, reason)
+        if not grants.begin_at_once(grant, events.row(Event.CODE_REDEEMED, **event)):
+            return None
+        events.told(Event.CODE_REDEEMED, portal.client_id, reason)
+        return lasts_until
+
+    def _spending(
+        self, portal: Registration, granted: Authorization, digest: str, code_ttl_s: int, reason: str | None
+    ) -> tuple[dict[str, Any], dict[str, Any], int]:
+        """The grant's columns, the event's, and until when what is bought may be refreshed."""
         now = self._clock()
         lives_s = self._lives_s(granted, now) if may_refresh(portal) else 0
-        columns = {
+        grant = {
             "code_digest": digest,
             "client_id": portal.client_id,
             "subject_id": granted.subject_id,
@@ -61,30 +102,14 @@ class Redemptions:
             "redeemed_at": now,
             "expires_at": now + max(self._access_token_ttl_s, code_ttl_s, lives_s),
         }
-        event: dict[str, Any] = {
+        event = {
             "at": now,
             "client_id": portal.client_id,
             "subject_id": granted.subject_id,
             "login_id": granted.login_id,
             "reason": reason,
         }
-        if grants.begin_at_once(columns, events.row(Event.CODE_REDEEMED, **event)):
-            events.told(Event.CODE_REDEEMED, portal.client_id, reason)
-            return now + lives_s
-        if grants.has_ended(granted.session_id):  # the holder signed out while the code was on its way
-            self._report(portal, granted, "session_ended")
-            raise refused()
-        try:
-            with writing() as database:
-                grants.begin(database, Grant(**columns), granted.login_id)
-                record(database, Event.CODE_REDEEMED, **event)
-        except IntegrityError as error:
-            self.revoke_replayed(portal, digest)
-            raise refused() from error
-        except grants.TakenBack as error:
-            self._report(portal, granted, "consent_withdrawn")
-            raise refused() from error
-        return now + lives_s
+        return grant, event, now + lives_s
 
     def _report(self, portal: Registration, granted: Authorization, reason: str) -> None:
         record_alone(

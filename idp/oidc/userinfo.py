@@ -80,8 +80,8 @@ class UserInfo:
 
         Raises TokenRefused, DpopRefused, InvalidRequestError.
         """
-        if (straight := self._straight(presented)) is not None:
-            return straight
+        if presented.scheme == "bearer" and (said := self.straight(presented.access_token)) is not None:
+            return said
         found = self._access_tokens.find(presented.access_token)
         if found is None:
             self._report(self._access_tokens.stored(presented.access_token), presented, "userinfo_ended")
@@ -101,18 +101,17 @@ class UserInfo:
         )
         return said
 
-    def _straight(self, presented: Presented) -> dict[str, Any] | str | None:
-        """The answer to the request that nearly all are: a bearer token for UserInfo, alive. None for any other.
+    def straight(self, access_token: str) -> dict[str, Any] | str | None:
+        """The answer to what nearly all requests bring: a bearer token for UserInfo, alive. None for any other.
 
         Whether it holds is asked by the statement that records the reading.
         """
-        token = self._access_tokens.stored(presented.access_token)
+        token = self._access_tokens.stored(access_token)
         now = self._clock()
         if (
             token is None
             or not token.session_digest
             or token.cnf is not None
-            or presented.scheme != "bearer"
             or token.audience is not None
             or "openid" not in token.scopes
             or token.expires_at <= now
@@ -122,11 +121,11 @@ class UserInfo:
         if portal is None:
             return None
         read = events.row(Event.USERINFO_READ, at=now, client_id=token.client_id, subject_id=token.subject_id)
-        token_digest = seal.digest(presented.access_token)
+        token_digest = seal.digest(access_token)
         if not grants.read_at_once(token.code_digest, token_digest, token.session_digest, read):
             return None
         events.told(Event.USERINFO_READ, token.client_id)
-        return self._opened(token, portal, presented.access_token)
+        return self._opened(token, portal, access_token)
 
     def _opened(self, token: Token, portal: Registration, access_token: str) -> dict[str, Any] | str:
         opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)

@@ -70,6 +70,20 @@ CSP = (
 PERMISSIONS = (
     "camera=(), digital-credentials-create=(), digital-credentials-get=(self), geolocation=(), microphone=()"
 )
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": PERMISSIONS,
+    "Cache-Control": "no-store",
+}
+"""Of every answer that does not say otherwise."""
+_TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+FAILED = "sinwon.failed"
+"""In the environment of a request: the error that it has met already, for the application to tell."""
 # What a wallet answers may carry a portrait; what else a browser or a portal sends is small.
 WALLETS_ANSWERS = ("/wallet/response/", f"{OPENDID}/api/v1/request-verify", "/mip/vp")
 _FOR_SCRIPT = "holder.digital_credential"
@@ -104,6 +118,7 @@ class Frame:
         self.settings = house.settings
         self._secure = house.settings.secure_cookies
         self._shedding = Shedding(house.settings.server.busy_ms / 1000)
+        self.headers = HEADERS | (_TLS_HEADERS if self._secure else {})
 
     def install(self, app: Flask) -> None:
         language.install(app.jinja_env)
@@ -121,6 +136,11 @@ class Frame:
         app.register_error_handler(HTTPException, self._http_error)
         app.register_error_handler(Exception, self._bug)
 
+    def admit(self, environ: Mapping[str, Any], endpoint: str | None) -> None:
+        """What is asked of every request before anything is done for it. Raises Busy, HTTPException."""
+        self._shedding.check(endpoint, environ.get(WAITED_S, 0.0))
+        _check_one_reading(environ)
+
     # -- in and out ------------------------------------------------------------------------------------------
 
     def _arrive(self) -> None:
@@ -131,8 +151,9 @@ class Frame:
         if request.endpoint != _FOR_SCRIPT and not request.path.startswith(WALLETS_ANSWERS):
             request.max_content_length = request.max_form_memory_size = self.settings.server.max_form_bytes
         origin.set(Origin(correlation_id=g.correlation_id, ip=(request.remote_addr or "")[:45] or None))
-        self._shedding.check(request.endpoint, request.environ.get(WAITED_S, 0.0))
-        _check_one_reading()
+        if (failed := request.environ.get(FAILED)) is not None:
+            raise failed
+        self.admit(request.environ, request.endpoint)
         _take_chunks()
         rule = request.url_rule
         if request.method == "HEAD" and rule is not None and rule.methods and rule.rule.startswith(_STEPS):
@@ -141,21 +162,13 @@ class Frame:
 
     def _leave(self, response: Response) -> Response:
         headers = response.headers
-        headers.setdefault("Content-Security-Policy", CSP)
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Referrer-Policy", "no-referrer")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        headers.setdefault("X-Frame-Options", "DENY")
-        headers.setdefault("Permissions-Policy", PERMISSIONS)
-        headers.setdefault("Cache-Control", "no-store")
+        for name, value in self.headers.items():
+            headers.setdefault(name, value)
         if headers["Cache-Control"] == "no-store":
             response.vary.add("Cookie")  # for whoever keeps it all the same
         headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")
         if response.status_code == 503:
             headers.setdefault("Retry-After", _LATER_S)
-        if self._secure:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
         for cookie in getattr(g, "set_cookies", ()):
             response.set_cookie(**cookie)
         return response
@@ -471,19 +484,16 @@ class Frame:
         return response
 
 
-def _check_one_reading() -> None:
+def _check_one_reading(environ: Mapping[str, Any]) -> None:
     """Raises HTTPException for a request that has more than one: of its path, its host, its body."""
-    path = request.environ.get("RAW_URI", "").partition("?")[0]  # as it was sent; both servers say so
+    path = environ.get("RAW_URI", "").partition("?")[0]  # as it was sent; both servers say so
     if _AMBIGUOUS_PATH.search(path):
         raise NotFound
     # Whose name it is does not matter, since nothing is made of it; that there is one is HTTP's (RFC 9112, 3.2).
-    if (
-        not _HOST.fullmatch(request.environ.get("HTTP_HOST", ""))
-        and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
-    ):
+    if not _HOST.fullmatch(environ.get("HTTP_HOST", "")) and environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
         raise BadRequest
     # Nothing is unpacked, and what is packed is no form (RFC 9110, section 15.5.16).
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise UnsupportedMediaType
 
 

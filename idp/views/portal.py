@@ -190,7 +190,10 @@ class PortalDoor:
                 mismatch=redirect_mismatch(reply_to.redirect_uri, portal),
             )
         proof = self.house.logins.open(login, cookie)
-        subject_id = self.house.subjects.find(proof.person_keys)
+        rests_on_session = login.answer is not None and login.answer.via == "session"
+        subject_id = None
+        if login.consented is None or rests_on_session:
+            subject_id = self.house.subjects.find(proof.person_keys)
         session_cookie = self.frame.cookie(SESSION_COOKIE)
         session = self.house.sessions.find(session_cookie)
         if login.consented is None:
@@ -199,7 +202,7 @@ class PortalDoor:
             )
             if agreed.limited_to(proof.claims).due:
                 return see_other(f"/login/{login.id}/consent")
-        if login.answer is None or login.answer.via != "session":
+        if not rests_on_session:
             session = None  # it makes way for one that rests on what was shown now
         # Signed out meanwhile in another tab, or somebody else signed in there.
         elif session is None or session.subject_id != subject_id:
