@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import figures, peers, processes, report, verifying, waiting
+from tests.bench.v import running as besides
+from tests.bench.v.rounds import Size
 
 
 def main() -> None:
@@ -14,6 +16,7 @@ def main() -> None:
     parser.add_argument(
         "--peers", type=Path, metavar="DIRECTORY", help="compare with libraries installed there"
     )
+    parser.add_argument("--growth", action="store_true", help="and with full tables: half an hour more")
     asked = parser.parse_args()
     few = 20 if asked.quick else 1
     load = processes.load()
@@ -38,6 +41,10 @@ def main() -> None:
     if asked.peers is not None:
         peers.install(asked.peers)
         others = peers.measure(asked.peers, verifying.for_peers(verifying.ROUNDS // few, verifying.EACH))
+    beside = besides.measure(Size.quick() if asked.quick else Size(), asked.peers, say)
+    if asked.growth:
+        plenty = besides.Plenty.quick() if asked.quick else besides.Plenty()
+        beside = besides.with_growth(beside, plenty, say)
     waited = waiting.measure(waiting.Size.quick() if asked.quick else waiting.Size(), say)
     print(
         report.document(
@@ -48,6 +55,7 @@ def main() -> None:
             presentation=presentation,
             costs=costs,
             others=others,
+            beside=beside,
             sign_ins=signed_in,
             memory_new=memory_new,
             memory_used=memory_used,

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.plenty URL`: fill a migrated PostgreSQL database with portals and audit rows, made by itself.
+"""`python -m tests.bench.plenty URL`: fill a PostgreSQL database with portals, audit rows and grants, made by itself.
 
 Two years of sign-ins, eight rows each, at portals of which few are large and most small; some are refused, some
 administrators act. Ids, addresses and references are random, as they are. Only for databases that nobody needs.
@@ -26,6 +26,18 @@ INSERT INTO portal (client_id, enabled, registration, updated_at)
 SELECT 'portal-' || lpad(n::text, 5, '0'), true,
        json_build_object('client_id', 'portal-' || lpad(n::text, 5, '0')), 0
 FROM generate_series(0, :portals - 1) AS n
+"""
+
+# Of a month: what was redeemed longer ago has been swept.
+_GRANTS = """
+INSERT INTO "grant" (code_digest, client_id, subject_id, session_id, offline, redeemed_at, expires_at)
+SELECT encode(sha256(('grant' || n)::bytea), 'hex'),
+       'portal-' || lpad(floor(power(random(), 3) * :portals)::int::text, 5, '0'),
+       substr(encode(sha256(('subject' || floor(random() * 2000000))::bytea), 'hex'), 1, 43),
+       substr(encode(sha256(('session' || n / 2)::bytea), 'hex'), 1, 43),
+       random() < 0.2, began, began + 31 * 86400
+FROM (SELECT n, :now - 1 - floor(random() * 30 * 86400)::bigint AS began
+      FROM generate_series(0, :grants - 1) AS n) AS redeemed
 """
 
 # One sign-in is eight rows, some seconds apart; one in 25 ends with a refused presentation in place of the last four.
@@ -58,8 +70,8 @@ ORDER BY 1
 """
 
 
-def fill(url: str, rows: int, portals: int = PORTALS, now: int | None = None) -> None:
-    """Make the tables, the portals and about so many rows in the months up to now."""
+def fill(url: str, rows: int, portals: int = PORTALS, now: int | None = None, grants: int = 0) -> None:
+    """Make the tables, the portals, about so many rows in the months up to now, and grants that have not expired."""
     schema.upgrade(url)
     now = int(time.time()) if now is None else now
     months = _months(now)
@@ -70,6 +82,8 @@ def fill(url: str, rows: int, portals: int = PORTALS, now: int | None = None) ->
             for month in months:
                 _partition(connection, month)
             connection.execute(text(_PORTALS), {"portals": portals})
+            if grants:
+                connection.execute(text(_GRANTS), {"portals": portals, "grants": grants, "now": now})
             with _without_indexes(connection):
                 for number, month in enumerate(months):
                     sign_ins = rows // PER_SIGN_IN // len(months)
@@ -79,7 +93,8 @@ def fill(url: str, rows: int, portals: int = PORTALS, now: int | None = None) ->
                     print(f"{number + 1} of {len(months)} months", file=sys.stderr, flush=True)
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text("VACUUM ANALYZE audit_event"))
-            connection.execute(text("ANALYZE portal"))
+            for table in ("portal", '"grant"'):
+                connection.execute(text(f"ANALYZE {table}"))
     finally:
         engine.dispose()
 
@@ -124,8 +139,9 @@ def main() -> None:
     parser.add_argument("url", help="postgresql+psycopg://…, an empty database")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--portals", type=int, default=PORTALS)
+    parser.add_argument("--grants", type=int, default=0)
     asked = parser.parse_args()
-    fill(asked.url, asked.rows, asked.portals)
+    fill(asked.url, asked.rows, asked.portals, grants=asked.grants)
 
 
 if __name__ == "__main__":

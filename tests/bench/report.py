@@ -9,6 +9,8 @@ from tests.bench import verifying, waiting
 from tests.bench.figures import Page, Presentation, SignIns, Start, Times
 from tests.bench.peers import Peer
 from tests.bench.processes import Memory
+from tests.bench.v import section as beside_peers
+from tests.bench.v.running import Run
 from tests.bench.waiting import Waiting
 
 STEPS = {
@@ -34,6 +36,7 @@ def document(
     presentation: Presentation,
     costs: list[verifying.Cost],
     others: list[Peer],
+    beside: Run,
     sign_ins: Sequence[SignIns],
     memory_new: Memory,
     memory_used: Memory,
@@ -47,6 +50,7 @@ def document(
         _start(start),
         _presentation(presentation),
         verifying.section(costs, others),
+        beside_peers.text(beside),
         _sign_ins(sign_ins),
         _memory(memory_new, memory_used, before_memory),
         _page(page),
@@ -67,15 +71,14 @@ python -m tests.bench{options} > docs/performance.md
 
 Machine: {machine}. Load of the machine before the run: {load:.1f}.
 
-How to read it: everything runs on this one machine. The provider is `idp demo` as it is (one gunicorn process with 16
-threads, SQLite for database and store, every commit synced to disk, plain HTTP); holders, wallets and portals are
-scripts in another process and take their share of the same cores. p50 is the median, p99 what one in a hundred
-exceeds. CPU is processor time, which says more about a larger machine than the wall clock does. Figures of two runs
+How to read it: everything runs on this one machine. Where nothing else is said, the provider is `idp demo` as it is
+(one gunicorn process with 16 threads, SQLite for database and store, every commit synced to disk, plain HTTP);
+holders, wallets and portals are scripts in another process and take their share of the same cores. p50 is the median,
+p99 what one in a hundred exceeds. CPU is processor time, which says more about a larger machine than the wall clock does. Figures of two runs
 on a machine of one's own differ by some ten per cent. This one shares its host: two runs within the hour differed by
 half, so compare figures within one run.
 
-Waiting pages alone are measured on PostgreSQL and Redis. Not measured here: several processes, TLS, real networks,
-wallets on phones."""
+Not measured here: TLS, real networks, wallets on phones."""
 
 
 def _start(start: Start) -> str:

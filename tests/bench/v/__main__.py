@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from tests.bench import v
+from tests.bench.v import running, section
+from tests.bench.v.rounds import Size
 
 
 def main() -> None:
@@ -14,11 +16,15 @@ def main() -> None:
         "--peers", type=Path, metavar="DIRECTORY", help="and other providers, installed there"
     )
     parser.add_argument("--only", metavar="NAME", help="ours alone, or whoever's name begins like this")
+    parser.add_argument(
+        "--growth", action="store_true", help="and ours again with full tables: half an hour more"
+    )
     asked = parser.parse_args()
-    from tests.bench.v import running, section  # noqa: PLC0415 - `--help` needs no servers
-
-    measured = running.measure(running.size(quick=asked.quick), asked.peers, say, only=asked.only)
-    print(section.text(measured))
+    size = Size.quick() if asked.quick else Size()
+    run = running.measure(size, asked.peers, say, only=asked.only)
+    if asked.growth:
+        run = running.with_growth(run, running.Plenty.quick() if asked.quick else running.Plenty(), say)
+    print(section.text(run))
 
 
 def say(what: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import servers
+from tests.bench.plenty import fill
 from tests.bench.v import candidates, rounds
 from tests.bench.v.candidates import Candidate, Place
 from tests.bench.v.rounds import Measured, Size
@@ -22,10 +23,32 @@ class Run:
     size: Size
     unit_us: float
     measured: list[Measured]
+    grown: Grown | None = None
 
 
-def size(*, quick: bool) -> Size:
-    return Size.quick() if quick else Size()
+@dataclass(frozen=True)
+class Plenty:
+    """What is put into the tables, beside what was there."""
+
+    portals: int = 10_000
+    grants: int = 1_000_000
+    audit_rows: int = 10_000_000
+
+    @classmethod
+    def quick(cls) -> Plenty:
+        return cls(100, 1_000, 10_000)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Ours, without and with that much in its tables."""
+
+    plenty: Plenty
+    empty: Measured
+    full: Measured
+
+    def ratio(self, operation: str) -> float:
+        return self.full.costs[operation].v / self.empty.costs[operation].v
 
 
 def measure(size: Size, installed: Path | None, say: Callable[[str], None], only: str | None = None) -> Run:
@@ -36,6 +59,17 @@ def measure(size: Size, installed: Path | None, say: Callable[[str], None], only
         everybody = list(_started(there, installed, stack, only))
         unit_us = 1e6 * unit.measure_s()
         return Run(size, unit_us, rounds.measure(everybody, there, unit, size, say))
+
+
+def with_growth(run: Run, plenty: Plenty, say: Callable[[str], None]) -> Run:
+    """The same run, and ours before and after its tables were filled."""
+    unit = Unit()
+    with place() as there, candidates.sinwon(there) as (ours, database):
+        (empty,) = rounds.measure([ours], there, unit, run.size, say)
+        say(f"{plenty.portals:,} portals, {plenty.grants:,} grants, {plenty.audit_rows:,} audit rows")
+        fill(database, plenty.audit_rows, plenty.portals, grants=plenty.grants)
+        (full,) = rounds.measure([ours], there, unit, run.size, say)
+    return replace(run, grown=Grown(plenty, empty, full))
 
 
 def _started(place: Place, installed: Path | None, stack: ExitStack, only: str | None) -> Iterator[Candidate]:

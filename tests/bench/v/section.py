@@ -19,7 +19,7 @@ SAID = {
 }
 GOALS = {TOKEN: 15, USERINFO: 6, PAGE: 40, SIGN_IN: 110}
 STRETCH = {TOKEN: 8, SIGN_IN: 64}
-GOAL_READY_S, GOAL_PSS, GOAL_FIXED = 1.5, 110, 0.4
+GOAL_READY_S, GOAL_PSS, GOAL_FIXED, GOAL_GROWTH = 1.5, 110, 0.4, 1.1
 
 
 @dataclass(frozen=True)
@@ -36,46 +36,37 @@ class _Goal:
 
 def text(run: Run) -> str:
     """The section, without a line before or after it."""
-    parts = (_head(run), _costs(run), _starts(run), _fixed(run), _goals(run))
+    parts = (_head(run), _costs(run), _starts(run), _fixed(run), _growth(run), _goals(run))
     return "\n\n".join(part.strip("\n") for part in parts if part)
 
 
 def _head(run: Run) -> str:
     size = run.size
+    served = f"""Each is served by {PROCESSES} processes (Python's by gunicorn with {THREADS} threads each), on one
+        PostgreSQL that syncs every commit and one Redis, all on this machine, together with whoever asks. They take
+        turns: {size.rounds} rounds of {size.tokens} requests for tokens, as many to UserInfo, {size.pages} pages and
+        {size.sign_ins} sign-ins, {AT_ONCE} at once; the median round counts."""
+    unit = f"""**V** is the processor time of one P-256 signature check by OpenSSL, measured before and after each
+        turn ({run.unit_us:.0f} µs before the first). What a provider's own processes use for an operation is told in
+        V, and beside it what PostgreSQL and Redis use for it. Requests a second, p50 and p99 (ms) are of {AT_ONCE} at
+        once, with whoever asks on the same cores."""
+    compared = """Everything that Sinwon writes is durable: the grant and the audit row of a code, and with a sign-in
+        the subject, consent, receipt and session. Each sign-in has a wallet that checks the signed request and signs a
+        presentation of its own. The others sign in whoever comes, without a page, a wallet or consent, and
+        `oidc-provider` keeps everything in Redis alone. *Authorize → page* is Sinwon's page with its QR code; of the
+        others, the redirect to where a page would stand."""
     return f"""
 ## Beside its peers
 
 ```sh
-python -m tests.bench.v --peers DIRECTORY
+python -m tests.bench.v --peers DIRECTORY --growth
 ```
 
-{
-        _prose(
-            f'''Each is served by {PROCESSES} processes (Python's by gunicorn with {THREADS} threads each), on one
-            PostgreSQL that syncs every commit and one Redis, all on this machine, together with whoever asks. They take
-            turns: {size.rounds} rounds of {size.tokens} requests for tokens, as many to UserInfo, {size.pages} pages and
-            {size.sign_ins} sign-ins, {AT_ONCE} at once; the median round counts.'''
-        )
-    }
+{_prose(served)}
 
-{
-        _prose(
-            f'''**V** is the processor time of one P-256 signature check by OpenSSL, measured before and after each turn
-            ({run.unit_us:.0f} µs before the first). What a provider's own processes use for an operation is told in V,
-            and beside it what PostgreSQL and Redis use for it. Requests a second, p50 and p99 (ms) are of {AT_ONCE} at
-            once, with whoever asks on the same cores.'''
-        )
-    }
+{_prose(unit)}
 
-{
-        _prose(
-            '''Everything that Sinwon writes is durable: the grant and the audit row of a code, and with a sign-in the
-            subject, consent, receipt and session. Each sign-in has a wallet that checks the signed request and signs a
-            presentation of its own. The others sign in whoever comes, without a page, a wallet or consent, and
-            `oidc-provider` keeps everything in Redis alone. *Authorize → page* is Sinwon's page with its QR code; of
-            the others, the redirect to where a page would stand.'''
-        )
-    }"""
+{_prose(compared)}"""
 
 
 def _costs(run: Run) -> str:
@@ -117,13 +108,34 @@ def _fixed(run: Run) -> str:
         for one in run.measured
         if one.fixed is not None
     )
-    said = f"""The token endpoint when {run.size.fixed_per_s:.0f} codes a second come, for {run.size.fixed_s:g} s, whether
-        or not those before them have been answered ({FIXED_AT_ONCE} connections); ms from when each was due:"""
+    said = f"""The token endpoint when {run.size.fixed_per_s:.0f} codes a second come, for {run.size.fixed_s:g} s,
+        whether or not those before them have been answered ({FIXED_AT_ONCE} connections); ms from when each was
+        due:"""
     return f"""
 {_prose(said)}
 
 | | p50 | p99 |
 |---|---|---|
+{rows}"""
+
+
+def _growth(run: Run) -> str:
+    grown = run.grown
+    if grown is None:
+        return ""
+    plenty = grown.plenty
+    said = f"""Growth: {plenty.portals:,} portals, {plenty.grants:,} grants and {plenty.audit_rows:,} audit rows are
+        put into Sinwon's tables (`tests.bench.plenty`). V of its processes, and of PostgreSQL, before and after:"""
+    rows = "\n".join(
+        f"| {what} | {empty.v:.1f} | {full.v:.1f} | {empty.postgresql_v:.1f} | {full.postgresql_v:.1f} |"
+        for operation, what in SAID.items()
+        for empty, full in [(grown.empty.costs[operation], grown.full.costs[operation])]
+    )
+    return f"""
+{_prose(said)}
+
+| | empty | full | PostgreSQL, empty | full |
+|---|---|---|---|---|
 {rows}"""
 
 
@@ -150,6 +162,9 @@ def _all_goals(run: Run) -> Iterator[_Goal]:
     peer = _named(run.measured, "oidc-provider")
     if peer is not None and ours.fixed is not None and peer.fixed is not None:
         yield _Goal(f"token p99 to that of {peer.name}", ours.fixed.p99_ms / peer.fixed.p99_ms, GOAL_FIXED)
+    if run.grown is not None:
+        for operation in (TOKEN, PAGE):
+            yield _Goal(f"growth, {SAID[operation]}", run.grown.ratio(operation), GOAL_GROWTH)
 
 
 def _named(measured: list[Measured], beginning: str) -> Measured | None:
