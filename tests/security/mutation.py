@@ -2,6 +2,7 @@
 
     python -m tests.security.mutation                    all switches; ends with 1 when less than 95 % turned red
     python -m tests.security.mutation --only WORD        those whose name or rows contain it
+    python -m tests.security.mutation --part 1/2         every second one, from the first on
     python -m tests.security.mutation --table            their table for docs/security-cases.md as well
 
 A row is red when one of its tests fails. It counts only where an honest holder can still sign in: a copy that does
@@ -173,12 +174,14 @@ def try_out(copy: Copy, switch: Switch, tests: Tests) -> Outcome:
     return Outcome(switch, red, ran.honest, time.monotonic() - began)
 
 
-def chosen(word: str | None) -> list[Switch]:
-    return [
+def chosen(word: str | None, part: str) -> list[Switch]:
+    number, _, of = part.partition("/")
+    found = [
         switch
         for switch in SWITCHES
         if word is None or word in switch.name or any(word in row for row in switch.rows)
     ]
+    return found[int(number) - 1 :: int(of)]
 
 
 def main() -> int:
@@ -186,6 +189,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--only", metavar="WORD")
+    options.add_argument("--part", metavar="K/N", default="1/1")
     options.add_argument("--table", action="store_true")
     given = options.parse_args()
     for name in _IMPORTED_ONCE:
@@ -194,7 +198,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sinwon-mutation-") as directory:
         copy = Copy(Path(directory))
         tests = copy.tests()
-        for switch in chosen(given.only):
+        for switch in chosen(given.only, given.part):
             outcomes.append(try_out(copy, switch, tests))
             print(_line(outcomes[-1]), flush=True)
     return _report(outcomes, table=given.table)
