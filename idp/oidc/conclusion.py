@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Database
 
@@ -18,7 +19,7 @@ from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError
 from idp.events import Event, record
 from idp.login import Answer, AuthorizationRequest, Proof
-from idp.models import Consumed, writing
+from idp.models import AuditEvent, Consumed, writing
 from idp.oidc import session_end, verified_claims
 from idp.oidc.pushed import take_pushed
 from idp.oidc.records import Authorization, Released
@@ -79,6 +80,7 @@ class Conclusions:
         session = finished.session
         with writing() as database:
             _take_login(database, finished.login_id, now)
+            _note_presentation(database, finished, now)
             take_pushed(database, request, now=now)
             subject_id = self._subjects.find_or_create(database, finished.proof.person_keys, now=now)
             self._check_expected(finished, subject_id)
@@ -179,6 +181,38 @@ def _agreed(
         consent_id=consent_id,
     )
     return names, lasts
+
+
+def _note_presentation(database: Database, finished: FinishedLogin, now: int) -> None:
+    """The audit says what was accepted, also where the process that accepted it died before its commit.
+
+    `Logins.present` lays the answer into the Store inside its transaction: only there a race can be lost. What the
+    Store has and the audit has not is made up for here, before anything comes of it (decision D10).
+    """
+    answer, portal = finished.answer, finished.portal
+    if answer.via == "session":
+        return
+    accepted = select(AuditEvent.id).where(
+        AuditEvent.login_id == finished.login_id,
+        AuditEvent.name == Event.PRESENTATION_ACCEPTED.value,
+        AuditEvent.at >= answer.presented_at - _LOGIN_S,  # of its months, not of all of them
+    )
+    if database.scalar(accepted.limit(1)) is not None:
+        return
+    detail = {
+        "via": answer.via,
+        "credential_type": finished.proof.credential_type,
+        "acr": answer.acr,
+        "late": True,
+    }
+    record(
+        database,
+        Event.PRESENTATION_ACCEPTED,
+        at=now,
+        client_id=portal.client_id,
+        login_id=finished.login_id,
+        detail=detail,
+    )
 
 
 def _take_login(database: Database, login_id: str, now: int) -> None:

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from idp.login import State
+from idp.login import State, logins
 from idp.models import db
 from idp.oidc.code import Codes, Issued
 from idp.oidc.conclusion import FinishedLogin
@@ -106,7 +106,9 @@ def test_a_sign_in_goes_on_at_a_node_that_writes_its_record_with_other_members(r
 
 
 @pytest.mark.postgresql
-def test_a_connection_that_breaks_after_the_last_statement_takes_no_answer_away(postgresql_database: str) -> None:
+def test_a_connection_that_breaks_after_the_last_statement_takes_no_answer_away(
+    postgresql_database: str,
+) -> None:
     """The transaction of a request is closed when its answer is made already."""
     app, admin = Flask("idp"), create_engine(postgresql_database, isolation_level="AUTOCOMMIT")
     app.config["SQLALCHEMY_DATABASE_URI"] = postgresql_database
@@ -143,3 +145,22 @@ def test_tokens_that_were_bought_arrive_although_no_nonce_can_be_offered(
         bought = portal.token(code, begun.verifier, dpop=proofs)
     assert bought.status_code == 200
     assert "DPoP-Nonce" not in bought.headers
+
+
+def test_a_presentation_whose_process_died_before_its_commit_is_in_the_audit_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Store has the answer, the wallet repeats itself, and nobody has written that it was accepted."""
+    portal = rig.portal("gov24")
+    begun = portal.begin(prompt="consent")
+    last = rig.last_event()
+    link = portal.link(portal.page(begun))
+    with monkeypatch.context() as patched:
+        patched.setattr(logins, "record", lambda *_, **__: None)
+        outcome = portal.show(link)
+    assert outcome.redirect_uri is not None
+    assert "code" in callback_parameters(portal.agree(portal.browser.get(outcome.redirect_uri)))
+    accepted = [event for event in rig.events(after=last) if event.name == "presentation.accepted"]
+    assert [event.login_id for event in accepted] == [begun.location.split("/")[2]]
+    detail = accepted[0].detail or {}
+    assert (detail["via"], detail["late"]) == ("link", True)
