@@ -202,7 +202,8 @@ class RedisStore:
                 return self._client().execute_command(*command, **options)
         except NoScriptError:
             raise
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+        # ValueError: the client reads on in a buffer that it has closed, when a connection breaks.
+        except (redis.ConnectionError, redis.TimeoutError, OSError, ValueError) as error:
             raise StoreUnavailable("Redis cannot be reached") from error
         except (RedisError, RedisClusterException) as error:
             raise StoreUnavailable(_REFUSALS.get(type(error)) or _refused(error)) from None

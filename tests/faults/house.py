@@ -68,6 +68,8 @@ class House:
     ears: Ears
     _stack: ExitStack = field(repr=False)
     crowds: list[Crowd] = field(default_factory=list)
+    _n_read: int = 0
+    _known_bugs: set[str] = field(default_factory=set)
 
     def crowd(
         self,
@@ -128,13 +130,20 @@ class House:
             check=False,
         )
 
+    def unread(self) -> list[Crowd]:
+        """The crowds whose answers nobody has asked for yet."""
+        fresh, self._n_read = self.crowds[self._n_read :], len(self.crowds)
+        return fresh
+
     def bugs(self) -> list[str]:
-        """Lines of the logs that say that something happened which nobody had thought of."""
+        """Lines of the logs, each once, that say that something happened which nobody had thought of."""
         found = []
         for machine in self.machines:
             text = machine.log.read_text("utf-8", errors="replace")
             found += [line for line in text.splitlines() if any(sign in line for sign in _BUGS)]
-        return found
+        fresh = [line for line in found if line not in self._known_bugs]
+        self._known_bugs.update(fresh)
+        return fresh
 
 
 def portal(client_id: str, secret: str, callback: str) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _say(result: Result, crowd: Crowd, hit: Counter[str], goal: float, how: str)
 
 def books(result: Result, house: House) -> None:
     """What every figure ends with: the ledger and the database, the answers, the logs, the sealed audit."""
-    found, crowds = house.reconcile(), house.crowds
+    found, crowds = house.reconcile(), house.unread()
     result.say(
         "portals that were told, grants, logins finished",
         f"{found.n_told}, {found.n_grants}, {found.n_finished}",

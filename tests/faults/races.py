@@ -6,12 +6,13 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from sqlalchemy import create_engine, text
 
-from tests.crowd import FORM, Holder
+from tests.crowd import FORM, Holder, Unexpected
 from tests.faults.crowd import Crowd, Forgetful, Person
 from tests.faults.house import DATABASE, House
 from tests.faults.result import Result
@@ -130,8 +131,10 @@ class Racer:
 
         def won(replies: list[Reply]) -> int:
             found = {_code(reply) for reply in replies if reply.status == 303} - {""}
-            holder.finish()
-            return len(found | {holder.code})
+            with suppress(Unexpected):  # the Store was emptied: nothing comes any more
+                holder.finish()
+                found.add(holder.code)
+            return len(found)
 
         return [request("GET", _local(holder.consent), None, _cookies(holder))] * n, won
 

@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from idp.store import StoreUnavailable
+from idp.store.redis import RedisStore
 from tests.crowd import Unexpected
 from tests.faults import clocks, matrix
 from tests.faults.crowd import OutOfPatience
@@ -99,3 +101,18 @@ def test_whatever_time_it_is_what_was_used_stays_used(house: tuple[Rig, str], jo
     size = clocks.Size(rounds=1, sign_ins=2)
     result = clocks.measure(rig, database, size, "", book=journey.entries)
     assert result.missed == [], result.markdown()
+
+
+def test_a_client_that_reads_in_a_buffer_it_has_closed_is_a_store_that_is_away(
+    house: tuple[Rig, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """redis-py does so now and then when the server is killed: it answered 500."""
+    store = house[0].house.store
+    assert isinstance(store, RedisStore)
+
+    def read(*_: object, **__: object) -> None:
+        raise ValueError("I/O operation on closed file.")
+
+    monkeypatch.setattr(store._client, "execute_command", read)
+    with pytest.raises(StoreUnavailable):
+        store.ping()
