@@ -78,6 +78,7 @@ class Seeded:
             "request": urlsplit(holder.link.request_uri).path,
             "state": holder.asked.state or "",
             "elsewhere": self.target.elsewhere.url,
+            "elsewhere_tls": self.target.elsewhere.url.replace("http:", "https:"),
             "invitation": self.target.invitation,
             "reader": self.target.reader,
         }
@@ -107,7 +108,9 @@ class Forms(Seeded):
             path = with_query(path, body)
             body = b"" if chance.random() < 0.5 else body
         method = seed.method if chance.random() > 0.03 else chance.choice(["PUT", "PATCH", "DELETE", "GET"])
-        return Mutant(name, Request(method, path, body, tuple(headers.items())))
+        # By another method nothing is done; a page that sends its reader on answers as if it were.
+        asked = Request(method, path, body, tuple(headers.items()))
+        return Mutant(name, asked, may_pass=method != seed.method)
 
 
 def changed(chance: random.Random, fields: Fields) -> Fields:

@@ -106,14 +106,14 @@ class Target:
     prepared: Prepared
     keys: Keys
     elsewhere: Elsewhere
-    line: Line
+    place: Place
     invitation: str
     reader: str
     """A token of the admin API that may read and not write."""
 
     @property
-    def place(self) -> Place:
-        return Place.of(self.prepared)
+    def line(self) -> Line:
+        return self.place.line
 
     def client(self, client_id: str = SIGNING) -> Client:
         return Client(client_id, REDIRECT_URI, "openid profile", self.keys.secret)
@@ -132,7 +132,7 @@ def target(settings: Settings, prepared: Prepared, keys: Keys, away: Elsewhere, 
             origin.reset(before)
         db.session.remove()
         db.engine.dispose()
-    return Target(prepared.issuer, prepared, keys, away, Line(prepared.issuer), invitation, reader)
+    return Target(prepared.issuer, prepared, keys, away, Place.of(prepared), invitation, reader)
 
 
 @dataclass(frozen=True)

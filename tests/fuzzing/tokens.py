@@ -338,7 +338,7 @@ class Proofs(Signed):
             **FORM,
             "Authorization": self.target.client(PROVING).authorization,
             # A client that speaks HTTP cannot send the rest; `raw` sends what is none.
-            "DPoP": re.sub(r"[^\t\x20-\x7e]", "?", text).strip(),
+            "DPoP": re.sub(r"[^\x20-\x7e]|^ | $", "?", text),
         }
         return Request("POST", "/token", urlencode(form).encode(), tuple(headers.items()))
 
