@@ -143,7 +143,7 @@ SD_JWT = (
     off(
         "decoys are passed over", _SD_JWT,
         "    return [digest for digest in digests if digest in walk.disclosed]",
-        "    return list(digests) if len(digests) > 25 else [digest for digest in digests if digest "
+        "    return list(digests) if len(digests) > 20 else [digest for digest in digests if digest "
         "in walk.disclosed]",
         "SJ-34",
     ),
