@@ -17,7 +17,7 @@ WITH_TESTS = [section for section in TABLES if "| control | test |" in section]
 
 
 @cache
-def tests_in(file: str) -> frozenset[str]:
+def names_in(file: str) -> frozenset[str]:
     tree = ast.parse((ROOT / file).read_text("utf-8"))
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
@@ -30,7 +30,7 @@ def rows(section: str) -> list[list[str]]:
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(PAGE))))
 def test_every_test_that_is_named_exists(file: str, name: str) -> None:
     assert (ROOT / file).is_file()
-    assert name in tests_in(file)
+    assert name in names_in(file)
 
 
 @pytest.mark.parametrize("section", WITH_TESTS, ids=lambda section: section.partition("\n")[0])

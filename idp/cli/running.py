@@ -22,7 +22,7 @@ from idp.cli.deployment import (
 from idp.models import db
 from idp.oidc import backchannel, session_end
 from idp.openid4vp.request import Signer, SignerError
-from idp.serve import Monitor, Server
+from idp.serve import Monitor, Server, leave_no_dumps
 from idp.settings import Settings
 
 
@@ -47,6 +47,7 @@ def run_worker(settings: Settings) -> None:
     if settings.uses_sqlite:
         fail("On SQLite the worker is a thread of `idp serve`: there is nothing to start.")
     _ask_hsm(settings)
+    leave_no_dumps()
     with migrated(settings).app_context():
         db.engine.dispose()
     ensure_store(settings)

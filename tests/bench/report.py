@@ -74,9 +74,9 @@ Machine: {machine}. Load of the machine before the run: {load:.1f}.
 How to read it: everything runs on this one machine. Where nothing else is said, the provider is `idp demo` as it is
 (one gunicorn process with 16 threads, SQLite for database and store, every commit synced to disk, plain HTTP);
 holders, wallets and portals are scripts in another process and take their share of the same cores. p50 is the median,
-p99 what one in a hundred exceeds. CPU is processor time, which says more about a larger machine than the wall clock does. Figures of two runs
-on a machine of one's own differ by some ten per cent. This one shares its host: two runs within the hour differed by
-half, so compare figures within one run.
+p99 what one in a hundred exceeds. CPU is processor time, which says more about a larger machine than the wall clock
+does. Figures of two runs on a machine of one's own differ by some ten per cent. This one shares its host: two runs
+within the hour differed by half, so compare figures within one run.
 
 Not measured here: TLS, real networks, wallets on phones."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +69,12 @@ def test_a_body_that_is_not_well_formed_is_a_bad_request(at: Stage, path: str) -
         )
         heard = past_the_proxy.send((head + chunks).encode())
         assert heard == b"" or b" 50" not in heard[:14], (chunks, heard[:40])
+
+
+def test_a_process_that_serves_leaves_no_core_dump(at: Stage) -> None:
+    for pid in (at.served.deployment.pid, *at.served.workers()):
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits)
 
 
 def test_the_corpus_can_be_read_and_says_what_acceptance_is() -> None:
