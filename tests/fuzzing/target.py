@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey
 
 from idp.admin import tokens
 from idp.admin.people import Role
-from idp.app import bare_app
+from idp.bare import bare_app
 from idp.demo.seeds import Prepared
 from idp.events import Origin, origin
 from idp.models import db
