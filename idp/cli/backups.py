@@ -124,6 +124,8 @@ def _warn_of_others() -> None:
     """On PostgreSQL: say that somebody else uses the database, who may be a node that still serves."""
     if db.session.get_bind().dialect.name != "postgresql":
         return
+    db.session.remove()
+    db.engine.dispose()  # ours that wait for work are none
     others = db.session.scalar(
         text(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

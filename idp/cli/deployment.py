@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 from flask import Flask
+from sqlalchemy.exc import OperationalError
 
 from idp import clock, key_encryption, logs, schema
 from idp import hsm as hsms
@@ -105,6 +106,11 @@ def pending_revisions(settings: Settings) -> list[str]:
         return schema.pending(settings.database_url)
     except (schema.NewerDatabase, schema.NotRestored) as error:
         fail(f"database.url: {error}")
+    except OperationalError as error:  # what the driver says names hosts and roles, never a password
+        fail(
+            "database.url: the database does not answer:",
+            *(f"  {line}" for line in str(error.orig).splitlines()),
+        )
 
 
 def document_of(file: Path) -> dict[str, Any]:

@@ -135,6 +135,20 @@ def test_a_redis_that_throws_entries_away(deployment: Deployment) -> None:
         assert [found["level"] for found in parts["store"]] == ["ok"]
 
 
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_command_says_in_words_that_the_database_does_not_answer(
+    deployment: Deployment, command: str
+) -> None:
+    environ = {
+        **deployment.environ,
+        "IDP_DATABASE__URL": f"postgresql://idp:geheim@127.0.0.1:{free_port()}/idp",
+    }
+    done = CliRunner().invoke(cli, [command], env=environ)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("database.url: the database does not answer:\n  ")
+    assert "geheim" not in done.output
+
+
 @pytest.mark.redis
 @pytest.mark.usefixtures("redis_program")
 def test_in_production_nothing_serves_on_a_redis_that_throws_entries_away(
