@@ -691,6 +691,8 @@ def at_once(statement: Executable, values: Mapping[str, Any]) -> Row[Any] | None
     if engine.dialect.name == "sqlite":
         with writing() as session:
             return _first(session.connection().execute(statement, values))
+    if db.session.registry.has():
+        db.session.rollback()  # nobody waits for a second connection while holding one
     with _reader_of(engine).connect() as connection:
         row = _first(connection.execute(statement, values))
         connection.commit()

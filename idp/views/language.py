@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
@@ -151,8 +151,12 @@ def _guessed(text: str, lang: str) -> str:
 
 
 @pass_context
-def _gettext(context: Context, message: str) -> str:
-    return translations(context["lang"]).gettext(message)
+def _gettext(context: Context, message: str, **values: Any) -> str:
+    # The extension's own does the same by way of two more calls, and looks for values that mostly are not there.
+    text = translations(context["lang"]).gettext(message)
+    if context.eval_ctx.autoescape:
+        text = Markup(text)  # noqa: S704 - the catalogue is ours
+    return text % values if values or "%" in text else text
 
 
 @pass_context
@@ -175,6 +179,7 @@ def install(environment: Environment) -> None:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _gettext, _ngettext, newstyle=True
     )
+    environment.globals.update(_=_gettext, gettext=_gettext)
     environment.filters["in_its_language"] = _in_its_language
 
 
