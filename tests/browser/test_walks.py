@@ -138,10 +138,13 @@ def one_device_and_everything_that_comes_between(walk: Walk) -> None:
 
 
 def two_devices_a_code_replaced_and_the_connection_lost(walk: Walk) -> None:
-    desk = begin(walk)
+    desk = walk.visitor()
+    desk.page.clock.install()
+    start(walk, desk)
+    walk.look(desk, "sign-in")
     code = desk.qr_link()
     walk.rig.clock.forward(STALE_QR_S)
-    wake(desk)
+    desk.page.clock.fast_forward(STALE_QR_S * 1000)
     desk.page.locator(f"#qr:not([data-link='{code}'])").wait_for()
     walk.rig.clock.offset_s = 0  # the wallet has a clock of its own
     desk.context.set_offline(True)

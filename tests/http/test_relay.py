@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from idp.demo import check
+from idp.errors import PresentationError
 from tests.harmless import harmless
 from tests.rig import Begun, Portal, Rig, parse_link, person, started
 from tests.test_location import database
@@ -63,6 +64,15 @@ def test_while_one_device_answers_a_code_no_other_network_gets_it(rig: Rig, port
     assert (
         rig.wallet.receive(parse_link(code)).nonce == asked.nonce
     )  # the first one as often as it likes (D9)
+
+
+def test_of_two_networks_that_open_a_code_in_the_same_moment_one_is_refused(rig: Rig, portal: Portal) -> None:
+    ask_id = parse_link(portal.qr(portal.page(portal.begin()))).request_uri.rpartition("/")[2]
+    logins = rig.house.logins
+    read = [logins.asked(ask_id) for _ in range(2)]  # each before the other has written
+    logins.fetched(*read[0], network="203.0.113.0/24")
+    with pytest.raises(PresentationError, match="opened_elsewhere"):
+        logins.fetched(*read[1], network="198.51.100.0/24")
 
 
 def test_the_page_says_so_and_has_a_new_code_and_the_first_answer_counts(rig: Rig, portal: Portal) -> None:
