@@ -109,9 +109,8 @@ def attend(engine: Engine, *, statement_s: int = 0, lock_s: int = LOCK_S) -> Non
         connection.commit()
         pooled = record.info[POOLED] = row is None or row[0] != own
         if pooled:
-            connection.prepare_threshold = (
-                None  # the next statement may reach a session that was told of none
-            )
+            # The next statement may reach a session that was told of none.
+            connection.prepare_threshold = None
 
     @event.listens_for(engine, "checkout")
     def on_checkout(connection: psycopg.Connection[Any], _record: Any, _proxy: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -51,25 +50,23 @@ def through(pgbouncer_program: Path, postgresql_url: str) -> Iterator[str]:
         yield url
 
 
-@dataclass
-class Clients:
-    """Many at the pooler, as a node's threads are."""
+def asked(url: str, statement: str) -> set[object]:
+    """What eight threads are told, each of which asks more often than psycopg waits before it prepares a statement."""
+    parsed = make_url(url)
+    engine = create_engine(parsed, **postgresql.pool_options(parsed, 8, 0))
+    postgresql.attend(engine, statement_s=15)
 
-    url: str
-
-    def ask(self, statement: str, times: int) -> list[object]:
-        parsed = make_url(self.url)
-        engine = create_engine(parsed, **postgresql.pool_options(parsed, 8, 0))
-        postgresql.attend(engine, statement_s=15)
-
-        def once() -> object:
+    def often() -> list[object]:
+        told: list[object] = []
+        for _ in range(30):
             with engine.connect() as connection:
-                return connection.scalar(text(statement))
+                told.append(connection.scalar(text(statement)))
+        return told
 
-        try:
-            return at_once(*[once] * times)
-        finally:
-            engine.dispose()
+    try:
+        return {one for told in at_once(*[often] * 8) for one in told}
+    finally:
+        engine.dispose()
 
 
 def test_that_a_pooler_is_there_is_seen(through: str) -> None:
@@ -81,11 +78,9 @@ def test_that_a_pooler_is_there_is_seen(through: str) -> None:
 
 
 def test_no_statement_is_prepared_and_no_session_is_changed(through: str) -> None:
-    clients = Clients(through)
-    for _ in range(8):  # more often than psycopg waits before it prepares
-        assert clients.ask("SELECT 1", 30) == [1] * 30
-    assert set(clients.ask("SELECT count(*) FROM pg_prepared_statements", 30)) == {0}
-    assert set(clients.ask("SHOW statement_timeout", 30)) == {"0"}
+    assert asked(through, "SELECT 1") == {1}
+    assert asked(through, "SELECT count(*) FROM pg_prepared_statements") == {0}
+    assert asked(through, "SHOW statement_timeout") == {"0"}
 
 
 def test_sign_ins_at_once_through_few_sessions(through: str, redis_url: str, tmp_path: Path) -> None:
