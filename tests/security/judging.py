@@ -260,7 +260,8 @@ class Court:
         if "beside" not in self.portals:
             self.portals["beside"] = self.rig.variant("gov24", "beside")
         portal = self.portals["beside"]
-        begun = portal.begin(prompt="login")
+        portal.browser = self.rig.browser()
+        begun = portal.begin()
         portal.page(begun)
         self._honest = portal, begun
 

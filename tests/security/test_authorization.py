@@ -165,6 +165,13 @@ def body(name: str, content_type: str, answer: Answer) -> Case:
     return Case("AZ-48", name, send, answer, [BAD])
 
 
+def true_acr(court: Court, portal: Portal) -> None:
+    """Whoever wishes for what nobody knows is told what it was."""
+    tokens = portal.sign_in("invented-9", acr_values="urn:unknown")
+    acr = portal.id_token_claims(tokens["id_token"])["acr"]
+    assert acr in {f"{court.rig.issuer}/acr/{level}" for level in ("general", "secure")}
+
+
 class LeadsNowhereElse:
     """A page all of whose links and forms stay with us, as a browser reads them (a backslash is a slash)."""
 
@@ -342,7 +349,11 @@ CASES = [
     refused("AZ-69", "none with another", "invalid_request", prompt="none login"),
     refused("AZ-69", "other case", "invalid_request", prompt="None"),
     silently("AZ-74", "hint of another", "id_token_hint"),
-    goes_on("AZ-77", "unknown wish", acr_values="urn:unknown"),
+    Case(
+        "AZ-77", "unknown wish",
+        lambda _, portal: portal.begin(prompt="login", acr_values="urn:unknown").response, Asked(), [STARTED],
+        prepare=lambda court: court.rig.portal(), after=true_acr, login=True,
+    ),
     *(
         refused("AZ-78", name, "invalid_request", claims=text)
         for name, text in {

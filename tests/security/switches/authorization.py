@@ -236,11 +236,13 @@ SWITCHES: tuple[Switch, ...] = (
         "request.max_age_s",
         "AZ-72",
     ),
-    off(
-        "the session is the expected person's", "views/portal.py",
-        "if expected is not None and expected not in known:",
-        "if False:",
-        "AZ-74", "AZ-80",
+    Switch(
+        "the session is the expected person's",
+        (
+            Edit("views/portal.py", "if expected is not None and expected not in known:", "if False:"),
+            Edit("oidc/conclusion.py", "if expected is not None and expected not in known:", "if False:"),
+        ),
+        ("AZ-74", "AZ-80"),
     ),
     off(
         "a hint may have expired", "oidc/id_token.py",
@@ -292,11 +294,11 @@ SWITCHES: tuple[Switch, ...] = (
         "sent = plain",
         "AZ-83", "AZ-09",
     ),
-    off(
-        "a form is followed by a GET", "views/frame.py",
-        "response = Response(status=303)",
-        "response = Response(status=307)",
-        "AZ-84",
+    Switch(
+        "a form is followed by a GET",
+        (Edit("views/frame.py", "response = Response(status=303)", "response = Response(status=307)"),),
+        ("AZ-84",),
+        for_all=True,
     ),
     off(
         "an error says nothing of what came", _CHECKS,
@@ -316,14 +318,6 @@ SWITCHES: tuple[Switch, ...] = (
         "        if reading.client.require_pkce:\n",
         "        if False:\n",
         "PK-01", "PK-11", "PA-06",
-    ),
-    off(
-        "a method needs a challenge", _CHECKS,
-        "        if method is not None:\n"
-        "            raise AuthorizationError(",
-        "        if method == 'x':\n"
-        "            raise AuthorizationError(",
-        "PK-01",
     ),
     off(
         "the method is S256", _CHECKS,

@@ -25,11 +25,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Switch:
-    """A check by name, the edits that take it out, and the ids of the rows that must fail without it."""
+    """A check by name, the edits that take it out, and the ids of the rows that must fail without it.
+
+    `for_all`: without it nobody can sign in, who means well neither.
+    """
 
     name: str
     edits: tuple[Edit, ...]
     rows: tuple[str, ...]
+    for_all: bool = False
 
 
 def off(name: str, file: str, found: str, instead: str, *rows: str) -> Switch:
