@@ -302,6 +302,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
         pushed=pushed,
         replies=replies,
         tokens=TokenServer(
+            issuer=settings.issuer,
             codes=codes,
             refresh_tokens=refresh_tokens,
             devices=devices,

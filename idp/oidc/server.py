@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Payload, FlaskOAuth2Request
 from authlib.oauth2.rfc6749 import BaseGrant, OAuth2Error, OAuth2Request, TokenEndpointMixin
 from authlib.oauth2.rfc6749.errors import InvalidGrantError, InvalidRequestError, UnauthorizedClientError
 from flask import Request, Response
@@ -116,12 +117,26 @@ class DeviceCodeGrant(Grant):
         return 200, tokens, self.TOKEN_RESPONSE_HEADER
 
 
+class TokenRequest(FlaskOAuth2Request):  # type: ignore[misc]
+    """A token request at the address that the settings give this endpoint.
+
+    Authlib would take scheme and host from what was sent, and raise an error of its own where they are not to its
+    liking; whoever sends a request chooses its Host.
+    """
+
+    def __init__(self, request: Request, url: str) -> None:
+        OAuth2Request.__init__(self, method=request.method, uri=url, headers=request.headers)
+        self._request = request
+        self.payload = FlaskOAuth2Payload(request)
+
+
 class TokenServer(AuthorizationServer):  # type: ignore[misc]
     """The token endpoint."""
 
     def __init__(
         self,
         *,
+        issuer: str,
         codes: Codes,
         refresh_tokens: RefreshTokens,
         devices: Devices,
@@ -131,6 +146,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         clock: Clock,
     ) -> None:
         super().__init__(query_client=query_client)
+        self._url = issuer + PATH
         self.clock = clock
         self.codes = codes
         self.refresh_tokens = refresh_tokens
@@ -158,6 +174,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         except OAuth2Error as error:
             return self._sealed(self.handle_error_response(None, error))
         return self._sealed(self.create_token_response())
+
+    def create_oauth2_request(self, request: Any) -> OAuth2Request:
+        return TokenRequest(http, self._url)
 
     def authenticate(self, request: OAuth2Request) -> Client:
         """The portal behind a request, by exactly one method."""

@@ -28,7 +28,7 @@ HIDDEN = (
     "&scope=openid&state=s&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
     "&code_challenge_method=S256 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 )
-TOLERATED = {"through nginx": {"chunk_line_feeds"}}
+TOLERATED = {"through nginx": {"chunk_endings"}}
 """nginx reads such lines, and the request behind them as the next one of whoever sent both; what it hands on has a
 length of its own making. That is its reading and nobody else's: nothing may stand in front of it that has another."""
 
@@ -182,7 +182,6 @@ def chunk_form(chance: random.Random, host: str) -> bytes:
             f"+{size}\r\n{inner}\r\n0\r\n\r\n",
             f"-0\r\n\r\n{inner}",
             f" 0\r\n\r\n{inner}",
-            f"0 \r\n\r\n{inner}",
             f"0\r\r{inner}",
             f"{size};\x00\r\n{inner}\r\n0\r\n\r\n",
             f"{size}\r\n{inner}0\r\n\r\n",
@@ -199,10 +198,10 @@ def chunk_form(chance: random.Random, host: str) -> bytes:
     return message([f"Transfer-Encoding: {chance.choice(['chunked', 'chunked', 'Chunked'])}"], form, host)
 
 
-def chunk_line_feeds(chance: random.Random, host: str) -> bytes:
-    """Chunks whose lines end with LF alone, and the request behind their end."""
+def chunk_endings(chance: random.Random, host: str) -> bytes:
+    """A last chunk whose line ends with LF alone or after a space, and the request behind it."""
     inner = hidden(host)
-    form = chance.choice([f"0\n\n{inner}", f"0;a=\n\r\n\r\n{inner}", f"0\n\r\n{inner}"])
+    form = chance.choice([f"0\n\n{inner}", f"0;a=\n\r\n\r\n{inner}", f"0\n\r\n{inner}", f"0 \r\n\r\n{inner}"])
     return message(["Transfer-Encoding: chunked"], form, host)
 
 
@@ -244,7 +243,7 @@ FRAMING: Mapping[str, Callable[[random.Random, str], bytes]] = {
     "no_length": no_length,
     "header_spelling": header_spelling,
     "chunk_form": chunk_form,
-    "chunk_line_feeds": chunk_line_feeds,
+    "chunk_endings": chunk_endings,
     "body_of_a_get": body_of_a_get,
     "expecting": expecting,
     "upgrading": upgrading,

@@ -53,6 +53,16 @@ def test_without_a_nonce_the_id_token_has_none(gov24: Portal) -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["portal.example", "evil.example:8443", "127.0.0.1.evil.example", "[::2]", "a b"]
+)
+def test_the_host_of_a_request_is_the_senders_word_and_changes_nothing(rig: Rig, host: str) -> None:
+    portal = rig.portal("gov24")
+    portal.headers = {"Host": host}
+    code, begun = portal.code()
+    assert portal.token(code, begun.verifier).status_code == 200
+
+
+@pytest.mark.parametrize(
     "changes, error",
     [
         ({"grant_type": None}, "invalid_request"),
