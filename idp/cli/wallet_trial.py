@@ -29,6 +29,7 @@ from idp.demo.authority import OVERSEAS, Authority
 from idp.demo.wallet import CannotAnswer, Wallet
 from idp.errors import PresentationError
 from idp.login import Ask
+from idp.openid4vp.on_behalf import OnBehalf
 from idp.openid4vp.query import query
 from idp.openid4vp.request import Requests, Signer, SignerError
 from idp.openid4vp.response import Responses
@@ -38,7 +39,7 @@ from idp.presentation.wallets import WalletProfile
 from idp.presentation.wallets import document as document_of
 from idp.settings import Settings
 
-_PORTAL = {"ko": "지갑 시험", "en": "Wallet trial"}
+_PORTAL = OnBehalf({"ko": "지갑 시험", "en": "Wallet trial"}, {})
 
 
 class TrialFailed(Exception):
@@ -124,7 +125,7 @@ def _try(bench: _Bench, profile: WalletProfile, format: str, clock: Clock) -> It
     ask = Ask(ask_id, "link", seal.random_token(), "", clock(), wallet=profile.id)
     put = _Put(ask, secrets.token_bytes(32), _question(bench.trust, format))
     asked_for = query(put.question, [format])
-    made = bench.requests.object(ask, put.secret, asked_for, profile, client_names=_PORTAL)
+    made = bench.requests.object(ask, put.secret, asked_for, profile, on_behalf=_PORTAL)
     try:
         link = request.read_link(bench.requests.link(ask, profile))
         asked = request.check(made, link, None, dialect=bench.dialect)

@@ -108,6 +108,8 @@ class Request:
     """Whose page asked, as the browser says; empty for a request that came by a link."""
     own_nonce: str = field(default_factory=jose.random_text)
     """The wallet's own, for a transcript that has one."""
+    verifier_info: tuple[dict[str, Any], ...] = ()
+    """What else the verifier says of itself (section 5.11), in whatever formats."""
 
     @property
     def audience(self) -> str:
@@ -199,6 +201,9 @@ def read(claims: dict[str, Any], *, verifier: str, dialect: Dialect = HAIP, orig
         raise RequestRefused("client_metadata is missing")
     _check_texts(claims)
     _check_formats(metadata)
+    info = claims.get("verifier_info", [{}])
+    if not isinstance(info, list) or not info or not all(isinstance(one, dict) for one in info):
+        raise RequestRefused("verifier_info is no list of objects, or empty")
     key, encryption = _check_encryption(metadata) if dialect.encrypts else (None, "")
     try:
         query = dcql.read(claims.get("dcql_query"))
@@ -216,6 +221,7 @@ def read(claims: dict[str, Any], *, verifier: str, dialect: Dialect = HAIP, orig
         client_metadata=metadata,
         dialect=dialect,
         origin=origin,
+        verifier_info=tuple(info),
     )
 
 

@@ -222,6 +222,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "scan_button": ("열기", "Open"),
     "asks_title": ("{verifier}에서 증명서를 요청합니다", "{verifier} asks for your certificate"),
     "for_portal": ("이용할 서비스", "Service"),
+    "purposes": ("이용 목적", "Purposes"),
     "verifier": ("요청하는 곳", "Who asks"),
     "goes_to": ("보내는 주소", "Sent to"),
     "certified": ("인증서로 확인됨", "confirmed by its certificate"),

@@ -4,6 +4,7 @@ A request that was fetched and checked waits under a ticket while the holder dec
 answered is what was shown.
 """
 
+import re
 import secrets
 import threading
 import time
@@ -24,6 +25,7 @@ from idp.demo.wallet import CannotAnswer, Choice, Fault, Outcome, Wallet, cards_
 
 TICKET_LIFE_S = 1_800
 MAX_TICKETS = 5_000
+_PURPOSES = re.compile(r"https?://[^#]+/docs/wallets#for-whom-we-ask")
 
 
 T = TypeVar("T")
@@ -80,7 +82,9 @@ def blueprint(wallet: Wallet) -> Blueprint:
             "wallet_request.html",
             asked=asked,
             ticket=waiting.put(asked),
-            service=_service(asked),
+            service=_by_language(asked, "client_name"),
+            agency=_by_language(asked, "organization_name"),
+            purposes=_purposes(asked),
             offers=[
                 (persona, _by_card(wallet.choices(persona, asked), format))
                 for persona in listed(wallet.personas)
@@ -172,9 +176,20 @@ def _fault(text: str) -> Fault:
         return Fault.NONE
 
 
-def _service(asked: Request) -> dict[str, str] | None:
-    """The service the verifier says it asks for: `client_name` of the client metadata, by language."""
+def _by_language(asked: Request, name: str) -> dict[str, str] | None:
+    """What the verifier says of the service it asks for: a member of the client metadata, by language."""
     metadata = asked.client_metadata
-    plain = metadata.get("client_name")
-    names = {code: metadata.get(f"client_name#{code}", plain) for code in ("ko", "en")}
-    return {code: name for code, name in names.items() if isinstance(name, str)} or None
+    plain = metadata.get(name)
+    texts = {code: metadata.get(f"{name}#{code}", plain) for code in ("ko", "en")}
+    return {code: text for code, text in texts.items() if isinstance(text, str)} or None
+
+
+def _purposes(asked: Request) -> list[dict[str, str]]:
+    """Why it asks, in the one format of `verifier_info` that this wallet knows; others are not looked at."""
+    known = [one.get("data") for one in asked.verifier_info if _PURPOSES.fullmatch(str(one.get("format")))]
+    listed = [purpose for data in known if isinstance(data, dict) for purpose in data.get("purposes", ())]
+    return [
+        {code: text for code, text in purpose.items() if isinstance(text, str)}
+        for purpose in listed
+        if isinstance(purpose, dict) and purpose
+    ]

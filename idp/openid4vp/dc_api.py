@@ -18,6 +18,7 @@ from idp.clock import Clock
 from idp.credentials import Expected, session_transcript
 from idp.errors import PresentationError
 from idp.login import Ask
+from idp.openid4vp.on_behalf import OnBehalf
 from idp.openid4vp.query import FORMATS, query
 from idp.openid4vp.request import (
     AUDIENCE,
@@ -52,7 +53,7 @@ class DigitalCredentials:
         return self._offered and bool(question.within(FORMATS))
 
     def requests(
-        self, ask: Ask, secret: bytes, question: Question, *, client_names: Mapping[str, str], until: int
+        self, ask: Ask, secret: bytes, question: Question, *, on_behalf: OnBehalf, until: int
     ) -> list[dict[str, Any]]:
         """The `requests` of `digital`, the best first: one question, signed and unsigned; a browser takes either.
 
@@ -64,9 +65,10 @@ class DigitalCredentials:
             "response_mode": "dc_api.jwt",
             "nonce": ask.nonce,
             "dcql_query": query(question, FORMATS),
-            "client_metadata": client_metadata(client_names, FORMATS, key),
+            "client_metadata": client_metadata(on_behalf, FORMATS, key),
         }
         client_id = self._signer.client_id(self._client_id_prefix)
+        info = on_behalf.verifier_info(self._origin)
         signed = self._signer.sign(
             {
                 "iss": client_id,
@@ -76,6 +78,7 @@ class DigitalCredentials:
                 "client_id": client_id,
                 "expected_origins": [self._origin],
                 **plain,
+                **({"verifier_info": info} if info else {}),
             }
         )
         return [

@@ -24,6 +24,7 @@ from idp import seal
 from idp.clock import Clock
 from idp.hsm import Hsm, private_key
 from idp.login import Ask
+from idp.openid4vp.on_behalf import OnBehalf
 from idp.presentation.wallets import WalletProfile
 from idp.settings import Settings
 
@@ -122,13 +123,10 @@ class Requests:
         query: Mapping[str, Any],
         wallet: WalletProfile,
         *,
-        client_names: Mapping[str, str],
+        on_behalf: OnBehalf,
         wallet_nonce: str | None = None,
     ) -> str:
-        """The signed request object: compact JWS, `typ` `oauth-authz-req+jwt`.
-
-        `client_names` is the portal's name by language (RFC 7591, section 2.2).
-        """
+        """The signed request object: compact JWS, `typ` `oauth-authz-req+jwt`."""
         now = self._clock()
         client_id = self.client_id(wallet)
         key = public_encryption_jwk(ask, secret) if wallet.encrypts else None
@@ -144,23 +142,22 @@ class Requests:
             "nonce": ask.nonce,
             "state": ask.id,
             "dcql_query": query,
-            "client_metadata": client_metadata(
-                client_names if wallet.portal_name else {}, wallet.speaks, key
-            ),
+            "client_metadata": client_metadata(on_behalf if wallet.portal_name else None, wallet.speaks, key),
         }
+        if wallet.portal_name and (info := on_behalf.verifier_info(self._issuer)):
+            claims["verifier_info"] = info
         if wallet_nonce is not None:
             claims["wallet_nonce"] = wallet_nonce
         return self._signer.sign(claims)
 
 
 def client_metadata(
-    client_names: Mapping[str, str], formats: Collection[str], key: Mapping[str, Any] | None
+    on_behalf: OnBehalf | None, formats: Collection[str], key: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """What a wallet is told of us and of the portal (section 5.1). Without a key the answer goes unencrypted."""
     made: dict[str, Any] = {"vp_formats_supported": {format: _VP_FORMATS[format] for format in formats}}
-    if client_names:
-        made["client_name"] = " · ".join(client_names.values())
-        made |= {f"client_name#{lang}": name for lang, name in client_names.items()}
+    if on_behalf is not None:
+        made |= on_behalf.metadata()
     if key is not None:
         made["jwks"] = {"keys": [key]}
         made["encrypted_response_enc_values_supported"] = list(ENC_VALUES)

@@ -48,8 +48,8 @@ class WalletProfile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omi
     session_transcript: which reading of an mdoc's transcript its device signatures cover: that of OpenID4VP 1.0
         (`openid4vp-1.0`), the same without the thumbprint of the encryption key (`no-thumbprint`), or that of
         ISO/IEC 18013-7:2024, Annex B (`iso-18013-7`).
-    portal_name: tell it the portal's name as `client_name` (RFC 7591, section 2.2), which OpenID4VP does not
-        define; a wallet that takes nothing it does not know is not told.
+    portal_name: tell it the portal's name, agency and purposes, for which OpenID4VP has no members
+        (`openid4vp.on_behalf`); a wallet that takes nothing it does not know is not told.
     sd_jwt_types: the `typ` of its SD-JWT VCs; `vc+sd-jwt` is that of drafts before -06.
     trusted_authorities: name the authorities whose credentials will do (OpenID4VP 1.0, section 6.1.1; HAIP wants it).
     """

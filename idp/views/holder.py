@@ -18,6 +18,7 @@ from idp.errors import LoginError, PresentationError, RequestError
 from idp.events import Event
 from idp.location import far_apart
 from idp.login import Login, LoginEnded, Proof, State, Via
+from idp.openid4vp.on_behalf import OnBehalf
 from idp.portals import Registration, RequestedClaim
 from idp.presentation.question import NoCredentialType, Question
 from idp.presentation.wallets import WalletProfile
@@ -211,7 +212,7 @@ class HolderDoor:
             return None
         secret = self.house.logins.ask_secret(ask)
         made = self.house.digital_credentials.requests(
-            ask, secret, asked, client_names=portal.name, until=login.expires_at
+            ask, secret, asked, on_behalf=OnBehalf.of(portal, login.request), until=login.expires_at
         )
         return msgspec.json.encode(made).decode()
 

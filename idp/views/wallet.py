@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from idp.errors import PresentationError
 from idp.login import Passed
+from idp.openid4vp.on_behalf import OnBehalf
 from idp.openid4vp.query import query
 from idp.openid4vp.request import CONTENT_TYPE
 from idp.views.frame import Frame, wallet_error
@@ -55,7 +56,7 @@ class WalletDoor:
                 authorities=asked.wallet.trusted_authorities,
             ),
             asked.wallet,
-            client_names=asked.portal.name,
+            on_behalf=OnBehalf.of(asked.portal, asked.login.request),
             wallet_nonce=wallet_nonce,
         )
 

@@ -59,6 +59,20 @@ def test_the_request_object_says_what_the_profile_demands(rig: Rig, gov24: Porta
     assert set(claims["client_metadata"]["encrypted_response_enc_values_supported"]) == {"A128GCM", "A256GCM"}
 
 
+def test_a_wallet_is_told_for_whom_by_whom_and_why(rig: Rig, gov24: Portal) -> None:
+    for link in links(gov24):
+        claims = request_object(rig, link)[1]
+        metadata = claims["client_metadata"]
+        assert (metadata["client_name#ko"], metadata["client_name#en"]) == ("정부24", "Government24")
+        assert metadata["organization_name#ko"] == "행정안전부"
+        assert metadata["organization_name"].startswith("행정안전부 · ")
+        (info,) = claims["verifier_info"]
+        assert info["format"] == f"{rig.issuer}/docs/wallets#for-whom-we-ask"
+        registered = next(one for one in rig.prepared.portals() if one["client_id"] == "gov24")
+        asked = [one["purpose"] for one in registered["claims"]]
+        assert info["data"]["purposes"] == [one for at, one in enumerate(asked) if one not in asked[:at]]
+
+
 class _LongHeader(jws.JWSRegistry):
     max_header_length = 16_384
 

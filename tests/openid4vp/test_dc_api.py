@@ -25,13 +25,16 @@ from idp.credentials import session_transcript
 from idp.login import Ask, AuthorizationRequest
 from idp.openid4vp import dcql
 from idp.openid4vp.dc_api import SIGNED, UNSIGNED, DigitalCredentials
+from idp.openid4vp.on_behalf import OnBehalf
 from idp.openid4vp.query import FORMATS, query
 from idp.presentation.question import Question, question
 from tests.presenting import b64, parts, unb64
 from tests.rig import Rig
 
 SECRET = bytes(range(32))
-NAMES = {"ko": "정부24", "en": "Government24"}
+PORTAL = OnBehalf(
+    {"ko": "정부24", "en": "Government24"}, {"ko": "행정안전부"}, ({"ko": "가입", "en": "To join"},)
+)
 NONCE = "exc7gBkxjx1rdc9udRrveKvSsJIq80avlXeLHhGwqtA"
 Made = list[dict[str, Any]]
 
@@ -62,7 +65,7 @@ def until(rig: Rig) -> int:
 
 @pytest.fixture
 def made(digital: DigitalCredentials, asked: Question, until: int) -> Made:
-    return digital.requests(ask(), SECRET, asked, client_names=NAMES, until=until)
+    return digital.requests(ask(), SECRET, asked, on_behalf=PORTAL, until=until)
 
 
 def signed(made: Made) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,6 +95,8 @@ def test_the_plain_request_has_these_members_and_no_others(made: Made, asked: Qu
             "client_name": "정부24 · Government24",
             "client_name#ko": "정부24",
             "client_name#en": "Government24",
+            "organization_name": "행정안전부",
+            "organization_name#ko": "행정안전부",
             "vp_formats_supported": {
                 "dc+sd-jwt": {"sd-jwt_alg_values": ["ES256"], "kb-jwt_alg_values": ["ES256"]},
                 "mso_mdoc": {"issuerauth_alg_values": [-7, -9], "deviceauth_alg_values": [-7, -9]},
@@ -129,6 +134,12 @@ def test_the_signed_request_says_the_same_and_who_asks_on_which_page(
         "exp": until,
         "client_id": client_id,
         "expected_origins": [rig.issuer],
+        "verifier_info": [
+            {
+                "format": f"{rig.issuer}/docs/wallets#for-whom-we-ask",
+                "data": {"purposes": [{"ko": "가입", "en": "To join"}]},
+            }
+        ],
     }
 
 
@@ -138,8 +149,16 @@ def test_what_belongs_to_other_ways_is_in_neither(made: Made, name: str) -> None
     assert name not in signed(made)[1]
 
 
+def test_a_portal_that_says_no_purpose_has_no_empty_list_of_them(
+    digital: DigitalCredentials, asked: Question
+) -> None:
+    silent = OnBehalf(PORTAL.name, PORTAL.operator)
+    made = digital.requests(ask(), SECRET, asked, on_behalf=silent, until=1)
+    assert "verifier_info" not in signed(made)[1]
+
+
 def test_nobody_is_named_in_the_request_that_nobody_signed(made: Made) -> None:
-    assert not {"client_id", "expected_origins", "iss", "aud", "exp"} & set(made[1]["data"])
+    assert not {"client_id", "expected_origins", "iss", "aud", "exp", "verifier_info"} & set(made[1]["data"])
 
 
 def test_the_origin_is_written_as_browsers_write_it(made: Made) -> None:
@@ -165,7 +184,7 @@ def test_the_key_is_of_this_question_alone(
     digital: DigitalCredentials, asked: Question, until: int, made: Made
 ) -> None:
     def x(secret: bytes) -> str:
-        again = digital.requests(ask(), secret, asked, client_names=NAMES, until=until)
+        again = digital.requests(ask(), secret, asked, on_behalf=PORTAL, until=until)
         return str(again[1]["data"]["client_metadata"]["jwks"]["keys"][0]["x"])
 
     assert x(SECRET) == made[1]["data"]["client_metadata"]["jwks"]["keys"][0]["x"]
