@@ -37,12 +37,12 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "R7": Figure(outages.measure, outages.Size(), outages.Size(1.0, 1.0, only=_TELLING), {"wired": True}),
     "R8": Figure(soak.measure, soak.Size(), soak.Size(seconds=4.0, every_s=0.5), {"settings": soak.SETTINGS}),
-    "R10": Figure(overload.measure, overload.Size(), overload.Size(load_s=6.0, finding_s=4.0)),
+    "R10": Figure(overload.measure, overload.Size(), overload.Size(load_s=4.0, warm_s=1.0, finding_s=3.0)),
     "R11": Figure(
         overload.measure_slow,
         overload.Slowness(),
         overload.Slowness(n=200, direct=0, byte_s=1.0, seconds=4.0),
     ),
     "R12": Figure(cold.measure, cold.Size(), cold.Size(cuts=1, between_s=2.0)),
-    "R13": Figure(notices.measure, notices.Size(), notices.Size(sessions=12, portals=3)),
+    "R13": Figure(notices.measure, notices.Size(), notices.Size(sessions=8, portals=2)),
 }

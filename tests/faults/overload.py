@@ -27,6 +27,7 @@ class Size:
 
     load_s: float = 600.0
     times: float = 3.0
+    warm_s: float = 5.0
     finding_s: float = 20.0
     at_once: int = 8
     seed: int = 10
@@ -36,7 +37,7 @@ def measure(house: House, size: Size, command: str) -> Result:
     """People come at a fixed rate, whether or not others have been served; who is refused goes away."""
     result = Result("R10", "three times the capacity", command, "")
     warm = house.crowd("warming-up")
-    _closed(warm, size, 5.0)
+    _closed(warm, size, size.warm_s)
     before = house.crowd("capacity")
     capacity = _closed(before, size, size.finding_s)
     single_s = _alone(before, size)
