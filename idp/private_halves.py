@@ -44,11 +44,11 @@ class PrivateHalves:
 
     def make(self, alg: str) -> tuple[PrivateKey, str]:
         """A new key for one of SIGNING_ALGORITHMS, its `kid` set, and what its row keeps. Raises HsmError."""
-        if self._in_hsm:
-            key, private = self._made_there(alg)
-        else:
-            key = _made(alg)
-            private = dict(key.as_dict(private=True))
+        key, private = self._made_anywhere(alg)
+        while key.thumbprint().startswith("-"):  # the commands would take its kid for an option
+            if _INSIDE in private:
+                self._hsm.destroy(bytes.fromhex(private[_INSIDE]))
+            key, private = self._made_anywhere(alg)
         return key, self._sealing.seal(json.dumps(private).encode(), purpose(key.thumbprint()))
 
     def open(self, row: Any) -> tuple[PrivateKey, bytes | None]:
@@ -101,6 +101,12 @@ class PrivateHalves:
                 "a signing key in the database does not open with this key-encryption key"
             ) from error
         return opened
+
+    def _made_anywhere(self, alg: str) -> tuple[PrivateKey, dict[str, Any]]:
+        if self._in_hsm:
+            return self._made_there(alg)
+        key = _made(alg)
+        return key, dict(key.as_dict(private=True))
 
     def _made_there(self, alg: str) -> tuple[PrivateKey, dict[str, Any]]:
         inside, public = self._hsm.make("EC" if alg == "ES256" else "RSA", f"sinwon {alg}")

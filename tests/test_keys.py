@@ -18,6 +18,7 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import select, update
 
+from idp import private_halves
 from idp.key_encryption import KeyEncryption
 from idp.keys import (
     PUBLIC_MEMBERS,
@@ -562,3 +563,16 @@ def test_no_key_is_made_for_an_algorithm_that_is_not_ours(keys: Keys, alg: str) 
     with pytest.raises(NoSigningKey):
         keys.ensure([alg])
     assert [listed.alg for listed in keys.listing()] == ["ES256"]
+
+
+def test_no_kid_looks_like_an_option_of_a_command(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(*, dashed: bool) -> ECKey:
+        while True:
+            key = ECKey.generate_key("P-256", {"alg": "ES256", "use": "sig"}, auto_kid=True)
+            if key.thumbprint().startswith("-") == dashed:
+                return key
+
+    coming = [made(dashed=True), made(dashed=True), made(dashed=False)]
+    expected = coming[-1].thumbprint()
+    monkeypatch.setattr(private_halves, "_made", lambda alg: coming.pop(0))
+    assert keys.rotate("ES256") == expected
