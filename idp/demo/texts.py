@@ -448,11 +448,12 @@ _MEANS = {"hwk": ("기기에 든 키", "key in the device"), "pin": ("PIN", "PIN
 
 
 def choose(request: Request) -> str:
-    """The page's language: `?lang=`, else the cookie, else Accept-Language, else Korean."""
+    """The page's language: `?lang=`, the cookie, Accept-Language; who reads other languages reads English."""
     for wish in (request.values.get("lang"), request.cookies.get(COOKIE)):
         if wish in LANGUAGES:
             return wish
-    return request.accept_languages.best_match(LANGUAGES, "ko") or "ko"
+    neither = "en" if request.accept_languages else "ko"
+    return request.accept_languages.best_match(LANGUAGES, neither) or neither
 
 
 def text(key: str, language: str, **values: str) -> str:
