@@ -157,8 +157,8 @@ def test_a_finished_login_makes_no_second_code(rig: Rig, portal: Portal, memory:
     with losing(memory, "failed over"):
         assert "code" in callback_parameters(portal.browser.get(address))
     again = portal.browser.get(address)
-    assert page(again, 409)
-    assert portal.redirect_uri not in again.text
+    assert page(again, 410, "SINWON-L002")
+    assert "code=" not in again.text
 
 
 def test_a_client_assertion_is_not_believed_again(
