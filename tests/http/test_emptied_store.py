@@ -158,7 +158,7 @@ def test_a_finished_login_makes_no_second_code(rig: Rig, portal: Portal, memory:
         assert "code" in callback_parameters(portal.browser.get(address))
     again = portal.browser.get(address)
     assert page(again, 410, "SINWON-L002")
-    assert "code=" not in again.text
+    assert f'href="{portal.redirect_uri}?error=access_denied' in again.text
 
 
 def test_a_client_assertion_is_not_believed_again(
