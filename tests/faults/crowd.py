@@ -155,6 +155,19 @@ class Forgetful(Holder):
         self.consent_form = [(name, value) for name, value in self.consent_form if name != "remember"]
 
 
+def sign_in(holder: Holder, entry: Entry, sub_of: Callable[[str], str | None]) -> None:
+    """From the portal's request to UserInfo; what the portal was told is written as it goes. `sub_of` an ID token."""
+    for step in STEPS:
+        if step == "redeem":
+            entry.code, entry.outcome = digest(holder.code), LOST
+        getattr(holder, step)()
+        if step == "begin":
+            entry.login_id = holder.login_url.removeprefix("/login/").partition("/")[0]
+        if step == "redeem":
+            entry.sub = sub_of(holder.tokens["id_token"])
+            entry.outcome = TOLD
+
+
 class Crowd:
     """Signs people in, `at_once` at a time, and writes into the ledger what their portals were told.
 
@@ -208,15 +221,7 @@ class Crowd:
         return sign_in
 
     def _go(self, holder: Holder, entry: Entry) -> None:
-        for step in STEPS:
-            if step == "redeem":
-                entry.code, entry.outcome = digest(holder.code), LOST
-            getattr(holder, step)()
-            if step == "begin":
-                entry.login_id = holder.login_url.removeprefix("/login/").partition("/")[0]
-            if step == "redeem":
-                entry.sub = str(self._claims(holder.tokens["id_token"])["sub"])
-                entry.outcome = TOLD
+        sign_in(holder, entry, lambda id_token: str(self._claims(id_token)["sub"]))
         if self._refresh and "refresh_token" in holder.tokens:
             holder.refresh()
             entry.refreshed += 1

@@ -21,16 +21,15 @@ from idp.admin import portals as portal_admin
 from idp.demo.authority import Authority
 from tests import servers
 from tests.crowd import FORM, Answer, Client, Holder, Line, Place, Unexpected
-from tests.faults.crowd import Forgetful, OutOfPatience, people
+from tests.faults.crowd import Forgetful, OutOfPatience, people, sign_in
 from tests.faults.inject import Injector, Mode, Site
-from tests.faults.ledger import LOST, TOLD, Entry, digest, reconcile
+from tests.faults.ledger import Entry, digest, reconcile
 from tests.faults.result import Result
-from tests.faults.signing import CLIENT_ID, Signer, Signing, about, walk
+from tests.faults.signing import CLIENT_ID, Signer, Signing, about
 from tests.rig import Rig, started
 
 _TRIES = 5
 _LATER_S = 5
-SIGN_IN = ("begin", "look", "fetch", "show", "come_back", "read_consent", "agree", "finish", "redeem", "read")
 
 
 @dataclass
@@ -86,27 +85,15 @@ class Journey:
 
     def _walk(self) -> None:
         holder = self.make()
-        self.sign_in(holder, self.begin(holder))
+        self.sign_in(holder)
         self._afterwards(holder)
         self._thefts(holder)
 
-    def begin(self, holder: Holder) -> Entry:
-        """A line in the ledger."""
+    def sign_in(self, holder: Holder) -> None:
+        """From the portal to UserInfo, and into the ledger. Raises Unexpected, OutOfPatience."""
         entry = Entry(holder.persona.id, holder.client.client_id)
         self.entries.append(entry)
-        return entry
-
-    def sign_in(self, holder: Holder, entry: Entry) -> None:
-        """From the portal to UserInfo. Raises Unexpected, OutOfPatience."""
-        holder.issue()
-        for step in SIGN_IN:
-            if step == "redeem":
-                entry.code, entry.outcome = digest(holder.code), LOST
-            walk(holder, step)
-            if step == "begin":
-                entry.login_id = holder.login_url.removeprefix("/login/").partition("/")[0]
-            if step == "redeem":
-                entry.outcome = TOLD
+        sign_in(holder, entry, lambda _: None)
 
     def _afterwards(self, holder: Holder) -> None:
         """A refresh; whether the token is good; the end of it; the end of the session."""
