@@ -358,8 +358,8 @@ def test_an_offline_grant_ends_with_its_credential_also_after_the_session(
     if ended:
         lasting.browser.get(f"{rig.issuer}/logout", params={"id_token_hint": tokens["id_token"]})
         rig.clock.forward(20 * HOUR_S)
-        with rig.app.app_context(), writing() as database:
-            session_end.sweep(database, rig.clock())
+        with rig.app.app_context():
+            session_end.sweep(rig.clock())
     assert refreshes(lasting, tokens)
     say(rig, persona, Status.REVOKED)
     last = rig.last_event()
@@ -396,8 +396,8 @@ def test_where_a_credential_stands_is_forgotten_when_nothing_rests_on_it(rig: Ri
 
     def kept(forward_s: int) -> list[bool]:
         rig.clock.forward(forward_s)
-        with rig.app.app_context(), writing() as database:
-            session_end.sweep(database, rig.clock())
+        with rig.app.app_context():
+            session_end.sweep(rig.clock())
         return [row.sealed_standing is not None for row in rows(rig)]
 
     assert kept(60) == [True, True]  # a code may still come

@@ -202,8 +202,7 @@ def test_figures_stand_in_the_hour_in_which_it_happened_and_are_forgotten_after_
     count(rig)
     assert [hour.n_begun for hour in figures.read(rig.clock(), 4).hours] == [1, 0, 0, 0]
     assert figures.read(rig.clock(), 3).n_begun == 0
-    with writing() as database:
-        assert figures.sweep(database, rig.clock() + figures.KEPT_S) > 0
+    assert figures.sweep(rig.clock() + figures.KEPT_S) > 0
     assert figures.read(rig.clock(), 24).n_begun == 0
 
 

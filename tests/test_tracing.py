@@ -15,8 +15,8 @@ import pytest
 from idp import tracing
 from idp.demo import personas
 from idp.demo.personas import Status
+from tests.at_rest.people import values_of
 from tests.at_rest.searching import MIN_BYTES, Search, bearer_needles, needles, searchable
-from tests.at_rest.test_nothing_readable import values_of
 from tests.collector import Collector, attributes, collecting
 from tests.crowd import Holder, Place, Unexpected, client_of
 from tests.deployed import deployed

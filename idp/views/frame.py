@@ -498,14 +498,17 @@ def _check_one_reading(environ: Mapping[str, Any]) -> None:
 
 
 def _take_chunks() -> None:
-    """Take in a body that says its length by ending. Raises RequestEntityTooLarge.
+    """Take in a body that says its length by ending. Raises RequestEntityTooLarge, or BadRequest for broken chunks.
 
     Werkzeug would cut it off at the limit, and read what is left of a form as if that were all.
     """
     max_bytes, environ = request.max_content_length, request.environ
     if max_bytes is None or "HTTP_TRANSFER_ENCODING" not in environ:
         return
-    body = environ["wsgi.input"].read(max_bytes + 1)
+    try:
+        body = environ["wsgi.input"].read(max_bytes + 1)
+    except OSError as error:
+        raise BadRequest from error
     if len(body) > max_bytes:
         raise RequestEntityTooLarge
     del environ["HTTP_TRANSFER_ENCODING"]

@@ -130,6 +130,7 @@ class Straight:
             ("Content-Type", media_type),
             ("Content-Length", str(len(body))),
             ("Pragma", "no-cache"),
+            ("Vary", "Cookie"),
             ("X-Correlation-Id", correlation_id),
             *self._frame.headers.items(),
         ]

@@ -32,7 +32,7 @@ from tests.faults.signing import Signer, about
 from tests.faults.told import Ears
 from tests.faults.wire import Wire
 from tests.servers import START_S, free_port
-from tests.topology import Front, nginx
+from tests.topology.front import Front, nginx
 from tests.waiting import eventually
 
 N_NODES = 2

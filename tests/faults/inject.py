@@ -95,7 +95,7 @@ class Injector:
         assert isinstance(store, RedisStore)
         with rig.app.app_context():
             dialect: Any = db.engine.dialect
-        client: Any = store._client
+        client: Any = store._client()
         outside: Any = rig.house.outside
         seams: list[tuple[Any, str, Callable[..., Any]]] = [
             (dialect, "do_execute", self._executing(dialect.do_execute)),

@@ -113,6 +113,6 @@ def test_a_client_that_reads_in_a_buffer_it_has_closed_is_a_store_that_is_away(
     def read(*_: object, **__: object) -> None:
         raise ValueError("I/O operation on closed file.")
 
-    monkeypatch.setattr(store._client, "execute_command", read)
+    monkeypatch.setattr(store._client(), "execute_command", read)
     with pytest.raises(StoreUnavailable):
         store.ping()

@@ -24,13 +24,16 @@ from tests.credentials.mutants.strange import json_strange
 from tests.crowd import FORM, Answer, Holder
 from tests.fuzzing.running import Mutant, Request
 from tests.fuzzing.target import Target
-from tests.http.test_wallet_credential import ROWS
-from tests.http.test_wallet_response import ENVELOPES
 from tests.rig import Rig
+from tests.security import test_encrypted_response, test_key_binding, test_sd_jwt
 
 PERSONA = "hong"
 ASK_LIVES_S = 240
-_NEEDS_A_RIG = {"nonce_of_another_login"}
+_NEEDS_A_RIG = {"KB-03 of another login"}
+
+
+def _of_another_login(answer: presenting.Answer) -> None:
+    answer.payload["state"] = "x" * len(answer.payload["state"])
 
 
 class Wallet:
@@ -66,10 +69,13 @@ class Answers:
         self.target = target
         self.wallet = Wallet(target)
         rows = {
-            **ENVELOPES,
-            **{f"credential_{name}": row for name, row in ROWS.items() if name not in _NEEDS_A_RIG},
+            f"{row} {name}": change
+            for table in (test_sd_jwt, test_key_binding, test_encrypted_response)
+            for row, changes in table.ROWS.items()
+            for name, (change, _) in changes.items()
         }
-        self._changes = {name: change for name, (change, _) in rows.items()}
+        self._changes = {name: change for name, change in rows.items() if name not in _NEEDS_A_RIG}
+        self._changes["state of another login"] = _of_another_login
         self.rules = (*self._changes, "shape", "form")
         self._asked: dict[str, Any] = {}
         self._until = 0.0

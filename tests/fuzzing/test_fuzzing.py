@@ -142,8 +142,8 @@ HOLES = [
     Hole(Proofs, "signature", dpop, "signed_payload", payload_unchecked),
     Hole(Proofs, "htm", dpop.Proofs, "_check_request", always(None)),
     Hole(Proofs, "iat", dpop.Proofs, "_check_times", always(None)),
-    Hole(Answers, "state_other", response, "_of_this_login", lambda payload, _ask: payload),
-    Hole(Answers, "credential_nonce_wrong", sd_jwt, "_check_key_binding", always(None)),
+    Hole(Answers, "state of another login", response, "_of_this_login", lambda payload, _ask: payload),
+    Hole(Answers, "KB-03 wrong", sd_jwt, "_check_key_binding", always(None)),
     Hole(Forms, "login_cancel", "idp.views.holder", "forms_match", always(True)),
     Hole(Documents, "admin_keys", Administrator, "may", always(True)),
 ]

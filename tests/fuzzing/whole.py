@@ -23,7 +23,7 @@ from tests.fuzzing.forms import Forms
 from tests.fuzzing.running import Species, Tally, run
 from tests.fuzzing.target import PROVING, Served, Target, served
 from tests.fuzzing.tokens import Assertions, Proofs, RequestObjects
-from tests.topology import HOST, nginx
+from tests.topology.front import HOST, nginx
 
 SPECIES: Mapping[str, Callable[[Target], Species]] = {
     "assertions": Assertions,

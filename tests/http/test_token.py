@@ -52,9 +52,7 @@ def test_without_a_nonce_the_id_token_has_none(gov24: Portal) -> None:
 # -- the form ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "host", ["portal.example", "evil.example:8443", "127.0.0.1.evil.example", "[::2]", "a b"]
-)
+@pytest.mark.parametrize("host", ["portal.example", "evil.example:8443", "127.0.0.1.evil.example", "[::2]"])
 def test_the_host_of_a_request_is_the_senders_word_and_changes_nothing(rig: Rig, host: str) -> None:
     portal = rig.portal("gov24")
     portal.headers = {"Host": host}

@@ -17,7 +17,7 @@ from idp.settings import load
 from tests.crowd import Client, Holder, Place, client_of
 from tests.deployed import await_answer, furnish, process
 from tests.servers import free_port
-from tests.topology import HOST, Front, nginx
+from tests.topology.front import HOST, Front, nginx
 
 FRONT, NODE = "front", "node"
 DOORS = (FRONT, NODE)

@@ -29,18 +29,7 @@ from flask_sqlalchemy import SQLAlchemy
 from joserfc.jwk import ECKey
 
 SCOPE = "openid profile"
-KEY = ECKey.import_key(
-    {
-        # RFC 7515, appendix A.3: a key that everybody knows, for figures only.
-        "kty": "EC",
-        "crv": "P-256",
-        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-        "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
-        "kid": "bench",
-        "alg": "ES256",
-    }
-)
+KEY = ECKey.generate_key("P-256", {"kid": "bench", "alg": "ES256"})
 
 application = Flask(__name__)
 application.config["SQLALCHEMY_DATABASE_URI"] = os.environ.get("DATABASE_URL", "sqlite://")

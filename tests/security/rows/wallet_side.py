@@ -236,7 +236,7 @@ PROVED_BY: dict[str, tuple[str, ...]] = {
     "XD-05": (_BINDING + "test_the_wallets_own_number_opens_no_page",),
     "XD-07": (
         _REQUEST + "test_a_portal_without_cross_device_offers_no_qr_code",
-        _BINDING + "test_where_another_device_is_not_allowed_there_is_no_code_to_fetch",
+        _BINDING + "test_where_another_device_is_not_allowed_there_is_no_code",
     ),
     "XD-08": (_QUESTION + "test_a_session_from_another_device_serves_no_portal_that_refuses_them",),
     "XD-09": (

@@ -19,8 +19,10 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "the secret is right", _AUTH,
-        "        if digest is None:\n",
-        "        if digest is None and False:\n",
+        "        if digest is None:\n"
+        "            raise",
+        "        if digest is None and False:\n"
+        "            raise",
         "CA-02", "CA-03", "CA-12", "PA-02", "TK-17",
     ),
     off(
@@ -42,8 +44,8 @@ SWITCHES: tuple[Switch, ...] = (
     off("one method at a time", _AUTH, "        if sum(used) > 1:", "        if sum(used) > 3:", "CA-04"),
     off(
         "Basic is form-encoded", _AUTH,
-        "client_id, secret = unquote_plus(client_id), unquote_plus(secret)",
-        "pass",
+        "return unquote_plus(client_id), unquote_plus(secret)",
+        "return client_id, secret",
         "CA-07",
     ),
     off(
@@ -74,8 +76,8 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "Basic is UTF-8", _AUTH,
-        'decoded = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")',
-        'decoded = base64.b64decode(credentials.strip()).decode("utf-8", "replace")',
+        'base64.b64decode(credentials.strip(), validate=True).decode("utf-8")',
+        'base64.b64decode(credentials.strip()).decode("utf-8", "replace")',
         "CA-12",
     ),
     off(

@@ -56,9 +56,9 @@ SWITCHES: tuple[Switch, ...] = (
     off(
         "a consent makes one code", _LOGINS,
         "            return None\n"
-        "        return Finished(login, login.answer, proof)",
+        "        return Finished(login, answer, proof)",
         "            pass\n"
-        "        return Finished(login, login.answer, proof)",
+        "        return Finished(login, answer, proof)",
         "LS-07",
     ),
     off(

@@ -48,7 +48,7 @@ SWITCHES: tuple[Switch, ...] = (
                 '    if parts.scheme not in {"https", "http"} or not parts.hostname:',
                 "    if False:",
             ),
-            Edit(_RULES, "    if not _NOT_IN_A_URI.isdisjoint(uri):", "    if False:"),
+            Edit(_RULES, "    if not _URI.fullmatch(uri):", "    if False:"),
             Edit(
                 _RULES,
                 '    if not all("!" <= char <= "~" for char in uri):\n'
@@ -227,7 +227,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     # keys
     off(
-        "only public members are published", _KEYS,
+        "only public members are published", "private_halves.py",
         "    return {name: value for name, value in key.as_dict(private=False).items() if name "
         "in PUBLIC_MEMBERS}",
         "    return dict(key.as_dict(private=True))",

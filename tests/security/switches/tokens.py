@@ -76,8 +76,8 @@ SWITCHES: tuple[Switch, ...] = (
             ),
             Edit(
                 "oidc/redemption.py",
-                "                    code_digest=digest,\n",
-                '                    code_digest=__import__("secrets").token_hex(32),\n',
+                '            "code_digest": digest,\n',
+                '            "code_digest": __import__("secrets").token_hex(32),\n',
             ),
         ),
         ("TK-10", "TK-12"),
@@ -89,8 +89,8 @@ SWITCHES: tuple[Switch, ...] = (
         "TK-13",
     ),
     off(
-        "a code ends with the session", _CODE,
-        "if grants.has_ended(stored.authorization.session_id):",
+        "a code ends with the session", "oidc/redemption.py",
+        "if grants.has_ended(granted.session_id):",
         "if False:",
         "TK-18",
     ),
@@ -134,8 +134,8 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "no other origin may read", "views/frame.py",
-        '        headers.setdefault("Cache-Control", "no-store")',
-        '        headers.setdefault("Cache-Control", "no-store")\n'
+        '        headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")',
+        '        headers["X-Correlation-Id"] = getattr(g, "correlation_id", "-")\n'
         '        if "Origin" in request.headers:\n'
         '            headers["Access-Control-Allow-Origin"] = request.headers["Origin"]',
         "TK-28",

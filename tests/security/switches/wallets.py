@@ -9,11 +9,9 @@ _REGISTRY = 'algorithms=["ECDH-ES", *ENC_VALUES]'
 
 QUESTIONS = (
     off(
-        "a nonce is new", _LOGINS,
-        "        nonce = seal.random_token()\n"
-        "        return Ask",
-        '        nonce = "x" * 43\n'
-        "        return Ask",
+        "a nonce is new", "login/asks.py",
+        'Ask("", via, seal.random_token(), "", now',
+        'Ask("", via, "x" * 43, "", now',
         "WQ-01",
     ),
     off(
@@ -267,11 +265,11 @@ ENVELOPE = (
 DEVICES = (
     off(
         "one device at a time", _LOGINS,
-        'if ask.via == "qr" and None not in (fetched_by, ask.fetched_by) and fetched_by != ask.fetched_by:',
-        "if False:",
+        'return ask.via == "qr" and None not in (fetched_by, ask.fetched_by) and fetched_by != ask.fetched_by',
+        "return False",
         "XD-01",
     ),
-    off("the wallet is told who asks", _REQUEST, "    if client_names:\n", "    if False:\n", "XD-01"),
+    off("the wallet is told who asks", _REQUEST, "on_behalf if wallet.portal_name else None", "None", "XD-01"),
     off(
         "the first answer wins", _LOGINS,
         "            if current.state is not State.WAITING:\n"
@@ -322,8 +320,8 @@ DEVICES = (
 HTTP = (
     off(
         "chunks are the sender's", "serve.py",
-        "for error in (ParseException, NoMoreData):",
-        "for error in ():",
+        "except ParseException as error:",
+        "except ZeroDivisionError as error:",
         "HT-02",
     ),
     off("a request names a host", _FRAME, "        raise BadRequest\n", "        pass\n", "HT-03"),
@@ -337,27 +335,27 @@ HTTP = (
     off("chunks are read whole", _FRAME, "        _take_chunks()\n", "", "HT-08"),
     off(
         "nothing packed is taken", _FRAME,
-        'if request.headers.get("Content-Encoding", "identity").lower() != "identity":',
+        'if environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":',
         "if False:",
         "HT-10",
     ),
     off(
         "types are not guessed", _FRAME,
-        '        headers.setdefault("X-Content-Type-Options", "nosniff")\n',
+        '    "X-Content-Type-Options": "nosniff",\n',
         "",
         "HT-12",
     ),
     off(
         "no foreign origin reads", _FRAME,
-        '        headers.setdefault("X-Frame-Options", "DENY")\n',
-        '        headers.setdefault("X-Frame-Options", "DENY")\n'
-        '        headers["Access-Control-Allow-Origin"] = "*"\n',
+        '    "X-Frame-Options": "DENY",\n',
+        '    "X-Frame-Options": "DENY",\n'
+        '    "Access-Control-Allow-Origin": "*",\n',
         "HT-13",
     ),
     off(
         "pages are not kept", _FRAME,
-        '        headers.setdefault("Cache-Control", "no-store")\n',
-        '        headers.setdefault("Cache-Control", "private")\n',
+        '    "Cache-Control": "no-store",\n',
+        '    "Cache-Control": "private",\n',
         "HT-14", "PV-12",
     ),
     off(
@@ -368,7 +366,7 @@ HTTP = (
     ),
     off(
         "addresses are not passed on", _FRAME,
-        '        headers.setdefault("Referrer-Policy", "no-referrer")\n',
+        '    "Referrer-Policy": "no-referrer",\n',
         "",
         "HT-12", "PV-05",
     ),
