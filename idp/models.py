@@ -763,6 +763,14 @@ def prepare_postgresql(engine: Engine) -> None:
         # The driver's own word, since a connection that streams would make a cursor for SQLAlchemy's.
         driver = connection.connection.driver_connection
         if options.get("sinwon_snapshot"):
-            driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            word = "BEGIN ISOLATION LEVEL REPEATABLE READ"
         elif options.get("sinwon_writes") or not options.get("sinwon_reads"):
-            driver.execute("BEGIN")
+            word = "BEGIN"
+        else:
+            return
+        try:
+            driver.execute(word)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # Its server went away since it was handed out. What the driver says here nobody would take for that.
+            connection.invalidate(error)
+            raise OperationalError(word, None, error) from error

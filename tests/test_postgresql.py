@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InternalError, OperationalError
 
 from idp import postgresql
+from idp.models import db, writing
+from tests.audit.keeping import kept
 
 needs_postgresql = pytest.mark.postgresql
 
@@ -135,3 +137,25 @@ def test_limits_are_the_sessions_where_it_is_ours_alone(postgresql_database: str
                 assert not connection.connection.info[postgresql.POOLED]
                 assert connection.scalar(text("SHOW statement_timeout")) == "15s"
                 assert connection.scalar(text("SHOW lock_timeout")) == "5s"
+
+
+@needs_postgresql
+def test_a_transaction_whose_server_goes_before_it_begins_is_a_database_that_is_away(
+    postgresql_database: str, beside: Engine
+) -> None:
+    """The connection was good when it was handed out; the driver's own error would be a bug of ours."""
+    with kept(postgresql_database):
+        db.session.remove()
+
+        cuts: list[int] = []
+
+        def cut_once(_connection: object, _record: object, _proxy: object) -> None:
+            if not cuts:
+                cuts.append(cut_all(beside))
+
+        event.listen(db.engine, "checkout", cut_once)
+        with pytest.raises(OperationalError), writing():
+            pytest.fail("it began")
+        assert cuts == [1]
+        with writing() as session:
+            assert session.scalar(text("SELECT 1")) == 1

@@ -125,7 +125,7 @@ def test_a_code_that_could_not_be_drawn_is_drawn_when_the_connection_is_back(
 
     visitor.page.route("**/static/qr.js*", lost)
     time_passes(rig, visitor, STALE_QR_S + 5)
-    visitor.page.wait_for_function("document.getElementById('qr').dataset.draw.endsWith('&')")
+    visitor.page.locator("#qr[data-draw$='&']").wait_for()
     assert visitor.qr_link() == before
     time_passes(rig, visitor, 10)
     visitor.page.locator(f"#qr:not([data-link='{before}'])").wait_for()

@@ -54,9 +54,10 @@ class Served:
             return received(connection, quiet_s)
 
     def audited(self) -> int:
-        """How many rows the audit has."""
+        """How many requests named a portal that nobody knows: what a canary leaves behind."""
         with closing(sqlite3.connect(self.database)) as connection:
-            return int(connection.execute("SELECT count(*) FROM audit_event").fetchone()[0])
+            query = "SELECT count(*) FROM audit_event WHERE reason = 'unknown_portal'"
+            return int(connection.execute(query).fetchone()[0])
 
     def workers(self) -> list[int]:
         """The processes that answer."""

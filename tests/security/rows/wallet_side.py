@@ -325,7 +325,7 @@ PROVED_BY: dict[str, tuple[str, ...]] = {
     ),
     "PV-03": ("tests/http/test_sector_move.py::test_in_a_move_both_names_are_given_and_then_the_new_one_alone",),
     "PV-04": (
-        "tests/at_rest/test_nothing_readable.py::test_no_value_of_a_thousand_people_is_at_rest",
+        "tests/at_rest/test_nothing_readable.py::test_no_value_of_many_people_is_at_rest",
         "tests/at_rest/test_nothing_readable.py::test_no_bearer_secret_is_at_rest",
     ),
     "PV-05": (
