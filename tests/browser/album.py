@@ -1,4 +1,4 @@
-"""Looking at pages: the frame of each, what axe-core says of it, and a picture of it."""
+"""Looking at pages: the frame of each, what axe-core says of it, what other preferences make of it, and a picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tests.browser.preferences import barriers
 from tests.browser.visitor import DESK, PHONE, Visitor
 
 SIZES = {"phone": PHONE, "desk": DESK}
@@ -55,6 +56,8 @@ class Album:
             if self.directory is not None:
                 picture = self.directory / f"{name}.{visitor.lang}.{size}.png"
                 page.screenshot(path=picture, full_page=True)
+        found = barriers(page)
+        assert found == [], (name, found)
         violations = self._violations(visitor)
         assert violations == [], (name, violations)
         if before is not None:
