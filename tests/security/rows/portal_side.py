@@ -244,6 +244,7 @@ PROVED_BY: dict[str, tuple[str, ...]] = {
     "LS-06": ("tests/http/test_consent.py::test_what_the_form_adds_is_not_given",),
     "LS-07": ("tests/http/test_consent.py::test_a_double_click_makes_one_consent_and_one_code",),
     "LS-11": ("tests/http/test_login_binding.py::test_cancel_always_returns_to_the_portal",),
+    "LS-13": ("tests/http/test_session.py::test_a_session_ends_after_eight_hours_however_often_it_is_used",),
     "LS-17": ("tests/http/test_session.py::test_every_cookie_is_http_only_lax_and_bound_to_its_path",),
     "LS-19": ("tests/http/test_headers.py::test_every_answer_carries_the_headers",),
     "LS-22": ("tests/test_subject.py::test_another_number_domain_or_element_is_another_person",),

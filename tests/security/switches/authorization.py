@@ -347,7 +347,7 @@ SWITCHES: tuple[Switch, ...] = (
         "the verifier has a verifier's characters", "oidc/code.py",
         "    if not _VERIFIER.match(verifier):\n"
         "        return False\n",
-        "    verifier = verifier.strip().lower()\n",
+        "    verifier = verifier.strip()\n",
         "PK-08",
     ),
     off(

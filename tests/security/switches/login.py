@@ -44,21 +44,10 @@ SWITCHES: tuple[Switch, ...] = (
         "LS-06",
     ),
     off(
-        "a consent covers what was asked", "consent.py",
-        "            for claim in self.asked\n"
-        '            if claim.basis == "statute" or claim.required or claim.name in ticked\n'
-        "        )\n",
-        "            for claim in self.asked\n"
-        '            if claim.basis == "statute" or claim.required or claim.name in ticked\n'
-        "        ) + tuple(name for name in ticked if name not in {claim.name for claim in self.asked})\n",
-        "LS-06",
-    ),
-    off(
-        "a consent makes one code", _LOGINS,
-        "            return None\n"
-        "        return Finished(login, answer, proof)",
-        "            pass\n"
-        "        return Finished(login, answer, proof)",
+        "a second click gets the same answer", "views/portal.py",
+        "        if login.state is State.FINISHED:\n"
+        '            return self._finished(login, cookie or "")\n',
+        "",
         "LS-07",
     ),
     off(
@@ -82,11 +71,17 @@ SWITCHES: tuple[Switch, ...] = (
         "if False:",
         "LS-12",
     ),
-    off(
-        "a session ends when it is not used", "session.py",
-        "lives = self._store.swap(_key(cookie), document, document, min(self._idle_s, left_s))",
-        "lives = self._store.swap(_key(cookie), document, document, left_s)",
-        "LS-13",
+    Switch(
+        "a session ends when it is not used",
+        (
+            Edit("session.py", "document, document, min(self._idle_s, left_s))", "document, document, left_s)"),
+            Edit(
+                "session.py",
+                "_document(session), min(self._idle_s, self._max_s))",
+                "_document(session), self._max_s)",
+            ),
+        ),
+        ("LS-13",),
     ),
     off(
         "a session ends in any case", "session.py",
