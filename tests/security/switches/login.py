@@ -45,7 +45,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "a second click gets the same answer", "views/portal.py",
-        "        if login.state is State.FINISHED:\n"
+        "        if login.state is State.FINISHED and not self.house.logins.is_abandoned(login):\n"
         '            return self._finished(login, cookie or "")\n',
         "",
         "LS-07",
