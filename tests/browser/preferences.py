@@ -24,7 +24,7 @@ EDGELESS = """() => [...document.querySelectorAll(
 UNMARKED = """() => [...document.querySelectorAll("main p a, main li a:not(.button)")]
     .filter(item => item.checkVisibility())
     .filter(item => !getComputedStyle(item).textDecorationLine.includes("underline")
-        && parseFloat(getComputedStyle(item).borderTopWidth) === 0)
+        && parseFloat(getComputedStyle(item).borderBottomWidth) === 0)
     .map(item => `a link like text: ${item.outerHTML.slice(0, 120)}`)"""
 MOVING = """() => document.getAnimations().filter(one => one.playState === "running")
     .map(one => `moves: ${one.effect?.target?.outerHTML.slice(0, 120)}`)"""
