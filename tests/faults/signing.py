@@ -13,12 +13,13 @@ from urllib.parse import urlencode
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from tests.crowd import FORM, Client, Holder, Line
+from tests.crowd import FORM, Client, Holder, Line, Unexpected
 from tests.faults.crowd import Forgetful
 from tests.proving import Prover
 
 CLIENT_ID = "portal-signing"
 SCOPE = "openid profile"
+_NONCE_TRIES = 3  # where the Store cannot be asked an answer comes without one
 
 
 def about(client_id: str) -> dict[str, Any]:
@@ -86,8 +87,12 @@ class Signer:
 
     def proof(self, line: Line, path: str, method: str, access_token: str | None = None) -> str:
         """A DPoP proof with the provider's nonce of this moment."""
-        nonce = line.send("POST", "/token", "", {**FORM, "DPoP": "?"}).headers["dpop-nonce"]
-        return self._prover.proof(self._issuer + path, method, nonce=nonce, access_token=access_token)
+        for _ in range(_NONCE_TRIES):
+            offered = line.send("POST", "/token", "", {**FORM, "DPoP": "?"}).headers
+            if "dpop-nonce" in offered:
+                nonce = offered["dpop-nonce"]
+                return self._prover.proof(self._issuer + path, method, nonce=nonce, access_token=access_token)
+        raise Unexpected(f"{path}: no nonce is offered")
 
 
 class Signing(Forgetful):
