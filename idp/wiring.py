@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from idp import clock as clocks
 from idp import hsm as hsms
 from idp import key_encryption, opendid
@@ -152,6 +154,21 @@ def fetch_status_list(outside: GuardedClient, uri: str, token_type: TokenType) -
     return fetched.body
 
 
+def learn_records() -> None:
+    """Let msgspec look at every kind of record once, before there are threads.
+
+    It does so at the first use of each, and two threads that are first at once crash the process (msgspec 0.22): one
+    finds what the other has only begun to write down.
+    """
+    kinds: list[type[msgspec.Struct]] = [msgspec.Struct]
+    while kinds:
+        found = kinds.pop().__subclasses__()
+        kinds += found
+        for kind in found:
+            if kind.__module__.startswith("idp."):
+                msgspec.json.Decoder(kind)
+
+
 def build(settings: Settings, clock: Clock = clocks.now) -> House:
     """The house, from its settings. Opens the Store; needs no application context.
 
@@ -160,6 +177,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     hsm = hsms.of(settings)
     kek = key_encryption.of(settings, hsm, clock)
     lifetimes = settings.lifetimes
+    learn_records()
     store = open_store(settings.store_url, clock)
     if settings.tracing.endpoint:
         store = TracedStore(store)
