@@ -2,7 +2,8 @@
 
 One process looks at itself alone: at how long a request waited until a thread took it. A burst makes a few of them
 wait, and passes. Where all have waited for a while there is a queue that does not get shorter, and everybody who joins
-it makes it longer for those who are half way through.
+it makes it longer for those who are half way through. A machine that is merely slow makes each of them wait and has no
+queue: whoever comes finds nobody waiting.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from idp.errors import Busy
 
 STANDING_S = 1.0
-"""Nobody has been served at once for so long: that is no burst."""
+"""There has been somebody waiting for so long: that is no burst."""
 _CALM_S = 5.0
 """Nobody waited for so long: it is over."""
 _TOO_LATE_S = 5.0
@@ -28,19 +29,20 @@ class Shedding:
     def __init__(self, busy_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self._busy_s = busy_s
         self._now = now
-        self._at_once_at = now()
+        self._taken_at = self._queue_since = now()
         self._busy_until = 0.0
 
     def check(self, endpoint: str | None, waited_s: float) -> None:
         """Whether this request is to be served, having waited so long. Raises Busy."""
         # Threads write here without a lock: what one overwrites of another's is a few milliseconds old.
         now = self._now()
-        if not self._busy_s or waited_s <= self._busy_s:
-            self._at_once_at = now
+        nobody_was_waiting = now - waited_s >= self._taken_at
+        self._taken_at = now
+        if nobody_was_waiting or waited_s <= self._busy_s:
+            self._queue_since = now
+        if not self._busy_s or waited_s <= self._busy_s or endpoint in FOR_MONITORING:
             return
-        if endpoint in FOR_MONITORING:
-            return
-        if now < self._busy_until or now - self._at_once_at > STANDING_S:
+        if now < self._busy_until or now - self._queue_since > STANDING_S:
             self._busy_until = now + _CALM_S
             if endpoint in BEGINNINGS:
                 raise Busy

@@ -33,9 +33,10 @@ class Process:
 
 @pytest.fixture
 def busy() -> Process:
-    """Nobody has been served at once for a while."""
+    """Somebody has been waiting for a while."""
     process = Process()
-    assert process.serves(STEP, BUSY_S + 0.01, after_s=STANDING_S + 0.01)
+    for _ in range(5):
+        assert process.serves(STEP, 0.3, after_s=0.25)
     return process
 
 
@@ -55,6 +56,19 @@ def test_who_is_served_at_once_now_and_then_shows_that_no_queue_stands() -> None
     for _ in range(20):
         assert process.serves(BEGINNING, 0.5, after_s=0.4)
         assert process.serves(STEP, 0.0, after_s=0.4)
+
+
+@pytest.mark.parametrize("waited_s", [0.2, 4.0])
+def test_a_slow_machine_is_not_a_queue(waited_s: float) -> None:
+    """Every request waits for the processor, and none for another: one visitor, whose browser asks in turn."""
+    process = Process()
+    assert all(process.serves(BEGINNING, waited_s, after_s=waited_s + 0.01) for _ in range(20))
+
+
+def test_an_idle_process_has_no_queue() -> None:
+    process = Process()
+    assert process.serves(BEGINNING, BUSY_S + 0.01, after_s=3600)
+    assert process.serves(BEGINNING, BUSY_S + 0.01, after_s=0.01)
 
 
 def test_who_has_begun_comes_first_unless_it_is_far_too_late(busy: Process) -> None:
