@@ -66,7 +66,7 @@ class Result:
 
     def _missed(self, lines: list[Line]) -> list[str]:
         said = [f"{line.what}: {line.measured}, goal {line.goal}" for line in lines if line.met is False]
-        return [f"{self.figure} {one}" for one in said] + (self.notes if said else [])
+        return [f"{self.figure} {one}" for one in said]
 
     def markdown(self) -> str:
         rows = [f"## {self.figure}: {self.title}", "", "```sh", self.command, "```", "", f"N: {self.n}.", ""]

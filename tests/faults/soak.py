@@ -113,6 +113,8 @@ SETTINGS = {
     "lifetimes.key_retire_s": "60",
     "lifetimes.session_idle_s": "75",
     "lifetimes.access_token_ttl_s": "25",
+    "lifetimes.id_token_ttl_s": "25",
+    "lifetimes.qr_offered_s": "30",
     "lifetimes.login_ttl_s": "60",
     "lifetimes.login_max_s": "150",
 }
