@@ -105,6 +105,12 @@ SWITCHES: tuple[Switch, ...] = (
                 "        return _read(self._store.take(_key(cookie)))",
                 "        return _read(self._store.get(_key(cookie)))",
             ),
+            Edit(
+                "views/logout.py",
+                "            self._ended(self.house.sessions.end_by_sid(asked.sid))\n",
+                "            pass\n",
+            ),
+            Edit("views/logout.py", "            self._ended(self.house.sessions.end(cookie))\n", "            pass\n"),
         ),
         ("LS-15", "LO-11"),
     ),

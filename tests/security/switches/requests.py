@@ -79,9 +79,7 @@ SWITCHES: tuple[Switch, ...] = (
         "times are numbers", _OBJECT,
         "if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= "
         "_MAX_NUMERIC_DATE:",
-        "if not isinstance(value, int | float):\n"
-        "        return None\n"
-        "    if False:",
+        "if False:",
         "JR-06",
     ),
     off(
