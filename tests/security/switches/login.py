@@ -110,7 +110,11 @@ SWITCHES: tuple[Switch, ...] = (
                 "            self._ended(self.house.sessions.end_by_sid(asked.sid))\n",
                 "            pass\n",
             ),
-            Edit("views/logout.py", "            self._ended(self.house.sessions.end(cookie))\n", "            pass\n"),
+            Edit(
+                "views/logout.py",
+                "            self._ended(self.house.sessions.end(cookie))\n",
+                "            pass\n",
+            ),
         ),
         ("LS-15", "LO-11"),
     ),
