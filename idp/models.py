@@ -328,7 +328,8 @@ class RefreshToken(Base):
 
 class Consumed(Base):
     """Something that may be used once and was: the digest of a finished login's id, of a client assertion's jti, of a
-    pushed request; and what may not be used again at all: a revoked access token, an ended session."""
+    proof for an access token, of a question to a wallet, of a pushed request; and what may not be used again at all: a
+    revoked access token, an ended session."""
 
     __tablename__ = "consumed"
     kind: Mapped[str] = mapped_column(String(24), primary_key=True)
@@ -701,6 +702,18 @@ def at_once(statement: Executable, values: Mapping[str, Any]) -> Row[Any] | None
 
 def _first(result: CursorResult[Any]) -> Row[Any] | None:
     return result.first() if result.returns_rows else None
+
+
+# Understood by PostgreSQL and SQLite alike.
+_USE = text(
+    "INSERT INTO consumed (kind, digest, expires_at) VALUES (:kind, :digest, :expires_at)"
+    " ON CONFLICT DO NOTHING RETURNING digest"
+)
+
+
+def use(kind: str, digest: str, expires_at: int) -> bool:
+    """Write down that something was used (`Consumed`), committed; False where it was used before."""
+    return at_once(_USE, {"kind": kind, "digest": digest, "expires_at": expires_at}) is not None
 
 
 def forget(table: type[Base], which: ColumnElement[bool]) -> int:

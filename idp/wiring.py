@@ -9,7 +9,7 @@ import msgspec
 
 from idp import clock as clocks
 from idp import hsm as hsms
-from idp import key_encryption, opendid
+from idp import key_encryption, models, opendid
 from idp.admin.audit import LogSigner
 from idp.admin.seen import SeenChains
 from idp.admin.trust import TrustRegistry
@@ -222,7 +222,7 @@ def build(settings: Settings, clock: Clock = clocks.now) -> House:
     expected_values = ExpectedValues(settings.secrets.pepper.reveal())
     certificates = ClientCertificates(settings, portal_keys, clock)
     bases = [base for base in (settings.issuer, settings.server.mtls_base_url) if base]
-    proofs = Proofs(store, clock, settings.issuer)
+    proofs = Proofs(store, clock, settings.issuer, models.use)
     bindings = Bindings(proofs, certificates, bases, clock)
     authentication = ClientAuthentication(
         settings.issuer, f"{settings.issuer}/token", clock, portal_keys, certificates

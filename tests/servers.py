@@ -249,11 +249,11 @@ def systemd_analyze_binary() -> Path:
 
 
 def chromium_binary() -> Path:
-    """A Chromium or Chrome. Raises Missing."""
-    for name in ("chromium", "google-chrome", "chromium-browser"):
+    """A Chromium or Chrome, rather the one that has no window at all. Raises Missing."""
+    for name in ("chromium-headless-shell", "chromium", "google-chrome", "chromium-browser"):
         if found := shutil.which(name):
             return Path(found)
-    raise Missing("no Chromium here (Debian package: chromium)")
+    raise Missing("no Chromium here (Debian package: chromium-headless-shell)")
 
 
 def node_binary() -> Path:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from idp import seal
 from idp.clock import Clock
@@ -38,6 +40,12 @@ from idp.store import Store
 _CONTESTED_CODES = 2  # so many are replaced, see `questions`
 _SWAP_TRIES = 20
 _ABANDONED_S = 5  # longer than the end of a login takes; no longer than a 503 asks to wait
+# Understood by PostgreSQL and SQLite alike.
+_ANSWERED = text(
+    "INSERT INTO consumed (kind, digest, expires_at)"
+    " VALUES ('question', :question, :expires_at), ('message', :message, :expires_at)"
+    " ON CONFLICT DO NOTHING RETURNING kind"
+)
 _REMEMBERED_S = 3600  # an expired or finished login still knows the way back to its portal for this long
 
 
@@ -284,15 +292,16 @@ class Logins:
         laid: Login | None = None
         try:
             with writing() as session:
-                record(
-                    session,
-                    Event.PRESENTATION_ACCEPTED,
-                    at=now,
-                    client_id=login.request.client_id,
-                    login_id=login.id,
-                    detail={"via": answer.via, "credential_type": proof.credential_type, "acr": acr},
-                )
-                session.flush()
+                if self._is_first(session, login, ask, fingerprint):
+                    record(
+                        session,
+                        Event.PRESENTATION_ACCEPTED,
+                        at=now,
+                        client_id=login.request.client_id,
+                        login_id=login.id,
+                        detail={"via": answer.via, "credential_type": proof.credential_type, "acr": acr},
+                    )
+                    session.flush()
                 laid = self._change(login, change)
         except BaseException:
             if laid is not None:  # what could not be recorded was not accepted (decision D10)
@@ -300,6 +309,21 @@ class Logins:
             raise
         self._store.publish(_key(login.id))
         return Passed(ask.via, f"{login.id}.{token}" if ask.via == "qr" else token)
+
+    def _is_first(self, session: Session, login: Login, ask: Ask, fingerprint: str) -> bool:
+        """Whether no message has answered this question yet. Raises PresentationError `already_answered`.
+
+        A row decides, since the Store may forget an answer (decision D11). The same message again is no other: it is
+        laid where it was.
+        """
+        question = seal.digest(f"{login.id}.{ask.id}")
+        message = seal.digest(f"{question}{fingerprint}")
+        until = self._clock() + self._ttl_s(login)
+        values = {"question": question, "message": message, "expires_at": until}
+        new = {row.kind for row in session.connection().execute(_ANSWERED, values)}
+        if new == {"message"}:
+            raise PresentationError("already_answered")
+        return "question" in new
 
     def _token(self, ask: Ask, fingerprint: str) -> str:
         # Made from the ask's own secret, so that a repeated message finds it again and nobody else can.

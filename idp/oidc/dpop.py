@@ -7,6 +7,8 @@ whether it was used before. A malformed proof therefore hears `invalid_dpop_proo
 A used proof is remembered in the Store for as long as it could be believed. The Store may forget (decision D11): so a
 nonce is good only under a random key that lives in the same Store, and that key is read again *after* the proof was
 marked as used. Whoever empties the Store takes the marks and the key together, and what was used before is refused.
+A Store that lost its last second alone has the key still: where a proof opens something by itself, with an access
+token, a row decides. Beside a code, a refresh token or a pushed request there is one that decides already.
 
 Spec: RFC 9449; FAPI 2.0 Security Profile, section 5.3.2.1 (algorithms); RFC 7638 (thumbprint).
 """
@@ -17,7 +19,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +39,7 @@ _WINDOW_S = 60  # how far `iat` may lie from our clock, either way
 _MARK_S = 2 * _WINDOW_S + 60  # longer than any proof can be believed; the Store's clock may not be ours
 _BUCKET_S = 60
 _BUCKETS = 3  # a nonce is good for two to three minutes
+_KIND = "dpop_proof"
 _NONCE_KEY = "dpop-nonce-key"
 _NONCE_KEY_S = 86_400
 _CACHE_S = 1
@@ -88,10 +91,15 @@ def challenge(error: str = "", description: str = "") -> str:
 
 
 class Proofs:
-    """Checks proofs, each once. Threads and processes that share a Store share its memory."""
+    """Checks proofs, each once. Threads and processes that share a Store share its memory.
 
-    def __init__(self, store: Store, clock: Clock, issuer: str) -> None:
+    use: writes down, in what does not forget, that something of a kind was used, by its digest and until a moment;
+    False where it was used before (`models.use`).
+    """
+
+    def __init__(self, store: Store, clock: Clock, issuer: str, use: Callable[[str, str, int], bool]) -> None:
         self._store = store
+        self._used_first = use
         self._clock = clock
         self._issuer = issuer
         self._cached: tuple[int, bytes] | None = None
@@ -113,7 +121,7 @@ class Proofs:
         Spec: RFC 9449, section 4.3.
         """
         jkt, jti, nonce_key = self._judged(headers, method, urls, access_token)
-        self._use(jkt, jti, nonce_key)
+        self._use(jkt, jti, nonce_key, lasting=access_token is not None)
         return jkt
 
     def examine(
@@ -124,7 +132,7 @@ class Proofs:
             jkt, jti, _ = self._judged([proof], method, urls, access_token)
         except DpopRefused as refused:
             return refused
-        known = self._store.get(_mark(jkt, jti))
+        known = self._store.get(_mark(_digest(jkt, jti)))
         return _invalid("replayed", "The proof was used before.") if known is not None else None
 
     def _judged(
@@ -179,14 +187,17 @@ class Proofs:
         good = [self._nonce(key, bucket) for bucket in range(newest, newest - _BUCKETS, -1)]
         return any([hmac.compare_digest(nonce, known) for known in good])  # noqa: C419 - every one is compared
 
-    def _use(self, jkt: str, jti: str, nonce_key: bytes) -> None:
-        if not self._store.add(_mark(jkt, jti), {}, _MARK_S):
+    def _use(self, jkt: str, jti: str, nonce_key: bytes, *, lasting: bool) -> None:
+        digest = _digest(jkt, jti)
+        if not self._store.add(_mark(digest), {}, _MARK_S):
             raise _invalid("replayed", "The proof was used before.")
         # Marking comes before this look, and no process ever writes an old key back. If the Store was emptied after
         # this proof's first use, its mark is gone, but so is the key of its nonce, and this is where that shows.
         # The other order would let a proof through that was looked at before the emptying and marked after it.
         if not hmac.compare_digest(self._stored_key(), nonce_key):
             raise self._wants_nonce()
+        if lasting and not self._used_first(_KIND, digest, self._clock() + _MARK_S):
+            raise _invalid("replayed", "The proof was used before.")
 
     def _wants_nonce(self) -> DpopRefused:
         return DpopRefused(
@@ -221,9 +232,13 @@ class Proofs:
         raise StoreUnavailable("the store keeps no nonce key")
 
 
-def _mark(jkt: str, jti: str) -> str:
-    """Where it is remembered that a proof was used."""
-    return f"dpop:{seal.digest(jkt + jti)}"
+def _digest(jkt: str, jti: str) -> str:
+    """What a used proof is remembered by."""
+    return seal.digest(jkt + jti)
+
+
+def _mark(digest: str) -> str:
+    return f"dpop:{digest}"
 
 
 def _only(headers: Sequence[str]) -> str:

@@ -14,7 +14,8 @@ from idp.models import db
 from idp.oidc.code import Codes, Issued
 from idp.oidc.conclusion import FinishedLogin
 from idp.store import StoreUnavailable
-from tests.harmless import harmless, page, rows
+from tests.harmless import as_json, harmless, page, rows
+from tests.presenting import Answer
 from tests.proving import Prover
 from tests.rig import Begun, Portal, Rig, callback_parameters
 
@@ -164,3 +165,24 @@ def test_a_presentation_whose_process_died_before_its_commit_is_in_the_audit_all
     assert [event.login_id for event in accepted] == [begun.location.split("/")[2]]
     detail = accepted[0].detail or {}
     assert (detail["via"], detail["late"]) == ("link", True)
+
+
+def test_a_store_that_lost_its_last_second_takes_no_second_answer_to_a_question(rig: Rig) -> None:
+    """The question is open again there, and closed in the database; the message that answered it is laid anew."""
+    portal = rig.portal("gov24")
+    begun = portal.begin(prompt="consent")
+    link = portal.link(portal.page(begun))
+    first, second = Answer(rig, link), Answer(rig, link)
+    message = first.encrypted()
+    key = f"login:{begun.location.split('/')[2]}"
+    waiting = rig.house.store.get(key)
+    assert waiting is not None
+    last = rig.last_event()
+    assert rig.http.post(first.response_uri, data={"response": message}).status_code == 200
+    rig.house.store.put(key, waiting, 600)
+    with harmless(rig, ("presentation.rejected", "already_answered")):
+        as_json(second.send(), 400, "invalid_request")
+    again = rig.http.post(first.response_uri, data={"response": message})
+    assert "code" in callback_parameters(portal.agree(portal.browser.get(again.json()["redirect_uri"])))
+    accepted = [event for event in rig.events(after=last) if event.name == "presentation.accepted"]
+    assert len(accepted) == 1

@@ -36,9 +36,26 @@ def store(tmp_path: Path, clock: MovingClock) -> Iterator[Store]:
         yield opened
 
 
+class Rows:
+    """What does not forget."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def use(self, kind: str, digest: str, _expires_at: int) -> bool:
+        first = (kind, digest) not in self._known
+        self._known.add((kind, digest))
+        return first
+
+
 @pytest.fixture
-def proofs(store: Store, clock: MovingClock) -> Proofs:
-    return Proofs(store, clock, ISSUER)
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def proofs(store: Store, clock: MovingClock, rows: Rows) -> Proofs:
+    return Proofs(store, clock, ISSUER, rows.use)
 
 
 @pytest.fixture(scope="module")
@@ -367,8 +384,10 @@ def test_a_nonce_of_the_future_is_none(endpoint: Endpoint) -> None:
     endpoint.refuses(endpoint.made(nonce=nonce), "nonce", "use_dpop_nonce")
 
 
-def test_processes_that_share_a_store_share_their_nonces_and_marks(endpoint: Endpoint, store: Store) -> None:
-    other = Proofs(store, endpoint.clock, ISSUER)
+def test_processes_that_share_a_store_share_their_nonces_and_marks(
+    endpoint: Endpoint, store: Store, rows: Rows
+) -> None:
+    other = Proofs(store, endpoint.clock, ISSUER, rows.use)
     proof = endpoint.made(nonce=other.nonce())
     endpoint.takes(proof)
     with pytest.raises(DpopRefused) as refused:
@@ -376,8 +395,10 @@ def test_processes_that_share_a_store_share_their_nonces_and_marks(endpoint: End
     assert refused.value.reason == "replayed"
 
 
-def test_two_issuers_on_one_store_do_not_take_each_others_nonces(endpoint: Endpoint, store: Store) -> None:
-    stranger = Proofs(store, endpoint.clock, "https://other.example").nonce()
+def test_two_issuers_on_one_store_do_not_take_each_others_nonces(
+    endpoint: Endpoint, store: Store, rows: Rows
+) -> None:
+    stranger = Proofs(store, endpoint.clock, "https://other.example", rows.use).nonce()
     endpoint.refuses(endpoint.made(nonce=stranger), "nonce", "use_dpop_nonce")
 
 
@@ -476,7 +497,28 @@ def emptied(request: pytest.FixtureRequest, store: Store) -> Iterator[Emptied]:
 
 
 def on(emptied: Emptied, clock: MovingClock, prover: Prover) -> Endpoint:
-    return Endpoint(Proofs(emptied, clock, ISSUER), clock, prover)  # type: ignore[arg-type]
+    return Endpoint(Proofs(emptied, clock, ISSUER, Rows().use), clock, prover)  # type: ignore[arg-type]
+
+
+def test_a_store_that_lost_its_last_second_lets_no_proof_open_a_token_twice(
+    endpoint: Endpoint, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key of the nonces is older, and still there; only the mark is gone."""
+    marks: list[str] = []
+    add = store.add
+
+    def remembering(key: str, value: Value, ttl_s: int) -> bool:
+        marks.append(key)
+        return add(key, value, ttl_s)
+
+    request = {"method": "GET", "urls": [USERINFO], "access_token": "token"}
+    made = {"url": USERINFO, "method": "GET", "access_token": "token"}
+    proof = endpoint.made(**made)
+    monkeypatch.setattr(store, "add", remembering)
+    endpoint.takes(proof, **request)
+    assert [store.take(mark) for mark in marks] == [{}]
+    endpoint.refuses(proof, "replayed", **request)
+    endpoint.takes(endpoint.made(**made), **request)
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["the_same_process", "another_process"])

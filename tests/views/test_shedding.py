@@ -8,7 +8,7 @@ import pytest
 
 from idp.errors import Busy
 from idp.views.frame import WAITED_S
-from idp.views.shedding import BEGINNINGS, FOR_MONITORING, STANDING_S, Shedding
+from idp.views.shedding import BEGINNINGS, FOR_MONITORING, Shedding
 from tests.rig import Rig, started
 
 BUSY_S = 0.1

@@ -277,7 +277,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "a proof is good once", _DPOP,
-        "if not self._store.add(_mark(jkt, jti), {}, _MARK_S):",
+        "digest = _digest(jkt, jti)",
         "if False:",
         "DP-07",
     ),
