@@ -52,7 +52,7 @@ def _share_memory(_arbiter: Any) -> None:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threads, which know how long a request has waited for one of them."""
+    """gunicorn's threads, which know how long a request has waited for one of them, and leave with their master."""
 
     def enqueue_req(self, conn: Any) -> None:
         conn.queued_at = time.monotonic()
@@ -61,6 +61,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: Any) -> Any:
         _taken.waited_s = time.monotonic() - conn.queued_at
         return super().handle(conn)
+
+    def is_parent_alive(self) -> bool:
+        """Without its master a process ends what it has begun, and lets go of the address for whoever comes next."""
+        if super().is_parent_alive():
+            return True
+        self.alive = False  # an answer says that the connection ends with it
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            listener.close()
+        return False
 
 
 _taken = threading.local()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -61,12 +60,14 @@ _Validity = tuple[int, int]
 """notBefore and notAfter, seconds since the epoch."""
 
 
-class TrustedLeaf(msgspec.Struct, frozen=True, dict=True):
+class TrustedLeaf(msgspec.Struct, frozen=True):
     """A leaf whose path was validated: its key, the anchor it leads to, and when the whole path is valid.
 
     not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
     own_not_before, own_not_after: of the leaf alone.
-    der: the leaf. Of what was validated much is kept, and the library's certificate is a hundred objects.
+    country, region: C and ST of its subject; None where there is none, empty where there are several.
+
+    The leaf itself is not here: of what was validated much is kept, and the library's certificate is a hundred objects.
     """
 
     key: ecdsa.PublicKey
@@ -75,24 +76,8 @@ class TrustedLeaf(msgspec.Struct, frozen=True, dict=True):
     not_after: int
     own_not_before: int
     own_not_after: int
-    der: bytes
-
-    @cached_property
-    def country(self) -> str | None:
-        """C of its subject; None where there is none, empty where there are several."""
-        return self._named(NameOID.COUNTRY_NAME)
-
-    @cached_property
-    def region(self) -> str | None:
-        """ST of its subject, likewise."""
-        return self._named(NameOID.STATE_OR_PROVINCE_NAME)
-
-    def _named(self, oid: x509.ObjectIdentifier) -> str | None:
-        subject = x509.load_der_x509_certificate(self.der).subject
-        found = [str(attribute.value) for attribute in subject.get_attributes_for_oid(oid)]
-        if not found:
-            return None
-        return found[0] if len(found) == 1 else ""
+    country: str | None
+    region: str | None
 
 
 class Anchors:
@@ -160,7 +145,7 @@ def validate(
     if leaf.subject == anchor.subject:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
     begins, ends = zip(*validity, anchors.validity(anchor), strict=True)
-    return TrustedLeaf(_key(leaf), anchor, max(begins), min(ends), *validity[0], chain[0])
+    return TrustedLeaf(_key(leaf), anchor, max(begins), min(ends), *validity[0], *_place(leaf))
 
 
 def pinned(der: bytes, now: int) -> TrustedLeaf:
@@ -170,7 +155,15 @@ def pinned(der: bytes, now: int) -> TrustedLeaf:
     """
     certificate = _parse(der)
     validity = _valid(certificate, now)
-    return TrustedLeaf(_key(certificate), certificate, *validity, *validity, der)
+    return TrustedLeaf(_key(certificate), certificate, *validity, *validity, *_place(certificate))
+
+
+def _place(leaf: x509.Certificate) -> tuple[str | None, str | None]:
+    """C and ST of the subject; None where there is none, empty where there are several."""
+    said: dict[x509.ObjectIdentifier, str] = {}
+    for attribute in leaf.subject:
+        said[attribute.oid] = "" if attribute.oid in said else str(attribute.value)
+    return said.get(NameOID.COUNTRY_NAME), said.get(NameOID.STATE_OR_PROVINCE_NAME)
 
 
 def _key(leaf: x509.Certificate) -> ecdsa.PublicKey:
