@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.visitor import DESK, LOCALES, Demo, Visitor
 from tests.interop.conftest import LIBRARIES, peers  # noqa: F401 - a fixture
@@ -42,7 +43,12 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and call.when == "call":
         for visitor in getattr(item, "visitors", ()):
-            shown = visitor.page.locator("body").inner_text(timeout=1_000)
+            try:
+                shown = visitor.page.locator("body").inner_text(timeout=1_000)
+            except (
+                PlaywrightError
+            ) as error:  # between two pages there is no body; raised here it ends the whole run
+                shown = str(error)
             report.sections.append((f"a browser was at {visitor.path}", shown[:2_000]))
     return report
 
