@@ -67,7 +67,7 @@ class TrustedLeaf(msgspec.Struct, frozen=True):
     own_not_before, own_not_after: of the leaf alone.
     country, region: C and ST of its subject; None where there is none, empty where there are several.
 
-    The leaf itself is not here: of what was validated much is kept, and the library's certificate is a hundred objects.
+    The leaf itself is not here: of what was validated much is kept, and the library's certificate is many objects.
     """
 
     key: ecdsa.PublicKey
