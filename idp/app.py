@@ -59,6 +59,7 @@ def create_app(
         trace(app)
     waiting_room = WaitingRoom(house.store)
     app.extensions["sinwon_waiting_room"] = waiting_room
+    app.extensions["sinwon_shedding"] = frame.shedding
     holder = HolderDoor(frame, waiting_room)
     if settings.console.enabled:
         app.register_blueprint(ConsoleDoor(frame, _try_wallet).blueprint())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import logging
@@ -13,6 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -26,6 +30,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from idp.app import close, create_app
 from idp.settings import Settings
 from idp.views.frame import WAITED_S
+from idp.views.shedding import BEGINNINGS
 from idp.views.waiting import most_pages
 from idp.worker import WorkerThread
 
@@ -36,6 +41,9 @@ log = logging.getLogger("idp")
 
 ENOUGH_FILES = 12_000
 """For ten thousand waiting pages in one process, and everything else that it opens."""
+_NO_MORE_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_FULL_S = 0.5
+_DOOR_THREADS = 4
 _GRACEFUL_S = 20
 _KEEPALIVE_S = 30
 _MAX_REQUEST_LINE = 16_384
@@ -52,15 +60,70 @@ def _share_memory(_arbiter: Any) -> None:
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threads, which know how long a request has waited for one of them, and leave with their master."""
+    """gunicorn's threads, which know how long a request has waited for one of them.
+
+    They leave with their master, and where no file can be opened any more they go on with what they have. While there
+    is a queue (`views.shedding`) a few more threads look at each newcomer: who would begin a sign-in is told to come
+    later there and then, and everybody else is let into the queue, with the request as it was read.
+    """
+
+    _full_until = 0.0
+
+    def init_process(self) -> None:
+        self._door = ThreadPoolExecutor(_DOOR_THREADS, thread_name_prefix="door")
+        super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
         conn.queued_at = time.monotonic()
-        super().enqueue_req(conn)
+        if not self.wsgi.extensions["sinwon_shedding"].is_on:
+            super().enqueue_req(conn)
+            return
+        self._door.submit(self._at_the_door, conn).add_done_callback(partial(self._seen, conn))
 
     def handle(self, conn: Any) -> Any:
         _taken.waited_s = time.monotonic() - conn.queued_at
         return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        if _taken.waited_s is None and req.path not in BEGINNINGS.values():
+            raise _LetIn(req)
+        return super().handle_request(req, conn)
+
+    def _at_the_door(self, conn: Any) -> Any:
+        """As `handle` of a request that is refused; of any other the request, which is read and not served."""
+        _taken.waited_s = None
+        try:
+            return super().handle(conn)
+        except _LetIn as let_in:
+            return let_in
+
+    def _seen(self, conn: Any, future: Future[Any]) -> None:
+        if future.exception() is None and isinstance(let_in := future.result(), _LetIn):
+            future = self.tpool.submit(self._inside, conn, let_in.request)
+            future.add_done_callback(partial(self._seen, conn))
+        else:
+            self.method_queue.defer(self.finish_request, conn, future)
+
+    def _inside(self, conn: Any, request: Any) -> Any:
+        parser, conn.parser = conn.parser, _ReadAlready(conn.parser, request)
+        try:
+            return self.handle(conn)
+        finally:
+            conn.parser = parser
+
+    def accept(self, listener: Any) -> None:
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in _NO_MORE_FILES:
+                raise
+            self._full_until = time.monotonic() + _FULL_S
+            self.set_accept_enabled(False)
+            log.warning("no further connection can be taken for now: %s", error.strerror)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        # A connection that cannot be taken stays at the door, and would be asked in without a pause.
+        super().set_accept_enabled(enabled and time.monotonic() >= self._full_until)
 
     def is_parent_alive(self) -> bool:
         """Without its master a process ends what it has begun, and lets go of the address for whoever comes next."""
@@ -71,6 +134,28 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         for listener in self.sockets:
             listener.close()
         return False
+
+
+class _LetIn(BaseException):
+    """Not an error of the request's: it is no Exception, so that nobody on the way answers it as one."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request
+
+
+class _ReadAlready:
+    """A connection's parser, which gives the request that it has read once more."""
+
+    def __init__(self, parser: Any, request: Any) -> None:
+        self._parser = parser
+        self._requests = chain([request], parser)
+
+    def __next__(self) -> Any:
+        return next(self._requests)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)
 
 
 _taken = threading.local()

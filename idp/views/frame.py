@@ -92,7 +92,7 @@ _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _LATER_S = "5"
 WAITED_S = "sinwon.waited_s"
-"""In the WSGI environment: how long a request waited until a thread took it."""
+"""In the WSGI environment: how long a request waited until a thread took it; None where it was taken out of turn."""
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
@@ -117,7 +117,7 @@ class Frame:
         self.house = house
         self.settings = house.settings
         self._secure = house.settings.secure_cookies
-        self._shedding = Shedding(house.settings.server.busy_ms / 1000)
+        self.shedding = Shedding(house.settings.server.busy_ms / 1000)
         self.headers = HEADERS | (_TLS_HEADERS if self._secure else {})
 
     def install(self, app: Flask) -> None:
@@ -138,7 +138,7 @@ class Frame:
 
     def admit(self, environ: Mapping[str, Any], endpoint: str | None) -> None:
         """What is asked of every request before anything is done for it. Raises Busy, HTTPException."""
-        self._shedding.check(endpoint, environ.get(WAITED_S, 0.0))
+        self.shedding.check(endpoint, environ.get(WAITED_S, 0.0))
         _check_one_reading(environ)
 
     # -- in and out ------------------------------------------------------------------------------------------

@@ -19,7 +19,12 @@ _CALM_S = 5.0
 """Nobody waited for so long: it is over."""
 _TOO_LATE_S = 5.0
 """Whoever asked so long ago has asked again since, or gone: no time is spent on it that others need."""
-BEGINNINGS = frozenset({"portal.authorize", "back_channel.push", "back_channel.device_authorization"})
+BEGINNINGS = {
+    "portal.authorize": "/authorize",
+    "back_channel.push": "/par",
+    "back_channel.device_authorization": "/device_authorization",
+}
+"""Where a sign-in begins: endpoints and their paths."""
 FOR_MONITORING = frozenset({"health.alive", "health.ready", "metrics"})
 
 
@@ -32,10 +37,19 @@ class Shedding:
         self._taken_at = self._queue_since = now()
         self._busy_until = 0.0
 
-    def check(self, endpoint: str | None, waited_s: float) -> None:
-        """Whether this request is to be served, having waited so long. Raises Busy."""
+    @property
+    def is_on(self) -> bool:
+        """Whether a queue stands, or did a moment ago: who begins now need not join it to be told to come later."""
+        return self._now() < self._busy_until
+
+    def check(self, endpoint: str | None, waited_s: float | None) -> None:
+        """Whether this request is to be served, having waited so long. None: it was taken out of turn. Raises Busy."""
         # Threads write here without a lock: what one overwrites of another's is a few milliseconds old.
         now = self._now()
+        if waited_s is None:
+            if now < self._busy_until and endpoint in BEGINNINGS:
+                raise Busy
+            return
         nobody_was_waiting = now - waited_s >= self._taken_at
         self._taken_at = now
         if nobody_was_waiting or waited_s <= self._busy_s:

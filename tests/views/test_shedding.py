@@ -22,7 +22,7 @@ class Process:
         self.now = 1000.0
         self.shedding = Shedding(busy_s, lambda: self.now)
 
-    def serves(self, endpoint: str | None, waited_s: float, after_s: float = 0.0) -> bool:
+    def serves(self, endpoint: str | None, waited_s: float | None, after_s: float = 0.0) -> bool:
         self.now += after_s
         try:
             self.shedding.check(endpoint, waited_s)
@@ -88,6 +88,15 @@ def test_whoever_watches_is_always_answered(busy: Process, endpoint: str) -> Non
     assert busy.serves(endpoint, 60.0)
 
 
+def test_who_is_taken_out_of_turn_is_told_only_while_it_lasts(busy: Process) -> None:
+    assert not busy.serves(BEGINNING, BUSY_S + 0.01)
+    assert busy.shedding.is_on
+    assert not busy.serves(BEGINNING, None)
+    assert busy.serves(STEP, None)
+    assert busy.serves(BEGINNING, None, after_s=5.1)
+    assert not busy.shedding.is_on
+
+
 def test_it_can_be_switched_off() -> None:
     process = Process(busy_s=0.0)
     assert all(process.serves(BEGINNING, 60.0, after_s=1.0) for _ in range(10))
@@ -110,4 +119,6 @@ def test_it_is_told_when_to_come_again_and_nothing_is_written(rig: Rig, method: 
 
 
 def test_the_endpoints_are_those_of_the_house(rig: Rig) -> None:
-    assert rig.app.view_functions.keys() >= BEGINNINGS | FOR_MONITORING - {"metrics"}
+    assert rig.app.view_functions.keys() >= BEGINNINGS.keys() | FOR_MONITORING - {"metrics"}
+    paths = {rule.endpoint: rule.rule for rule in rig.app.url_map.iter_rules()}
+    assert BEGINNINGS.items() <= paths.items()
