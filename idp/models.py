@@ -716,6 +716,12 @@ def use(kind: str, digest: str, expires_at: int) -> bool:
     return at_once(_USE, {"kind": kind, "digest": digest, "expires_at": expires_at}) is not None
 
 
+def use_within(session: Session, kind: str, digest: str, expires_at: int) -> bool:
+    """The same in the caller's transaction, which waits for another one that is using it."""
+    values = {"kind": kind, "digest": digest, "expires_at": expires_at}
+    return session.connection().execute(_USE, values).first() is not None
+
+
 def forget(table: type[Base], which: ColumnElement[bool]) -> int:
     """Delete these rows, so many at a time, each batch in a transaction of its own; how many rows that were.
 

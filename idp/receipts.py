@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import JSON, bindparam, func, select, text, tuple_, update
+from sqlalchemy import JSON, bindparam, func, insert, select, text, tuple_, update
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
@@ -23,6 +23,8 @@ from idp.portals.rules import is_ours
 
 TYPE: Final = "sinwon-receipt+jwt"
 _DAY_S: Final = 86_400
+_RECEIPT = insert(Receipt)
+_USED_AT = select(ReceiptTerms.used_at).where(ReceiptTerms.digest == bindparam("digest"))
 # Understood by PostgreSQL and SQLite alike. Two sign-ins may say the same for the first time at the same moment.
 _KEEP = text(
     "INSERT INTO receipt_terms (digest, document, used_at) VALUES (:digest, :document, :at) ON CONFLICT DO NOTHING"
@@ -112,26 +114,25 @@ def keep(
         return
     items = tuple(item_of(portal, claim) for claim in released)
     terms = Terms(portal=portal.name, operator=portal.operator, items=items, offline_access=offline)
-    row = Receipt(
-        id=seal.random_token(16),
-        subject_id=subject_id,
-        client_id=portal.client_id,
-        login_id=login_id,
-        at=at,
-        auth_time=auth_time,
-        acr=acr,
-        terms=_kept(database, terms, at),
-        consent_id=consent_id,
-    )
-    database.add(row)
-    database.flush()
+    columns = {
+        "id": seal.random_token(16),
+        "subject_id": subject_id,
+        "client_id": portal.client_id,
+        "login_id": login_id,
+        "at": at,
+        "auth_time": auth_time,
+        "acr": acr,
+        "terms": _kept(database, terms, at),
+        "consent_id": consent_id,
+    }
+    database.connection().execute(_RECEIPT, columns)
 
 
 def _kept(database: Database, terms: Terms, at: int) -> str:
     """The digest under which these terms stand, written where they did not."""
     document = msgspec.to_builtins(terms)
     digest = seal.digest(json.dumps(document, ensure_ascii=False, sort_keys=True))
-    used_at = database.scalar(select(ReceiptTerms.used_at).where(ReceiptTerms.digest == digest))
+    used_at = database.connection().scalar(_USED_AT, {"digest": digest})
     if used_at is None:
         database.execute(_KEEP, {"digest": digest, "document": document, "at": at})
     elif used_at < at - _DAY_S:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
@@ -30,6 +30,7 @@ STANDING = "standing"
 """What the key-encryption key is used for here."""
 _PURPOSE = "session"
 # Understood by PostgreSQL and SQLite alike. Most portals are new to a session, and few are not.
+_SIGNED_IN = insert(SignedIn)
 _USED_AT = text(
     "INSERT INTO session_portal (session_id, client_id, sid, since) VALUES (:session_id, :client_id, :sid, :since)"
     " ON CONFLICT DO NOTHING"
@@ -131,17 +132,15 @@ class Sessions:
         return self._sealing.seal(padded, standing_purpose(session_id))
 
     def _record(self, database: Database, session: Session, sealed_standing: str | None = None) -> None:
-        database.add(
-            SignedIn(
-                id=session.id,
-                subject_id=session.subject_id,
-                started_at=session.started_at,
-                ends_at=session.started_at + self._max_s,
-                checked_at=self._clock(),
-                sealed_standing=sealed_standing,
-            )
-        )
-        database.flush()
+        columns = {
+            "id": session.id,
+            "subject_id": session.subject_id,
+            "started_at": session.started_at,
+            "ends_at": session.started_at + self._max_s,
+            "checked_at": self._clock(),
+            "sealed_standing": sealed_standing,
+        }
+        database.connection().execute(_SIGNED_IN, columns)
 
     def find(self, cookie: str | None) -> Session | None:
         """The live session of this browser; finding it counts as use."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, bindparam, insert, select, text
 from sqlalchemy.orm import Session
 
 from idp import seal
@@ -21,6 +20,19 @@ from idp.portals import Registration
 
 PersonKey = tuple[str, str, str]
 """(trust domain, element, value)."""
+
+
+_IN_DIGESTS = SubjectKey.digest.in_(bindparam("digests", expanding=True))
+_FIND = select(SubjectKey.subject_id).where(_IN_DIGESTS).order_by(SubjectKey.created_at)
+_KNOWN = select(SubjectKey.digest, SubjectKey.subject_id).where(_IN_DIGESTS)
+_SUBJECT = insert(Row)
+# Understood by PostgreSQL and SQLite alike.
+_KEY = text(
+    "INSERT INTO subject_key (digest, subject_id, created_at) VALUES (:digest, :subject_id, :at)"
+    " ON CONFLICT DO NOTHING"
+)
+_MOVE = text("UPDATE subject_key SET subject_id = :won WHERE subject_id = :subject_id")
+_FORGET = text("DELETE FROM subject WHERE id = :subject_id")
 
 
 class Subjects:
@@ -37,43 +49,30 @@ class Subjects:
 
     def find(self, keys: Iterable[PersonKey]) -> str | None:
         """The id of the Subject that any of these keys belongs to."""
-        digests = [self.digest(key) for key in keys]
-        return db.session.scalars(
-            select(SubjectKey.subject_id)
-            .where(SubjectKey.digest.in_(digests))
-            .order_by(SubjectKey.created_at)
-        ).first()
+        found = (
+            db.session.connection().execute(_FIND, {"digests": [self.digest(key) for key in keys]}).first()
+        )
+        return found.subject_id if found is not None else None
 
     def find_or_create(self, session: Session, keys: Iterable[PersonKey], *, now: int) -> str:
         """The Subject of these keys, inside the caller's transaction; keys not seen before are added to it."""
-        digests = [self.digest(key) for key in keys]
-        known = {
-            row.digest: row.subject_id
-            for row in session.scalars(select(SubjectKey).where(SubjectKey.digest.in_(digests)))
-        }
+        digests = list(dict.fromkeys(self.digest(key) for key in keys))
+        database = session.connection()
+        known = _known(database, digests)
         subject_id = next((known[digest] for digest in digests if digest in known), None)
-        if subject_id is None:
-            subject_id = seal.random_token(16)
-            try:
-                with session.begin_nested():
-                    session.add(Row(id=subject_id, created_at=now))
-                    session.flush()
-                    session.add_all(
-                        SubjectKey(digest=digest, subject_id=subject_id, created_at=now) for digest in digests
-                    )
-            except IntegrityError:  # the same person, at the same moment, in another window
-                won = session.scalars(
-                    select(SubjectKey.subject_id).where(SubjectKey.digest.in_(digests))
-                ).first()
-                if won is None:
-                    raise
-                return won
+        new = [digest for digest in digests if digest not in known]
+        if subject_id is not None:
+            for digest in new:
+                _add(database, digest, subject_id, now)
             return subject_id
-        session.add_all(
-            SubjectKey(digest=digest, subject_id=subject_id, created_at=now)
-            for digest in digests
-            if digest not in known
-        )
+        subject_id = seal.random_token(16)
+        database.execute(_SUBJECT, {"id": subject_id, "created_at": now})
+        taken = [digest for digest in new if not _add(database, digest, subject_id, now)]
+        if taken:  # the same person, at the same moment, in another window, which was quicker
+            won = _known(database, taken)[taken[0]]
+            database.execute(_MOVE, {"subject_id": subject_id, "won": won})
+            database.execute(_FORGET, {"subject_id": subject_id})
+            return won
         return subject_id
 
     def pairwise(self, subject_id: str, sector: str) -> str:
@@ -89,3 +88,14 @@ class Subjects:
         """Every `sub` by which this portal may speak of the Subject now."""
         previous = self.previous(subject_id, portal, now=now)
         return frozenset({self.pairwise(subject_id, portal.sector)} | ({previous} if previous else set()))
+
+
+def _known(database: Connection, digests: list[str]) -> dict[str, str]:
+    """Of these keys, those that somebody has, and whose they are."""
+    return {row.digest: row.subject_id for row in database.execute(_KNOWN, {"digests": digests})}
+
+
+def _add(database: Connection, digest: str, subject_id: str, now: int) -> bool:
+    """False where somebody has this key by now."""
+    columns = {"digest": digest, "subject_id": subject_id, "at": now}
+    return database.execute(_KEY, columns).rowcount == 1

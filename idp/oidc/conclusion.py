@@ -10,8 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session as Database
 
 from idp import claims, consent, receipts, seal
@@ -19,7 +18,7 @@ from idp.clock import Clock
 from idp.errors import AuthorizationError, LoginError
 from idp.events import Event, record
 from idp.login import Answer, AuthorizationRequest, Proof
-from idp.models import AuditEvent, Consumed, writing
+from idp.models import AuditEvent, use_within, writing
 from idp.oidc import session_end, verified_claims
 from idp.oidc.pushed import take_pushed
 from idp.oidc.records import Authorization, Released
@@ -28,6 +27,15 @@ from idp.session import Session, Sessions
 from idp.subject import Subjects
 
 _LOGIN_S = 86_400  # longer than a login can live
+_ACCEPTED = (
+    select(AuditEvent.id)
+    .where(
+        AuditEvent.login_id == bindparam("login_id"),
+        AuditEvent.name == Event.PRESENTATION_ACCEPTED.value,
+        AuditEvent.at >= bindparam("earliest"),  # of its months, not of all of them
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -192,12 +200,8 @@ def _note_presentation(database: Database, finished: FinishedLogin, now: int) ->
     answer, portal = finished.answer, finished.portal
     if answer.via == "session":
         return
-    accepted = select(AuditEvent.id).where(
-        AuditEvent.login_id == finished.login_id,
-        AuditEvent.name == Event.PRESENTATION_ACCEPTED.value,
-        AuditEvent.at >= answer.presented_at - _LOGIN_S,  # of its months, not of all of them
-    )
-    if database.scalar(accepted.limit(1)) is not None:
+    which = {"login_id": finished.login_id, "earliest": answer.presented_at - _LOGIN_S}
+    if database.connection().scalar(_ACCEPTED, which) is not None:
         return
     detail = {
         "via": answer.via,
@@ -217,8 +221,5 @@ def _note_presentation(database: Database, finished: FinishedLogin, now: int) ->
 
 def _take_login(database: Database, login_id: str, now: int) -> None:
     """A login buys one result: the Store's word for it may be lost in a failover, this row's is not (D11)."""
-    database.add(Consumed(kind="login", digest=seal.digest(login_id), expires_at=now + _LOGIN_S))
-    try:
-        database.flush()
-    except IntegrityError as error:
-        raise LoginError("login_finished", status=409) from error
+    if not use_within(database, "login", seal.digest(login_id), now + _LOGIN_S):
+        raise LoginError("login_finished", status=409)

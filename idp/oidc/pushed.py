@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Database
 
 from idp import seal
@@ -19,7 +18,7 @@ from idp.clock import Clock
 from idp.errors import AuthorizationError, Mismatch, RequestError
 from idp.events import Event, record_alone
 from idp.login import AuthorizationRequest
-from idp.models import Consumed, db
+from idp.models import Consumed, db, use_within
 from idp.settings import Settings
 from idp.store import Store
 
@@ -75,13 +74,10 @@ def take_pushed(database: Database, request: AuthorizationRequest, *, now: int) 
     if request.pushed is None:
         return
     # Longer than any login that began with it can live: it must not become usable again.
-    database.add(Consumed(kind=_KIND, digest=request.pushed, expires_at=now + 86_400))
-    try:
-        database.flush()
-    except IntegrityError as error:
+    if not use_within(database, _KIND, request.pushed, now + 86_400):
         raise AuthorizationError(
             "invalid_request_uri", "the pushed request was used already", check="request_used"
-        ).to(request.reply_to) from error
+        ).to(request.reply_to)
 
 
 def _key(digest: str) -> str:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask import Flask
+
 from idp.app import close, create_app
 from tests import servers
 from tests.bench import peers
@@ -58,16 +60,22 @@ class Candidate:
 @contextmanager
 def sinwon(place: Place) -> Iterator[tuple[Candidate, str]]:
     """`idp serve` with the demonstration's portals; also the URL of its database."""
-    directory = place.directory / "sinwon"
+    with house(place, "sinwon") as (running, app, database), OwnPortal.of(running, app) as portal:
+        port = int(running.prepared.issuer.rpartition(":")[2])
+        yield Candidate("Sinwon", running.pid, port, _started_again_s(running), portal), database
+
+
+@contextmanager
+def house(place: Place, name: str) -> Iterator[tuple[Deployment, Flask, str]]:
+    """`idp serve`, an application of the same settings in this process, and the URL of their database."""
+    directory = place.directory / name
     directory.mkdir()
     with servers.new_database(place.database_server) as database:
         overrides = {**_OURS, "database.url": database, "store.url": place.store(0)}
-        with deployed(directory, overrides, []) as house:
-            app = create_app(house.settings)
+        with deployed(directory, overrides, []) as running:
+            app = create_app(running.settings)
             try:
-                with OwnPortal.of(house, app) as portal:
-                    port = int(house.prepared.issuer.rpartition(":")[2])
-                    yield Candidate("Sinwon", house.pid, port, _started_again_s(house), portal), database
+                yield running, app, database
             finally:
                 close(app)
 
