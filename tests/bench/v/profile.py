@@ -22,8 +22,12 @@ from tests.deployed import Deployment
 
 PAGE, TOKEN, USERINFO, REST = "authorize → page", "code → tokens", "UserInfo", "every other step"
 PARTS = {
-    "the kernel: sockets": re.compile(r"_socket\.socket|_send_query|psycopg.*:\w+\.wait|/select(ors)?\.py|epoll|/selectors"),
-    "signatures, ciphers, digests": re.compile(r"/cryptography/|cryptography\.hazmat|_hashlib|/joserfc/|/hashlib|_hmac|/hmac"),
+    "the kernel: sockets": re.compile(
+        r"_socket\.socket|_send_query|psycopg.*:\w+\.wait|/select(ors)?\.py|epoll|/selectors"
+    ),
+    "signatures, ciphers, digests": re.compile(
+        r"/cryptography/|cryptography\.hazmat|_hashlib|/joserfc/|/hashlib|_hmac|/hmac"
+    ),
     "SQLAlchemy": re.compile(r"/sqlalchemy/|/flask_sqlalchemy/"),
     "psycopg": re.compile(r"/psycopg"),
     "the Redis client": re.compile(r"/redis/"),
@@ -41,6 +45,11 @@ class Profile:
 
     number: int
     spent_us: Mapping[str, Mapping[str, float]]
+
+    def share_of(self, operation: str) -> float:
+        """In per cent of a whole sign-in."""
+        whole = sum(sum(spent.values()) for spent in self.spent_us.values())
+        return 100 * sum(self.spent_us[operation].values()) / whole
 
     def share(self, operation: str, part: str) -> float:
         """In per cent of the operation."""
@@ -107,7 +116,7 @@ def _parts(profile: cProfile.Profile) -> Counter[str]:
     spent: Counter[str] = Counter()
     stats: Mapping[_Function, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     for function, (_, _, own_s, _, callers) in stats.items():
-        if function[0] != "~" or (part := _named([function])) != OTHER or not callers:
+        if function[0] != "~" or _named([function]) != OTHER or not callers:
             spent[_named([function])] += own_s
             continue
         for caller, (_, _, there_s, _) in callers.items():

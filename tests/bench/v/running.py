@@ -11,7 +11,9 @@ from pathlib import Path
 from tests import servers
 from tests.bench.plenty import fill
 from tests.bench.v import candidates, rounds
+from tests.bench.v import profile as profiles
 from tests.bench.v.candidates import Candidate, Place
+from tests.bench.v.profile import Profile
 from tests.bench.v.rounds import Measured, Size
 from tests.bench.v.tally import Unit
 
@@ -24,6 +26,7 @@ class Run:
     unit_us: float
     measured: list[Measured]
     grown: Grown | None = None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,10 @@ def measure(size: Size, installed: Path | None, say: Callable[[str], None], only
         say("starting")
         everybody = list(_started(there, installed, stack, only))
         unit_us = 1e6 * unit.measure_s()
-        return Run(size, unit_us, rounds.measure(everybody, there, unit, size, say))
+        measured = rounds.measure(everybody, there, unit, size, say)
+    with place() as there:
+        say("a profile")
+        return Run(size, unit_us, measured, profile=profiles.measure(there, size.sign_ins))
 
 
 def with_growth(run: Run, plenty: Plenty, say: Callable[[str], None]) -> Run:

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.bench.v.candidates import PROCESSES, THREADS
+from tests.bench.v.profile import OTHER, PARTS, REST, Profile
+from tests.bench.v.profile import PAGE as PAGE_REQUESTS
+from tests.bench.v.profile import TOKEN as TOKEN_REQUEST
+from tests.bench.v.profile import USERINFO as USERINFO_REQUEST
 from tests.bench.v.rounds import AT_ONCE, FIXED_AT_ONCE, PAGE, SIGN_IN, TOKEN, USERINFO, Measured
 from tests.bench.v.running import Run
 
@@ -36,7 +40,15 @@ class _Goal:
 
 def text(run: Run) -> str:
     """The section, without a line before or after it."""
-    parts = (_head(run), _costs(run), _starts(run), _fixed(run), _growth(run), _goals(run))
+    parts = (
+        _head(run),
+        _costs(run),
+        _starts(run),
+        _fixed(run),
+        _growth(run),
+        _goals(run),
+        _profile(run.profile),
+    )
     return "\n\n".join(part.strip("\n") for part in parts if part)
 
 
@@ -147,6 +159,49 @@ def _goals(run: Run) -> str:
             *(one.row for one in _all_goals(run)),
         ]
     )
+
+
+def _profile(profile: Profile | None) -> str:
+    if profile is None:
+        return ""
+    operations = (TOKEN_REQUEST, USERINFO_REQUEST, PAGE_REQUESTS, REST)
+    shares = {part: [profile.share(operation, part) for operation in operations] for part in (*PARTS, OTHER)}
+    rows = "\n".join(
+        f"| {part} | {' | '.join(f'{share:.0f}' for share in of_part)} |"
+        for part, of_part in sorted(shares.items(), key=lambda one: -one[1][-1])
+    )
+    said = f"""Where Sinwon's time goes: per cent of the processor time of {profile.number} sign-ins, one after the
+        other, in a process of its own under Python's profiler, which makes what is written in Python look dearer than
+        it is. gunicorn's part is in none of it: that is *bare WSGI* above."""
+    whole = profile.share_of(REST)
+    tokens = """**Why tokens and UserInfo are over their goals.** Each asks Redis and commits a row by one
+        statement, and neither is left out: the row is the audit. What stands around the statement is
+        SQLAlchemy. The next step is to speak to psycopg directly for these two statements, which halves that; then
+        gunicorn's threads, of which each request passes through two, and which wait for each other wherever one asks
+        somebody outside."""
+    page = """**Why the page is.** It is made anew for every visitor: languages, ways to show a card, the codes of its
+        whole life, and 29 KB of text out of some 250 expressions. The next step is to keep what a portal's page has in
+        common, by portal and language, and to fill in the rest."""
+    sign_in = f"""**Why a whole sign-in is.** {whole:.0f} % of it is in its seven other steps, and of those the
+        largest is the last: a new person's sign-in writes some ten rows in one transaction, each by a statement of its
+        own. The next step is to write them in one statement, as the token endpoint does."""
+    memory = """**Why memory is.** What is imported is shared by the processes; each then builds a house of its own,
+        with routes, compiled templates and translations. The next step is to build before the fork what opens no
+        connection."""
+    return f"""
+{_prose(said)}
+
+| | code → tokens | UserInfo | authorize → page | every other step |
+|---|---|---|---|---|
+{rows}
+
+{_prose(tokens)}
+
+{_prose(page)}
+
+{_prose(sign_in)}
+
+{_prose(memory)}"""
 
 
 def _all_goals(run: Run) -> Iterator[_Goal]:
