@@ -88,9 +88,11 @@ def at_revocation(rig: Rig, secret: str) -> httpx2.Response:
 
 
 def placed(rig: Rig, value: Any) -> Any:
-    """ISSUER stands for the issuer, +5 for in five seconds."""
+    """ISSUER stands for the issuer, +5 for in five seconds, "+5" in quotes for the text of that time."""
     if isinstance(value, list):
         return [placed(rig, item) for item in value]
+    if isinstance(value, str) and value[:1] == '"':
+        return str(placed(rig, value.strip('"')))
     if isinstance(value, str) and value[:1] in {"+", "-"} and value[1:].isdigit():
         return rig.clock() + int(value)
     return value.replace("ISSUER", rig.issuer) if isinstance(value, str) else value
@@ -461,7 +463,7 @@ CASES = [
     assertion("CA-30", "header is an array", saying({"sub": "g4k"}, [])),
     claiming("CA-30", "aud of numbers", aud=[1, 2]),
     claiming("CA-30", "aud is an object", aud={"a": 1}),
-    claiming("CA-30", "exp is a text", exp="123"),
+    claiming("CA-30", "exp is a text", exp='"+60"'),
     claiming("CA-30", "exp is true", exp=True),
     claiming("CA-30", "exp is a list", exp=[]),
     claiming("CA-30", "sub is a number", "unknown", sub=1),

@@ -195,7 +195,7 @@ SWITCHES: tuple[Switch, ...] = (
         "a parameter is there once at the back channel", "oidc/server.py",
         '        if len(values) > 1 and name != "resource":',
         '        if len(values) > 1 and name == "":',
-        "CA-29", "TK-06", "IS-04", "PA-07",
+        "CA-29", "TK-06", "IS-04",
     ),
     off(
         "a parameter of the back channel has an end", "oidc/server.py",
@@ -278,7 +278,7 @@ SWITCHES: tuple[Switch, ...] = (
     off(
         "a proof is good once", _DPOP,
         "digest = _digest(jkt, jti)",
-        "if False:",
+        "digest = seal.digest(os.urandom(8).hex())",
         "DP-07",
     ),
     off(

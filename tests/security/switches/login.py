@@ -85,9 +85,8 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "a session ends in any case", "session.py",
-        "        if left_s <= 0:\n",
-        "        left_s = max(left_s, 1)\n"
-        "        if False:\n",
+        "left_s = session.started_at + self._max_s - self._clock()",
+        "left_s = self._idle_s",
         "LS-13",
     ),
     off(
