@@ -7,7 +7,7 @@ from collections.abc import Callable
 LOOK_EVERY_S = 0.01
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     """Return as soon as condition() holds; fail when it does not hold within the time."""
     deadline = time.monotonic() + within_s
     pause = threading.Event()

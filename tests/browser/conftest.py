@@ -114,7 +114,7 @@ def new_visitor(request: pytest.FixtureRequest, demo: Demo, chromium: Browser) -
 
     def arrive(lang: str = "ko", viewport: Any = DESK, **more: Any) -> Visitor:
         context = chromium.new_context(locale=LOCALES[lang], viewport=viewport, **more)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         visitors.append(Visitor(demo, context, lang))
         return visitors[-1]
 

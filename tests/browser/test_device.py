@@ -32,7 +32,7 @@ def desk(rig: Rig) -> Counter:
 def phone(rig: Rig, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     lang = request.param
     context = chromium.new_context(locale=LOCALES[lang], viewport=PHONE)  # type: ignore[arg-type]
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(20_000)
     guests = rig.prepared.wallet_link.rpartition("/wallet")[0]
     visitor = Visitor(
         Demo(rig.issuer, f"{guests}/", f"{guests}/wallet/", f"{rig.issuer}/console", rig.prepared.directory),

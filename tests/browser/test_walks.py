@@ -53,7 +53,7 @@ class Walk:
             color_scheme=self.colours,  # type: ignore[arg-type]
             **more,  # type: ignore[arg-type]
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         self.visitors.append(Visitor(self.demo, context, self.lang))
         return self.visitors[-1]
 

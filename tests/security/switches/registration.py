@@ -77,11 +77,13 @@ SWITCHES: tuple[Switch, ...] = (
         '        uris = ("https://portal.example/cb",)',
         "DC-02",
     ),
-    off(
-        "a grant type may be registered", _RULES,
-        "        if grant not in (*GRANT_TYPES, IMPLICIT):",
-        "        if False:",
-        "DC-04", "DC-18",
+    Switch(
+        "a grant type may be registered",
+        (
+            Edit(_RULES, "        if grant not in (*GRANT_TYPES, IMPLICIT):", "        if False:"),
+            Edit(_METADATA, "    if not set(grants) <= set(offered):", "    if False:"),
+        ),
+        ("DC-04", "DC-18"),
     ),
     off(
         "a response type may be registered", _METADATA,

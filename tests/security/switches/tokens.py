@@ -74,11 +74,7 @@ SWITCHES: tuple[Switch, ...] = (
                 "        released",
                 "        released",
             ),
-            Edit(
-                "oidc/redemption.py",
-                '            "code_digest": digest,\n',
-                '            "code_digest": __import__("secrets").token_hex(32),\n',
-            ),
+            Edit("oidc/grants.py", "    database.add(grant)\n", "    database.merge(grant)\n"),
         ),
         ("TK-10", "TK-12"),
     ),
