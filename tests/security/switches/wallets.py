@@ -270,12 +270,18 @@ DEVICES = (
         "XD-01",
     ),
     off("the wallet is told who asks", _REQUEST, "on_behalf if wallet.portal_name else None", "None", "XD-01"),
-    off(
-        "the first answer wins", _LOGINS,
-        "            if current.state is not State.WAITING:\n"
-        '                raise PresentationError("already_answered")\n',
-        "",
-        "XD-02",
+    Switch(
+        "the first answer wins",
+        (
+            Edit(
+                _LOGINS,
+                "            if current.state is not State.WAITING:\n"
+                '                raise PresentationError("already_answered")\n',
+                "",
+            ),
+            Edit(_LOGINS, '        if new == {"message"}:\n', "        if False:\n"),
+        ),
+        ("XD-02",),
     ),
     off(
         "a page is its browser's", _LOGINS,
