@@ -133,11 +133,21 @@ ANSWERS = (
         "                presentation,",
         "WP-17",
     ),
-    off(
-        "what was asked for is there", _RESPONSE,
-        "if not dcql.claims_satisfied(query.in_our_words(alternative), verified.claims):",
-        "if False:",
-        "WP-18", "SJ-31", "MD-17",
+    Switch(
+        "what was asked for is there",
+        (
+            Edit(
+                _RESPONSE,
+                "if not dcql.claims_satisfied(query.in_our_words(alternative), verified.claims):",
+                "if False:",
+            ),
+            Edit(
+                "presentation/proof.py",
+                "    if any(_shown(verified.claims, path) is None for path in alternative.required):\n",
+                "    if False:\n",
+            ),
+        ),
+        ("WP-18", "SJ-31", "MD-17"),
     ),
     off(
         "a body has a limit", "app.py",
