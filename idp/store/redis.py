@@ -8,7 +8,8 @@ Replication is asynchronous: a failover may lose the last writes. That is forget
 `take` remembers; decision D11 therefore has a database row decide whatever must not happen twice.
 Set `maxmemory-policy noeviction`: an evicted login is a sign-in that fails for no visible reason.
 
-A server that is silent is given up after half a second; once a verb is sent again, over a new connection. Behind a
+A server that is silent is given up after 0.4 seconds; once a verb is sent again, over a new connection, and whoever
+waits hears of it within one. Behind a
 Sentinel that asks who is primary now, on a Cluster the map of nodes is read anew (MOVED, a node that is gone), and a
 server that became a replica (READONLY) or is still loading is left in the same way.
 """
@@ -44,8 +45,8 @@ from idp.store.wakes import TICK_S, Listener, Wakes
 
 log = logging.getLogger(__name__)
 
-CONNECT_S = 0.5
-ANSWER_S = 0.5
+CONNECT_S = 0.4
+ANSWER_S = 0.4
 CHANNEL = "sinwon:wake"
 _CLEAR_KEYS = 1000
 
