@@ -9,9 +9,9 @@ Replication is asynchronous: a failover may lose the last writes. That is forget
 Set `maxmemory-policy noeviction`: an evicted login is a sign-in that fails for no visible reason.
 
 A server that is silent is given up after 0.4 seconds; once a verb is sent again, over a new connection, and whoever
-waits hears of it within a second. Behind a Sentinel that asks who is primary now, on a Cluster the map of nodes is read
-anew (MOVED, a node that is gone), and a server that became a replica (READONLY) or is still loading is left in the same
-way.
+waits hears of it within a second. Behind a Sentinel that asks who is primary now, on a Cluster the map of nodes is
+read anew (MOVED, a node that is gone), and a server that became a replica (READONLY) or is still loading is left in
+the same way.
 """
 
 import hashlib
