@@ -41,9 +41,10 @@
     const answer = await fetch(stay.dataset.stay, { method: "POST", headers: { "X-CSRF-Token": stay.dataset.csrf } });
     if (answer.ok) more();
   });
-  setInterval(() => {
+  const watch = setInterval(() => {
     const left = ends - Date.now();
     if (left < 0) {
+      clearInterval(watch); // once: on a slow link the next look would begin the way all over again
       keep();
       sending = true;
       location.reload();

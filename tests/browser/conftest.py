@@ -124,6 +124,12 @@ def new_visitor(request: pytest.FixtureRequest, demo: Demo, chromium: Browser) -
     assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict[str, Any]:
+    """What browsers had kept once somebody had signed in, by whatever the file tells them apart."""
+    return {}
+
+
 @pytest.fixture
 def visitor(new_visitor: NewVisitor) -> Visitor:
     """A person at a desk, with a browser in Korean."""

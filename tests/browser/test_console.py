@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,17 +48,34 @@ def sign_in(visitor: Visitor, persona: str, address: str | None = None) -> None:
     visitor.page.locator(".areas").wait_for()
 
 
-@pytest.fixture(params=["ko", "en"])
-def album(request: pytest.FixtureRequest, new_visitor: NewVisitor, demo: Demo, axe: str) -> Album:
-    """An owner of the console, each language another person."""
-    visitor = new_visitor(request.param, DESK)
-    persona = {"ko": "hong", "en": "namgoong"}[request.param]
-    if f"owner-{request.param}" not in idp(demo, "admin", "list"):
-        link = idp(demo, "admin", "invite", "--role", "owner", "--label", f"owner-{request.param}")
-        sign_in(visitor, persona, link)
+OWNERS = {"ko": "hong", "en": "namgoong"}
+
+
+def owner(new_visitor: NewVisitor, demo: Demo, kept: dict[str, Any], lang: str) -> Visitor:
+    """An owner of the console, each language another person, who signs in once for all tests of a file."""
+    if lang in kept:
+        visitor = new_visitor(lang, DESK, storage_state=kept[lang])
+        visitor.page.goto(f"{demo.issuer}/console")
+        if visitor.page.locator(".areas").count():
+            return visitor
+        sign_in(visitor, OWNERS[lang])  # another test has ended the session
     else:
-        sign_in(visitor, persona)
-    return Album(visitor, axe)
+        visitor = new_visitor(lang, DESK)
+        sign_in(visitor, OWNERS[lang], invitation(demo, f"owner-{OWNERS[lang]}"))
+    kept[lang] = visitor.context.storage_state()
+    return visitor
+
+
+def invitation(demo: Demo, label: str, role: str = "owner") -> str:
+    """A link for somebody who will have this role in the console."""
+    return idp(demo, "admin", "invite", "--role", role, "--label", label)
+
+
+@pytest.fixture(params=["ko", "en"])
+def album(
+    request: pytest.FixtureRequest, new_visitor: NewVisitor, demo: Demo, axe: str, kept: dict[str, Any]
+) -> Album:
+    return Album(owner(new_visitor, demo, kept, request.param), axe)
 
 
 def test_pages_of_the_people(album: Album, demo: Demo, new_visitor: NewVisitor) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.browser.album import Album
 from tests.browser.conftest import NewVisitor, demonstration
-from tests.browser.test_console import idp, sign_in
+from tests.browser.test_console import idp, invitation, owner, sign_in
 from tests.browser.visitor import DESK, Demo, Visitor
-
-PERSONAS = {"ko": "hong", "en": "namgoong"}
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +23,15 @@ def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def joined(visitor: Visitor, demo: Demo, persona: str, role: str = "owner") -> Visitor:
     label = f"{role}-{persona}"
-    if label not in idp(demo, "admin", "list"):
-        sign_in(visitor, persona, idp(demo, "admin", "invite", "--role", role, "--label", label))
-    else:
-        sign_in(visitor, persona)
+    sign_in(visitor, persona, None if label in idp(demo, "admin", "list") else invitation(demo, label, role))
     return visitor
 
 
 @pytest.fixture(params=["ko", "en"])
-def album(request: pytest.FixtureRequest, new_visitor: NewVisitor, demo: Demo, axe: str) -> Album:
-    """An owner of the console, each language another person."""
-    return Album(joined(new_visitor(request.param, DESK), demo, PERSONAS[request.param]), axe)
+def album(
+    request: pytest.FixtureRequest, new_visitor: NewVisitor, demo: Demo, axe: str, kept: dict[str, Any]
+) -> Album:
+    return Album(owner(new_visitor, demo, kept, request.param), axe)
 
 
 def fill(visitor: Visitor, **fields: str) -> None:
