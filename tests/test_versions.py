@@ -51,6 +51,13 @@ def test_a_member_that_changes_is_a_row() -> None:
     ]
 
 
+def test_what_is_false_is_said_of_a_new_portal_too() -> None:
+    optional = document(claims=[{"name": "name", "purpose": TEXT, "required": False}])
+    assert [row for row in paths(None, optional) if "required" in row[0]] == [
+        ("claims.name.required", None, "false")
+    ]
+
+
 def test_a_list_is_compared_by_its_elements() -> None:
     more = document(redirect_uris=["https://rp.example/two", "https://rp.example/cb"])
     assert paths(document(), more) == [("redirect_uris", None, "https://rp.example/two")]

@@ -48,7 +48,9 @@ def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
 def _compared(path: str, old: Any, new: Any) -> Iterator[Difference]:
     if _plain(old) == _plain(new):
         return
-    if isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping) and (old or new):
+    if isinstance(old, int) or isinstance(new, int):  # false and 0 are something
+        yield Difference(path, said(old, path), said(new, path))
+    elif isinstance(old or {}, Mapping) and isinstance(new or {}, Mapping) and (old or new):
         old, new = old or {}, new or {}
         for name in dict.fromkeys([*old, *new]):
             yield from _compared(f"{path}.{name}", old.get(name), new.get(name))
