@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from importlib import import_module
 
@@ -60,7 +61,15 @@ def cli() -> None:
     from idp.events import Origin, origin  # noqa: PLC0415
 
     logs.install("text")
-    origin.set(Origin(actor=f"command line: {os.environ.get('USER', 'unknown')}"))
+    origin.set(Origin(actor=f"command line: {_user()}"))
+
+
+def _user() -> str:
+    """Who runs this: timers and containers may name nobody in the environment."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without an account; OSError from Python 3.13 on
+        return f"uid {os.getuid()}"
 
 
 def main() -> None:
