@@ -495,14 +495,17 @@ def test_a_trust_file_is_tried_before_it_is_applied(registry: Deployment) -> Non
 
 def test_the_history_says_who_changed_what_when_and_why(registry: Deployment) -> None:
     assert registry.idp("trust", "apply", str(closed(registry))).stdout == "Changed: LAX\n"
-    assert registry.idp("trust", "remove", "LAX", "--reason", "letter 2026-117").stdout == "Changed: LAX\n"
-    lines = registry.idp("trust", "history", "LAX", USER="kim").stdout.splitlines()
+    assert registry.idp("trust", "remove", "LAX", "--reason", "letter 2026-117", LOGNAME="kim").stdout == (
+        "Changed: LAX\n"
+    )
+    lines = registry.idp("trust", "history", "LAX").stdout.splitlines()
     assert [line.split("  ")[3:5] for line in lines] == [
         ["v3", "removed"],
         ["v2", "changed (active_until)"],
         ["v1", "added"],
     ]
-    assert lines[0].split("  ")[5].startswith("command line: ")
+    assert lines[0].split("  ")[5] == "command line: kim"
+    assert lines[1].split("  ")[5] not in ("command line: ", "command line: unknown")
     assert lines[0].endswith("  letter 2026-117")
     assert lines[1].endswith("  -")
     assert lines[2].endswith("  to begin with")
@@ -533,6 +536,7 @@ def test_what_is_removed_needs_a_reason_and_must_be_there(registry: Deployment) 
         assert "--reason" in refused.stderr
     needed = registry.idp("trust", "remove", "kr-overseas-national", "--reason", "old")
     assert needed.returncode == 1
+    assert needed.stderr.startswith("kr-overseas-national was not removed:")
     assert needed.stderr.count("not a credential type: kr-overseas-national") > 5
     assert registry.idp("trust", "remove", "nowhere", "--reason", "x").returncode == 1
     assert "nothing is known" in registry.idp("trust", "history", "nowhere").stderr.lower()

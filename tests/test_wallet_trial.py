@@ -61,7 +61,7 @@ def test_a_certificate_without_our_name_does_not_do_for_a_wallet_that_asks_for_i
 
 
 def test_a_protocol_without_a_built_in_wallet_says_so(directory: Path) -> None:
-    with pytest.raises(wallet_trial.TrialFailed, match="no built-in wallet for mip"):
+    with pytest.raises(wallet_trial.NotTried, match="no built-in wallet for mip"):
         tried(directory, parse({**GOOD, "protocol": "mip"}))
 
 

@@ -66,7 +66,7 @@ def request_certificate(hsm: Hsm, label: str, subject: str, names: tuple[str, ..
                 x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
             )
     except ValueError as error:
-        fail(f"{error}")
+        fail(f"{subject} is no subject as RFC 4514 writes it, or a --dns is no host name. {error}".rstrip())
     key: Any = private_key(hsm, ("label", label), public)
     click.echo(builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode(), nl=False)
 

@@ -51,7 +51,7 @@ def trust_apply(settings: Settings, file: Path, reason: str | None, *, dry_run: 
     """Add or update the credential types and missions of FILE (TOML). Takes effect without a restart."""
     document = document_of(file)
     with migrated(settings).app_context():
-        carry_out(document, (), reason=reason, dry_run=dry_run, what=str(file))
+        carry_out(document, (), reason=reason, dry_run=dry_run, what=f"{file} was not applied")
 
 
 @trust.command("remove")
@@ -64,7 +64,7 @@ def trust_remove(settings: Settings, entry_id: str, kind: Kind | None, reason: s
     """Take a mission, or a credential type that no mission issues, out. Takes effect without a restart."""
     with migrated(settings).app_context():
         entry = _found(entry_id, kind)
-        carry_out({}, (entry,), reason=reason, dry_run=dry_run, what=entry_id)
+        carry_out({}, (entry,), reason=reason, dry_run=dry_run, what=f"{entry_id} was not removed")
 
 
 def carry_out(
@@ -80,7 +80,7 @@ def carry_out(
             return
         changed = trust_admin.apply(document, now=now, removing=removing, reason=reason)
     except TrustDocumentError as error:
-        fail(f"{what} was not applied:", *(f"  {problem}" for problem in error.problems))
+        fail(f"{what}:", *(f"  {problem}" for problem in error.problems))
     click.echo(f"Changed: {', '.join(changed) or 'nothing'}")
 
 

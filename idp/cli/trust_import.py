@@ -122,7 +122,11 @@ def _take_in(
         for entry in imported.missing if not remove_missing else ():
             click.echo(f"Not in the list any more: {entry.id} (--remove-missing removes it)")
         carry_out(
-            imported.document, removing, reason=reason or imported.reason, dry_run=dry_run, what=str(file)
+            imported.document,
+            removing,
+            reason=reason or imported.reason,
+            dry_run=dry_run,
+            what=f"{file} was not applied",
         )
 
 

@@ -46,6 +46,10 @@ class TrialFailed(Exception):
     """What went wrong, in words for the operator."""
 
 
+class NotTried(TrialFailed):
+    """There is nothing to try this protocol with."""
+
+
 @dataclass(frozen=True)
 class _Bench:
     """What a trial is made with: both sides, and what the verifier believes."""
@@ -70,10 +74,10 @@ class _Put:
 def run(settings: Settings, profile: WalletProfile, clock: Clock = clocks.now) -> Iterator[str]:
     """Try a profile in every format it is asked for; a line for each thing that holds.
 
-    Raises TrialFailed.
+    Raises TrialFailed, NotTried.
     """
     if profile.protocol != "openid4vp":
-        raise TrialFailed(f"there is no built-in wallet for {profile.protocol} to try it with")
+        raise NotTried(f"there is no built-in wallet for {profile.protocol}")
     with tempfile.TemporaryDirectory(prefix="sinwon-trial-") as directory:
         try:
             bench = _bench(Path(directory), settings, profile, clock)

@@ -70,6 +70,8 @@ def _tried(settings: Settings, profile: WalletProfile) -> None:
     try:
         for line in wallet_trial.run(settings, profile):
             click.echo(f"ok  {line}")
+    except wallet_trial.NotTried as never:
+        fail(f"{profile.id} was not tried: {never}. `idp wallets enable {profile.id} --untested` offers it.")
     except wallet_trial.TrialFailed as failure:
         fail(f"no  {failure}", f"{profile.id} does not work with these settings.")
     wallet_admin.tested(profile, now=clock.now())

@@ -226,7 +226,7 @@ def anchor_problem(certificate: x509.Certificate) -> str | None:
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except (ExtensionNotFound, *_UNREADABLE):
-        return "has no basicConstraints and keyUsage"
+        return "has no basicConstraints, or no keyUsage"
     if not (basic.critical and basic.value.ca and usage.key_cert_sign):
         return "is not a CA certificate (critical basicConstraints CA, keyUsage keyCertSign)"
     return None

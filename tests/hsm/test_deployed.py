@@ -101,6 +101,11 @@ def running(token: Token, postgresql_url: str, tmp_path_factory: pytest.TempPath
     for command in (["make-secret", "kek"], ["make-key", "wallet"]):
         hsm(token, *command)
     request = hsm(token, "request-certificate", "wallet", "--subject", "CN=Sinwon under test")
+    malformed = CliRunner().invoke(
+        cli, ["keys", "hsm", "request-certificate", "wallet", "--subject", "Sinwon"], env=token.environment
+    )
+    assert malformed.exit_code == 1
+    assert "no subject" in malformed.output
     (directory / "guests").mkdir()
     certificate = directory / "wallet.pem"
     issue(
