@@ -134,6 +134,9 @@ def _database(settings: Settings, _app: Flask) -> Iterator[Found]:
         yield Found("database", "problem", f"{said} is a standby, which takes no rows", fix)
     else:
         yield Found("database", "ok", said)
+    if not connection.execute(text("SELECT has_schema_privilege(current_schema(), 'CREATE')")).scalar():
+        said = "this role may make no tables: neither the audit's months nor the next migration"
+        yield Found("database", "warning", said, "ALTER DATABASE … OWNER TO the role of database.url")
     if connection.connection.info[postgresql.POOLED]:
         yield from _pooler(settings)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +15,7 @@ import msgspec
 import pytest
 import redis
 from click.testing import CliRunner, Result
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from idp.cli import cli
 from idp.cli.deployment import ensure_store
@@ -186,6 +187,29 @@ def test_a_postgresql_that_is_empty_or_too_small(deployment: Deployment, postgre
     with engine.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM pg_tables WHERE tablename = 'portal'")) == 0
     engine.dispose()
+
+
+@pytest.mark.postgresql
+def test_a_role_that_may_make_no_tables(deployment: Deployment, postgresql_database: str) -> None:
+    """As after a restore into a database that somebody else owns."""
+    role = f"stranger_{secrets.token_hex(8)}"
+    engine = create_engine(postgresql_database)
+    with engine.begin() as connection:
+        connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
+        connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'unowned'"))
+    url = make_url(postgresql_database).set(username=role, password="unowned")
+    try:
+        given = url.render_as_string(hide_password=False)
+        _, parts = looked(deployment, IDP_DATABASE__URL=given, IDP_STORE__URL=given)
+        assert ["may make no tables" in found["said"] for found in parts["database"]] == [False, True]
+        _, owned = looked(
+            deployment, IDP_DATABASE__URL=postgresql_database, IDP_STORE__URL=postgresql_database
+        )
+        assert not any("tables" in found["said"] for found in owned["database"])
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP ROLE {role}"))
+        engine.dispose()
 
 
 def test_an_address_that_nobody_answers(deployment: Deployment) -> None:
