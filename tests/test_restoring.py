@@ -132,7 +132,7 @@ def backed_up(rig: Rig, directory: Path) -> Callable[[], str]:
 def run_recipe(name: str, url: URL, directory: Path) -> None:
     """Do what docs/operations.md says under `# name`, but for what `idp` does, with this database as `$DB`."""
     (lines,) = re.findall(rf"^# {name}\n(.*?)^```$", OPERATIONS.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    script = "\n".join(line for line in lines.splitlines() if not line.startswith(("idp ", "DB=")))
+    script = "\n".join(line for line in lines.splitlines() if not line.startswith(("idp ", "DB=", "OWNER=")))
     assert "$DB" in script
     environ = {
         "PATH": f"{servers.postgresql_binaries()}:{os.environ['PATH']}",
@@ -141,6 +141,7 @@ def run_recipe(name: str, url: URL, directory: Path) -> None:
         "PGUSER": str(url.username),
         "PGPASSWORD": str(url.password),
         "DB": str(url.database),
+        "OWNER": str(url.username),
     }
     done = subprocess.run(
         ["/bin/sh", "-euc", script], cwd=directory, env=environ, capture_output=True, text=True, check=False
