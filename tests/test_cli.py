@@ -547,6 +547,10 @@ def test_certificates_that_end_soon_are_named(registry: Deployment) -> None:
     found = registry.idp("trust", "expiring", "--days", "3650").stdout
     assert "issuer certificate of LAX  CN=Demo mission CA LAX" in found
     assert "our certificate for wallets" in found
+    assert registry.idp("trust", "expiring", "--exit-code").returncode == 0
+    assert registry.idp("trust", "expiring", "--days", "3650").returncode == 0
+    ends = registry.idp("trust", "expiring", "--days", "3650", "--exit-code")
+    assert (ends.returncode, ends.stdout) == (1, found)
 
 
 def test_missions_are_taken_out_of_a_signed_list(registry: Deployment) -> None:

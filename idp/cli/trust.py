@@ -186,8 +186,9 @@ def trust_history(settings: Settings, entry_id: str | None, *, documents: bool) 
 @click.option(
     "--days", type=click.IntRange(0, 3650), default=90, show_default=True, help="How far to look ahead."
 )
+@click.option("--exit-code", is_flag=True, help="End with 1 where there is one: for a timer with an alarm.")
 @with_settings
-def trust_expiring(settings: Settings, days: int) -> None:
+def trust_expiring(settings: Settings, days: int, *, exit_code: bool) -> None:
     """Certificates that end soon: of missions, of who signs for them, and ours for wallets."""
     now = clock.now()
     try:
@@ -201,3 +202,5 @@ def trust_expiring(settings: Settings, days: int) -> None:
     for ending in found:
         click.echo(f"{expiry.in_days(ending, now)}  {ending.what}  {ending.subject}  sha256 {ending.sha256}")
     click.echo(f"{len(found)} certificates end within {days} days.")
+    if found and exit_code:
+        raise SystemExit(1)
