@@ -264,7 +264,7 @@ def _keys(settings: Settings, _app: Flask) -> Iterator[Found]:
     try:
         keys.check()
     except WrongKeyEncryptionKey as error:
-        fix = "give the key that this database was begun with; see docs/operations.md for one that is lost"
+        fix = "give the key that this database was begun with; see docs/deployment.md for one that is lost"
         yield Found("keys", "problem", f"{error}", fix)
     except NoSigningKey:
         yield Found("keys", "warning", "there is none yet", "idp serve makes them at its first start")
@@ -320,8 +320,8 @@ def _worker(settings: Settings, _app: Flask) -> Iterator[Found]:
     done_at = found.jobs.get("audit-seal")
     start = "start `idp serve`" if settings.uses_sqlite else "start `idp worker`, and look at its log"
     if done_at is None or now - done_at > _SEALED_WITHIN_S:
-        since = "never" if done_at is None else f"not for {now - done_at} s"
-        yield Found("worker", "problem", f"the audit was {since} sealed: no worker is at work", start)
+        last = "was never sealed" if done_at is None else f"was last sealed {now - done_at} s ago"
+        yield Found("worker", "problem", f"the audit {last}: no worker is at work", start)
     elif found.unsealed.oldest_s > _SEALED_WITHIN_S:
         said = f"{found.unsealed.n} rows of the audit wait, the first for {found.unsealed.oldest_s} s"
         yield Found("worker", "problem", said, "idp audit verify, and look at the worker's log")
