@@ -534,6 +534,11 @@ def test_what_is_removed_needs_a_reason_and_must_be_there(registry: Deployment) 
         refused = registry.idp("trust", "remove", "LAX", "--reason", reason)
         assert refused.returncode == 1
         assert "--reason" in refused.stderr
+    missing = registry.idp("trust", "apply", "nowhere.toml")
+    assert (missing.returncode, missing.stderr) == (
+        1,
+        "nowhere.toml: cannot be read: No such file or directory\n",
+    )
     needed = registry.idp("trust", "remove", "kr-overseas-national", "--reason", "old")
     assert needed.returncode == 1
     assert needed.stderr.startswith("kr-overseas-national was not removed:")

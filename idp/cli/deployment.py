@@ -116,8 +116,10 @@ def pending_revisions(settings: Settings) -> list[str]:
 def document_of(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        fail(f"{file}: {error}")
+    except OSError as error:
+        fail(f"{file}: cannot be read: {error.strerror}")
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        fail(f"{file}: is not TOML: {error}")
 
 
 def key_encryption_of(settings: Settings) -> KeyEncryption:
