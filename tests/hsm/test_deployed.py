@@ -180,9 +180,10 @@ def test_a_token_that_is_taken_out_is_503_and_comes_back(token: Token, running: 
     assert running.ready() == 200
     others = count(41)
     with running.place() as place:
-        holder = running.holder(place, 40).go("finish")
+        holder = running.holder(place, 40).go("agree")
         with token.taken_out():
             eventually(lambda: running.ready() == 503)
+            holder.finish()
             with pytest.raises(Unexpected, match="redeem: 503"):
                 holder.redeem()
             assert running.jwks()["keys"]  # what needs no private key goes on
