@@ -105,12 +105,10 @@ class Codes:
         stored = self._find(portal, digest)
         self._check_binding(portal, stored, redirect_uri, code_verifier)
         self._check_key(portal, stored, order)
-        # Taking comes before minting: if signing fails the code is spent. A holder signs in again; the other order
-        # would let a code be used twice.
-        expires_at = self._redemptions.spend(
-            portal, stored.authorization, digest, order, code_ttl_s=self._times.code_ttl_s, reason=None
-        )
-        return self._bought(portal, code, stored, order, expires_at)
+        bought = _opened(portal, code, stored, order)
+        response = self._redemptions.redeem(bought, code_ttl_s=self._times.code_ttl_s, reason=None)
+        self._store.take(_code_key(digest))
+        return response
 
     def redeem_straight(
         self, portal: Registration, code: str, *, redirect_uri: str | None, code_verifier: str | None
@@ -118,7 +116,7 @@ class Codes:
         """The token response for a code whose every part fits, as `redeem` has it. None where anything does not, and
         then nothing is done or reported.
 
-        Raises what `Tokens.check` does, and then the code is not spent.
+        Raises what `Tokens.check` and `Tokens.mint` do, and then the code is not spent.
         """
         digest = seal.digest(code)
         document = self._store.get(_code_key(digest))
@@ -134,20 +132,11 @@ class Codes:
             or not _fits(code_verifier, stored.code_challenge)
         ):
             return None
-        order = Order()
-        expires_at = self._redemptions.spend_at_once(
-            portal, stored.authorization, digest, order, code_ttl_s=self._times.code_ttl_s, reason=None
-        )
-        return self._bought(portal, code, stored, order, expires_at) if expires_at is not None else None
-
-    def _bought(
-        self, portal: Registration, code: str, stored: Code, order: Order, expires_at: int
-    ) -> dict[str, Any]:
-        digest = seal.digest(code)
-        self._store.take(_code_key(digest))
-        released = msgspec.json.decode(seal.open_under(code, stored.sealed, _CODE_PURPOSE), type=Released)
-        bought = Bought(portal, stored.authorization, released, digest, order)
-        return self._redemptions.buy(bought, expires_at=expires_at)
+        bought = _opened(portal, code, stored, Order())
+        response = self._redemptions.redeem_at_once(bought, code_ttl_s=self._times.code_ttl_s, reason=None)
+        if response is not None:
+            self._store.take(_code_key(digest))
+        return response
 
     def _find(self, portal: Registration, digest: str) -> Code:
         document = self._store.get(_code_key(digest))
@@ -217,6 +206,11 @@ class Codes:
             reason=reason,
             detail=sides.detail,
         )
+
+
+def _opened(portal: Registration, code: str, stored: Code, order: Order) -> Bought:
+    released = msgspec.json.decode(seal.open_under(code, stored.sealed, _CODE_PURPOSE), type=Released)
+    return Bought(portal, stored.authorization, released, seal.digest(code), order)
 
 
 def _said_of(verifier: str | None) -> tuple[str, ...]:

@@ -315,19 +315,15 @@ class Devices:
         if stored.request.dpop_jkt not in {None, (order.cnf or {}).get("jkt")}:  # RFC 9449, section 10
             self._report(Event.CODE_REFUSED, portal, "dpop_jkt")
             raise refused()
-        expires_at = self._redemptions.spend(
-            portal,
-            granted,
-            digest,
-            order,
+        opened = seal.open_with_browser(device_code, stored.sealed, _PURPOSE)
+        released = msgspec.json.decode(opened, type=Released)
+        response = self._redemptions.redeem(
+            Bought(portal, granted, released, digest, order),
             code_ttl_s=max(stored.expires_at - self._clock(), 0) + _REMEMBERED_S,
             reason="device",
         )
         self._store.take(_key(digest))
-        opened = seal.open_with_browser(device_code, stored.sealed, _PURPOSE)
-        released = msgspec.json.decode(opened, type=Released)
-        bought = Bought(portal, granted, released, digest, order)
-        return self._redemptions.buy(bought, expires_at=expires_at)
+        return response
 
     def _find(self, portal: Registration, digest: str) -> DeviceCode:
         stored = self._load(digest)

@@ -17,7 +17,7 @@ from idp.models import Grant, SignedIn, db, writing
 from idp.oidc import grants
 from idp.oidc.records import Authorization
 from idp.oidc.refresh import RefreshTokens
-from idp.oidc.tokens import Bought, Order, Tokens, may_refresh, refused
+from idp.oidc.tokens import Bought, Minted, Tokens, may_refresh, refused
 from idp.portals import Registration
 from idp.settings import Settings
 
@@ -33,25 +33,40 @@ class Redemptions:
         self._access_token_ttl_s = settings.lifetimes.access_token_ttl_s
         self._clock = clock
 
-    def spend(
-        self,
-        portal: Registration,
-        granted: Authorization,
-        digest: str,
-        order: Order,
-        *,
-        code_ttl_s: int,
-        reason: str | None,
-    ) -> int:
-        """The code is this request's; until when what it buys may be refreshed, if at all.
+    def redeem(self, bought: Bought, *, code_ttl_s: int, reason: str | None) -> dict[str, Any]:
+        """The token response for a code, which is this request's then, with a refresh token where there is one.
 
         `code_ttl_s` is how long the code itself could still come a second time: the row must outlive it. Raises
         InvalidGrantError when another request was quicker, what that one bought is revoked then; and when the holder
-        withdrew or signed out meanwhile.
+        withdrew or signed out meanwhile. Raises what `Tokens.check` and `Tokens.mint` do, and then the code is not
+        spent.
         """
-        expires_at = self.spend_at_once(portal, granted, digest, order, code_ttl_s=code_ttl_s, reason=reason)
-        if expires_at is not None:
-            return expires_at
+        minted = self._minted(bought)
+        lasts_until = self._spend_at_once(bought, code_ttl_s, reason)
+        if lasts_until is None:
+            lasts_until = self._spend(bought, code_ttl_s, reason)
+        return self._bought(bought, minted, lasts_until)
+
+    def redeem_at_once(self, bought: Bought, *, code_ttl_s: int, reason: str | None) -> dict[str, Any] | None:
+        """As `redeem`, by one statement. None where the database has no such statement or the code cannot be spent,
+        and then nothing is done: `redeem` says why."""
+        minted = self._minted(bought)
+        lasts_until = self._spend_at_once(bought, code_ttl_s, reason)
+        return self._bought(bought, minted, lasts_until) if lasts_until is not None else None
+
+    def _minted(self, bought: Bought) -> Minted:
+        self._tokens.check(bought.portal, bought.granted, bought.order)
+        return self._tokens.mint(bought, first=True)
+
+    def _bought(self, bought: Bought, minted: Minted, lasts_until: int) -> dict[str, Any]:
+        response = self._tokens.keep(minted)
+        if may_refresh(bought.portal):
+            response["refresh_token"] = self._refresh_tokens.issue(bought, expires_at=lasts_until)
+        return response
+
+    def _spend(self, bought: Bought, code_ttl_s: int, reason: str | None) -> int:
+        """Until when what is bought may be refreshed, if at all."""
+        portal, granted, digest = bought.portal, bought.granted, bought.code_digest
         if grants.has_ended(granted.session_id):  # the holder signed out while the code was on its way
             self._report(portal, granted, "session_ended")
             raise refused()
@@ -68,19 +83,8 @@ class Redemptions:
             raise refused() from error
         return lasts_until
 
-    def spend_at_once(
-        self,
-        portal: Registration,
-        granted: Authorization,
-        digest: str,
-        order: Order,
-        *,
-        code_ttl_s: int,
-        reason: str | None,
-    ) -> int | None:
-        """As `spend`, by one statement. None where the database has no such statement or the code cannot be spent,
-        and then nothing is done: `spend` says why."""
-        self._tokens.check(portal, granted, order)
+    def _spend_at_once(self, bought: Bought, code_ttl_s: int, reason: str | None) -> int | None:
+        portal, granted, digest = bought.portal, bought.granted, bought.code_digest
         grant, event, lasts_until = self._spending(portal, granted, digest, code_ttl_s, reason)
         if not grants.begin_at_once(grant, events.row(Event.CODE_REDEEMED, **event)):
             return None
@@ -121,13 +125,6 @@ class Redemptions:
             reason=reason,
             detail=Mismatch(f"code_{reason}").detail,
         )
-
-    def buy(self, bought: Bought, *, expires_at: int) -> dict[str, Any]:
-        """The token response for a code that was spent, with a refresh token where the portal may refresh."""
-        response = self._tokens.issue(bought, first=True)
-        if may_refresh(bought.portal):
-            response["refresh_token"] = self._refresh_tokens.issue(bought, expires_at=expires_at)
-        return response
 
     def _lives_s(self, granted: Authorization, now: int) -> int:
         """How long what is bought may be refreshed: never beyond the session that it lives with (decision D3)."""

@@ -90,8 +90,9 @@ class RefreshTokens:
         self._tokens.check(portal, kept.granted, order)
         released = msgspec.json.decode(seal.open_under(token, row.sealed, _PURPOSE), type=Released)
         bought = Bought(portal, kept.granted, _for_today(released, portal), row.code_digest, order)
+        minted = self._tokens.mint(bought, first=False)
         following = self._spend(bought, row)
-        response = self._tokens.issue(bought, first=False)
+        response = self._tokens.keep(minted)
         if following is not None:
             response["refresh_token"] = following
         return response

@@ -60,8 +60,20 @@ class Bought:
         return self.order.scopes or self.granted.scopes
 
 
+@dataclass(frozen=True)
+class Minted:
+    """A token response that is signed and counts for nothing yet; `token` is what `Tokens.keep` will know it by."""
+
+    response: dict[str, Any]
+    token: Token
+
+
 class Tokens:
-    """Mints tokens for a grant that has been decided."""
+    """Mints tokens for a grant.
+
+    What can fail is done first (`mint`), then the grant is decided, and then what was minted counts (`keep`): a key
+    that is away for a moment costs nobody a sign-in.
+    """
 
     def __init__(
         self,
@@ -98,12 +110,25 @@ class Tokens:
             raise InvalidTargetError("Nobody serves this resource.")
 
     def issue(self, bought: Bought, *, first: bool) -> dict[str, Any]:
+        """The token response for a grant that has been decided, as `mint` has it."""
+        return self.keep(self.mint(bought, first=first))
+
+    def keep(self, minted: Minted) -> dict[str, Any]:
+        """The token response: its access token opens what it is for from now on."""
+        document: dict[str, Any] = msgspec.to_builtins(minted.token)
+        key = token_key(seal.digest(minted.response["access_token"]))
+        self._store.put(key, document, self._ttl_s)
+        return minted.response
+
+    def mint(self, bought: Bought, *, first: bool) -> Minted:
         """The token response, without a refresh token. `first`: for the code itself, not for a refresh.
 
         The ID token of a refresh has no nonce and the same `auth_time` (OpenID Connect Core 12.2).
+
+        Raises InvalidTargetError, NoUsableKey, NoSigningKey, HsmError.
         """
         resource = bought.order.resource
-        access_token = (
+        access_token, token = (
             self._for_userinfo(bought) if resource is None else self._for_resource(bought, resource)
         )
         response: dict[str, Any] = {
@@ -115,7 +140,7 @@ class Tokens:
         if "openid" in bought.scopes:
             nonce = bought.granted.nonce if first else None
             response["id_token"] = self.id_token(bought, access_token, nonce)
-        return response
+        return Minted(response, token)
 
     def _token(self, bought: Bought, sub: str, **more: Any) -> Token:
         now = self._clock()
@@ -133,14 +158,9 @@ class Tokens:
             **more,
         )
 
-    def _keep(self, access_token: str, token: Token) -> None:
-        document: dict[str, Any] = msgspec.to_builtins(token)
-        self._store.put(token_key(seal.digest(access_token)), document, self._ttl_s)
-
-    def _for_userinfo(self, bought: Bought) -> str:
+    def _for_userinfo(self, bought: Bought) -> tuple[str, Token]:
         access_token = seal.random_token()
-        self._keep(access_token, self.for_userinfo(bought, access_token))
-        return access_token
+        return access_token, self.for_userinfo(bought, access_token)
 
     def for_userinfo(self, bought: Bought, access_token: str) -> Token:
         """The record of this access token for UserInfo, not kept yet."""
@@ -154,7 +174,7 @@ class Tokens:
             sealed=seal.under(access_token, msgspec.json.encode(bought.released), TOKEN_PURPOSE),
         )
 
-    def _for_resource(self, bought: Bought, resource: str) -> str:
+    def _for_resource(self, bought: Bought, resource: str) -> tuple[str, Token]:
         server = portals.serving(resource)
         if server is None:
             raise InvalidTargetError("Nobody serves this resource.")
@@ -165,8 +185,7 @@ class Tokens:
         if server.access_token_format == "jwt":
             fapi2 = bought.portal.is_fapi2 or server.is_fapi2
             access_token = self._id_tokens.sign_access_token(token, jti=access_token, fapi2=fapi2)
-        self._keep(access_token, token)
-        return access_token
+        return access_token, token
 
     def id_token(self, bought: Bought, access_token: str | None, nonce: str | None) -> str:
         """The ID token alone, for the access token that comes along, if one does (`at_hash`)."""

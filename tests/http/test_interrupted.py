@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from idp.keys import Keys, NoSigningKey
 from idp.login import State, logins
 from idp.models import db
 from idp.oidc.code import Codes, Issued
@@ -186,3 +187,21 @@ def test_a_store_that_lost_its_last_second_takes_no_second_answer_to_a_question(
     assert "code" in callback_parameters(portal.agree(portal.browser.get(again.json()["redirect_uri"])))
     accepted = [event for event in rig.events(after=last) if event.name == "presentation.accepted"]
     assert len(accepted) == 1
+
+
+def test_a_key_that_is_away_for_a_moment_spends_no_code(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looked before: it shows when the ID token is to be signed, and then nothing is written."""
+    portal = rig.portal("gov24")
+    code, begun = portal.code()
+    before = rows(rig)
+
+    def away(*_: Any) -> str:
+        raise NoSigningKey
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Keys, "sign_jwt", away)
+        assert portal.token(code, begun.verifier).status_code == 503
+    assert rows(rig) == before
+    bought = portal.token(code, begun.verifier)
+    assert bought.status_code == 200
+    assert portal.userinfo(bought.json()["access_token"]).status_code == 200

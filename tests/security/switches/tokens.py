@@ -71,8 +71,10 @@ SWITCHES: tuple[Switch, ...] = (
             Edit(
                 _CODE,
                 "        self._store.take(_code_key(digest))\n"
-                "        released",
-                "        released",
+                "        return response\n\n"
+                "    def redeem_straight",
+                "        return response\n\n"
+                "    def redeem_straight",
             ),
             Edit("oidc/grants.py", "    database.add(grant)\n", "    database.merge(grant)\n"),
         ),
