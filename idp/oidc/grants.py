@@ -20,7 +20,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects import postgresql
@@ -35,10 +34,6 @@ _ENDED_SESSION = "ended_session"
 # for as long as a session may last, then an access token.
 _ENDED_SESSION_S = 86_400 + 7200
 _REVOKED_TOKEN = "revoked_token"
-# Understood by PostgreSQL and SQLite alike.
-_MARK = text(
-    "INSERT INTO consumed (kind, digest, expires_at) VALUES (:kind, :digest, :expires_at) ON CONFLICT DO NOTHING"
-)
 
 
 class TakenBack(Exception):
@@ -149,7 +144,7 @@ def end_session(database: Database, session_id: str, *, now: int) -> None:
     What was granted with `offline_access` is meant to outlive it (OpenID Connect Core 11). In the caller's
     transaction.
     """
-    _mark(database, _ENDED_SESSION, seal.digest(session_id), now + _ENDED_SESSION_S)
+    models.use_within(database, _ENDED_SESSION, seal.digest(session_id), now + _ENDED_SESSION_S)
     database.execute(
         update(Grant)
         .where(Grant.session_id == session_id, Grant.revoked_at.is_(None), Grant.offline.is_(False))
@@ -197,7 +192,7 @@ def outlives(session_id: InstrumentedAttribute[str], now: int) -> ColumnElement[
 
 def revoke_token(database: Database, token_digest: str, *, expires_at: int) -> None:
     """One access token dies (RFC 7009). In the caller's transaction."""
-    _mark(database, _REVOKED_TOKEN, token_digest, expires_at + 1)
+    models.use_within(database, _REVOKED_TOKEN, token_digest, expires_at + 1)
 
 
 def holds(code_digest: str, token_digest: str | None = None) -> bool:
@@ -213,8 +208,3 @@ def holds(code_digest: str, token_digest: str | None = None) -> bool:
 def has_ended(session_id: str) -> bool:
     """Whether this session has ended within the time in which one of its codes may still come."""
     return db.session.get(Consumed, (_ENDED_SESSION, seal.digest(session_id))) is not None
-
-
-def _mark(database: Database, kind: str, digest: str, expires_at: int) -> None:
-    """Write a row that may be there already: two requests may end the same thing at the same moment."""
-    database.execute(_MARK, {"kind": kind, "digest": digest, "expires_at": expires_at})

@@ -187,7 +187,7 @@ def test_a_token_that_is_taken_out_is_503_and_comes_back(token: Token, running: 
     with running.place() as place:
         holder = running.holder(place, 40).go("agree")
         with token.taken_out():
-            # Each process looks at the token once a second: what it asks for meanwhile it may have spent a code on.
+            # Each process looks at the token once a second, and both have noticed then.
             eventually(lambda: all(running.ready() == 503 for _ in range(N_ANSWERS)))
             holder.finish()
             with pytest.raises(Unexpected, match="redeem: 503"):

@@ -25,7 +25,7 @@ def block(language: str, first_line: str) -> str:
 def test_a_token_and_its_keys_are_made_as_the_page_says(token: Token, tmp_path: Path) -> None:
     (tmp_path / "tokens").mkdir()
     (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path / 'tokens'}\n", "utf-8")
-    places = {"/etc/sinwon/secrets": str(tmp_path), "/root": str(tmp_path)}
+    places = {"/etc/sinwon/secrets": str(tmp_path), "~": str(tmp_path)}
     table = block("toml", "# /etc/sinwon/sinwon.toml\n\\[hsm\\]").replace(
         "/usr/lib/softhsm/libsofthsm2.so", str(token.module)
     )

@@ -199,7 +199,7 @@ SWITCHES: tuple[Switch, ...] = (
     ),
     off(
         "an ended session ends its tokens", "oidc/grants.py",
-        "    _mark(database, _ENDED_SESSION, seal.digest(session_id), now + _ENDED_SESSION_S)\n"
+        "    models.use_within(database, _ENDED_SESSION, seal.digest(session_id), now + _ENDED_SESSION_S)\n"
         "    database.execute(\n"
         "        update(Grant)\n"
         "        .where(Grant.session_id == session_id, Grant.revoked_at.is_(None), "
