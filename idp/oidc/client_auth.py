@@ -21,13 +21,12 @@ from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError
-from sqlalchemy.exc import IntegrityError
 
 from idp import epoch, portals, seal, strict_json
 from idp.clock import Clock
 from idp.errors import Mismatch, said_uri
 from idp.events import Event, record_alone
-from idp.models import Consumed, db, writing
+from idp.models import Consumed, db, use_within, writing
 from idp.oidc.mtls import CertificateRefused, ClientCertificates, Headers
 from idp.oidc.portal_keys import PortalKeys, signed_payload
 from idp.portals import Registration
@@ -339,12 +338,11 @@ class ClientAuthentication:
 
     def _consume(self, client_id: str, jti: str, expires_at: int, issued_at: int | None) -> None:
         digest, now = _digest(client_id, jti), self._clock()
-        try:
-            with writing() as database:
-                began = epoch.begun_at(database, now)
-                database.add(Consumed(kind="client_assertion", digest=digest, expires_at=expires_at))
-        except IntegrityError as error:
-            raise refused("assertion_replayed", client_id, now) from error
+        with writing() as database:
+            began = epoch.begun_at(database, now)
+            first = use_within(database, "client_assertion", digest, expires_at)
+        if not first:
+            raise refused("assertion_replayed", client_id, now)
         # A portal's clock may run ahead: what it dates up to the leeway after the restore may be from before it.
         if began is not None and (issued_at is None or issued_at <= began + _LEEWAY_S):
             raise refused("assertion_before_restore", client_id, now)
