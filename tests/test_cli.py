@@ -351,12 +351,17 @@ def test_logout_notices_are_listed_and_sent_again(migrated: Deployment) -> None:
     failed = migrated.idp("logout-notices", "list", "--failed", "--portal", "gov24").stdout
     assert [line.split()[0] for line in failed.splitlines()] == ["2"]
     assert "2 notices" in migrated.idp("logout-notices", "replay", "1", "2").stdout
-    assert "1 notices" in migrated.idp("logout-notices", "replay", "--portal", "efamily").stdout
+    assert "1 notice will" in migrated.idp("logout-notices", "replay", "--portal", "efamily").stdout
     waiting = migrated.idp("logout-notices", "list").stdout
     assert waiting.count("waiting") == 3
 
 
 def test_a_replay_names_what_it_is_of(migrated: Deployment) -> None:
+    beyond = migrated.idp("logout-notices", "replay", "99")
+    assert (beyond.returncode, beyond.stdout) == (1, "0 notices will be sent again.\n")
+    for command in ("list", "replay"):
+        unknown = migrated.idp("logout-notices", command, "--portal", "gov42")
+        assert (unknown.returncode, unknown.stderr) == (1, "There is no portal gov42.\n")
     refused = migrated.idp("logout-notices", "replay")
     assert refused.returncode == 1
     assert "--portal" in refused.stderr
@@ -384,10 +389,12 @@ def test_sessions_are_counted_found_by_ids_and_ended_one_by_one(migrated: Deploy
         assert "gov24" in found[0]
     assert migrated.idp("sessions", "list", "--sid", "a", "--login", "b").returncode == 1
     assert (
-        migrated.idp("sessions", "end", "--session", "one", "--reason", "lost").stdout
-        == "Ended 1 sessions.\n"
+        migrated.idp("sessions", "end", "--session", "one", "--reason", "lost").stdout == "Ended 1 session.\n"
     )
     assert migrated.idp("sessions", "end", "--session", "one").stdout == "Ended 0 sessions.\n"
+    unknown = migrated.idp("sessions", "end", "--portal", "gov42")
+    assert (unknown.returncode, unknown.stdout, unknown.stderr) == (1, "", "There is no portal gov42.\n")
+    migrated.idp("portals", "apply", str(migrated.prepared.portals_file))
     assert migrated.idp("sessions", "end", "--portal", "gov24").stdout == "Ended 0 sessions.\n"
     for wrong in ((), ("--subject", "kim", "--portal", "gov24")):
         assert migrated.idp("sessions", "end", *wrong).returncode == 1
@@ -402,7 +409,7 @@ def test_a_persons_sessions_are_ended(migrated: Deployment) -> None:
             rows,
         )
     done = migrated.idp("sessions", "end", "--subject", "kim")
-    assert (done.stdout, done.stderr) == ("Ended 1 sessions.\n", "")
+    assert (done.stdout, done.stderr) == ("Ended 1 session.\n", "")
     with closing(sqlite3.connect(migrated.directory / "sinwon.db")) as database:
         ended = database.execute("SELECT id FROM signed_in WHERE reason = 'admin'").fetchall()
         events = database.execute("SELECT name, actor, reason FROM audit_event").fetchall()
@@ -549,7 +556,7 @@ def test_what_is_removed_needs_a_reason_and_must_be_there(registry: Deployment) 
 
 
 def test_certificates_that_end_soon_are_named(registry: Deployment) -> None:
-    assert registry.idp("trust", "expiring").stdout == "0 certificates end within 90 days.\n"
+    assert registry.idp("trust", "expiring").stdout == "Certificates that end within 90 days: 0.\n"
     soon = registry.idp("trust", "expiring", "--days", "3650")
     assert soon.returncode == 0
     assert "issuer certificate of LAX  CN=Demo mission CA LAX" in soon.stdout

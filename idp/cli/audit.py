@@ -13,7 +13,7 @@ import click
 
 from idp import clock
 from idp.admin import audit as log
-from idp.cli.deployment import ensure_keys, fail, key_encryption_of, keys_of, migrated, with_settings
+from idp.cli.deployment import counted, ensure_keys, fail, key_encryption_of, keys_of, migrated, with_settings
 from idp.settings import Settings
 
 _MAX_FILE_BYTES = 1_000_000
@@ -211,4 +211,4 @@ def seal(settings: Settings) -> None:
             n_sealed = log.Sealing(signer, clock.now).seal(3600)
         except log.LogDamaged as error:
             fail(f"Nothing was sealed: {error}. `idp audit verify` says more.")
-    click.echo(f"Sealed {n_sealed} rows.")
+    click.echo(f"Sealed {counted(n_sealed, 'row')}.")

@@ -43,6 +43,11 @@ def fail(*lines: str) -> NoReturn:
     sys.exit(1)
 
 
+def counted(number: int, one: str) -> str:
+    """So many of these, in words: `1 session`, `2 sessions`."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
 def read_settings(config: Path | None) -> Settings:
     try:
         settings = load(config, os.environ)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import click
 
-from idp import clock
+from idp import clock, portals
 from idp.admin import live
 from idp.app import close, create_app, house_of
-from idp.cli.deployment import fail, migrated, with_settings
+from idp.cli.deployment import counted, fail, migrated, with_settings
 from idp.oidc import backchannel, session_end
 from idp.settings import Settings
 
 _END_MAX_S = 3600
+
+
+def _fail_if_unknown(client_id: str | None) -> None:
+    """Of a portal that is registered no more there may still be sessions and notices: asked where none were found."""
+    if client_id is not None and portals.find(client_id) is None:
+        fail(f"There is no portal {client_id}.")
 
 
 @click.group()
@@ -32,7 +38,7 @@ def sessions_list(settings: Settings, **by: str | None) -> None:
         fail("One of --sid, --login, --correlation and --subject.")
     with migrated(settings).app_context():
         if not given:
-            click.echo(f"{live.count()} sessions live.")
+            click.echo(f"{counted(live.count(), 'session')} live.")
             return
         for one in live.find(given[0][1], given[0][0]):
             state = "live" if one.ended_at is None else f"ended {clock.iso(one.ended_at)} ({one.reason})"
@@ -68,11 +74,13 @@ def sessions_end(
                     portal or "", session_end.Reason.ADMIN, why=reason, max_s=_END_MAX_S
                 )
             house.store.publish(backchannel.WAKE)
+            if not n_ended and not n_left:
+                _fail_if_unknown(portal)
     finally:
         close(app)
-    click.echo(f"Ended {n_ended} sessions.")
+    click.echo(f"Ended {counted(n_ended, 'session')}.")
     if n_left:
-        fail(f"{n_left} sessions are left: run it again.")
+        fail(f"{counted(n_left, 'session')} left: run it again.")
 
 
 @click.group("logout-notices")
@@ -87,7 +95,10 @@ def logout_notices() -> None:
 def logout_notices_list(settings: Settings, portal: str | None, *, failed: bool) -> None:
     """The latest notices, the newest first: id, portal, state, attempts, when it began, what was wrong last."""
     with migrated(settings).app_context():
-        for entry in backchannel.ledger(client_id=portal, failed=failed):
+        found = backchannel.ledger(client_id=portal, failed=failed)
+        if not found:
+            _fail_if_unknown(portal)
+        for entry in found:
             moment = entry.delivered_at or entry.due_at
             shown = (
                 str(entry.id),
@@ -114,4 +125,8 @@ def logout_notices_replay(
         fail("Name one or more notices, or a portal with --portal.")
     with migrated(settings).app_context():
         n_notices = backchannel.replay(ids, client_id=portal, now=clock.now(), reason=reason)
-    click.echo(f"{n_notices} notices will be sent again.")
+        if not n_notices:
+            _fail_if_unknown(portal)
+    click.echo(f"{counted(n_notices, 'notice')} will be sent again.")
+    if n_notices < len(set(ids)):
+        fail("Not every id is one of `idp logout-notices list`.")

@@ -201,6 +201,6 @@ def trust_expiring(settings: Settings, days: int, *, exit_code: bool) -> None:
         found = expiry.endings(snapshot, chains, own, now=now, within_s=days * _DAY_S)
     for ending in found:
         click.echo(f"{expiry.in_days(ending, now)}  {ending.what}  {ending.subject}  sha256 {ending.sha256}")
-    click.echo(f"{len(found)} certificates end within {days} days.")
+    click.echo(f"Certificates that end within {days} days: {len(found)}.")
     if found and exit_code:
         raise SystemExit(1)
