@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from cryptography.x509 import ExtensionNotFound
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import (
+    ClientVerifier,
     Criticality,
     ExtensionPolicy,
     Policy,
@@ -59,13 +61,15 @@ OTHER_TRADES = frozenset(
 _Validity = tuple[int, int]
 """notBefore and notAfter, seconds since the epoch."""
 
+_Read = tuple[_Validity, bytes]
+"""When an anchor is valid, and its subject (DER)."""
+
 
 class TrustedLeaf(msgspec.Struct, frozen=True):
     """A leaf whose path was validated: its key, the anchor it leads to, and when the whole path is valid.
 
     not_before, not_after: seconds since the epoch, the narrowest of all certificates on the path, anchor included.
     own_not_before, own_not_after: of the leaf alone.
-    country, region: C and ST of its subject; None where there is none, empty where there are several.
 
     The leaf itself is not here: of what was validated much is kept, and the library's certificate is many objects.
     """
@@ -76,8 +80,6 @@ class TrustedLeaf(msgspec.Struct, frozen=True):
     not_after: int
     own_not_before: int
     own_not_after: int
-    country: str | None
-    region: str | None
 
 
 class Anchors:
@@ -87,14 +89,14 @@ class Anchors:
         named: dict[x509.Name, list[x509.Certificate]] = {}
         for certificate in certificates:
             named.setdefault(certificate.subject, []).append(certificate)
-        self._validity = {one: _validity(one) for those in named.values() for one in those}
+        self._read = {one: _read(one) for those in named.values() for one in those}
         self._named = {name: _policy(those, _CA_POLICY) for name, those in named.items()}
         # What is asked of a CA is asked of these once, and not again for each leaf that stands right below one.
-        fit = [one for one in self._validity if anchor_problem(one) is None]
+        fit = [one for one in self._read if anchor_problem(one) is None]
         self._any = _policy(fit, _CHECKED_CA_POLICY) if fit else None
 
-    def validity(self, anchor: x509.Certificate) -> _Validity:
-        return self._validity[anchor]
+    def read(self, anchor: x509.Certificate) -> _Read:
+        return self._read[anchor]
 
     def path(
         self, leaf: x509.Certificate, intermediates: list[x509.Certificate], now: int
@@ -108,9 +110,8 @@ class Anchors:
         policy = self._named.get(intermediates[-1].issuer) if intermediates else self._any
         if policy is None:
             raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no anchor of this name")
-        verifier = policy.time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
         try:
-            path = verifier.verify(leaf, intermediates).chain
+            path = _verifier(policy, now).verify(leaf, intermediates).chain
         except (VerificationError, ValueError):
             # `from None`: the library's text repeats subject names, which are input.
             raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no valid path to an anchor") from None
@@ -136,16 +137,20 @@ def validate(
         _check_order(certificates)
     validity = [_valid(certificate, now) for certificate in certificates]
     _check_leaf(leaf, accepted_ekus)
+    key = _key(leaf)
     try:
         anchor = anchors.path(leaf, intermediates, now)
     except CredentialRejected:
         _check_order(certificates)  # whose reasons say more
         raise
-    # Of a leaf alone the anchor is the issuer: one name less to read.
-    if leaf.subject == anchor.subject:
+    anchor_validity, anchor_name = anchors.read(anchor)
+    if key == anchor.public_key():
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
-    begins, ends = zip(*validity, anchors.validity(anchor), strict=True)
-    return TrustedLeaf(_key(leaf), anchor, max(begins), min(ends), *validity[0], *_place(leaf))
+    # The anchor's name stands in a leaf right below it as its issuer. Where it stands once more, names are compared.
+    if not intermediates and chain[0].count(anchor_name) > 1:
+        _check_order(certificates)
+    begins, ends = zip(*validity, anchor_validity, strict=True)
+    return TrustedLeaf(key, anchor, max(begins), min(ends), *validity[0])
 
 
 def pinned(der: bytes, now: int) -> TrustedLeaf:
@@ -155,14 +160,23 @@ def pinned(der: bytes, now: int) -> TrustedLeaf:
     """
     certificate = _parse(der)
     validity = _valid(certificate, now)
-    return TrustedLeaf(_key(certificate), certificate, *validity, *validity, *_place(certificate))
+    return TrustedLeaf(_key(certificate), certificate, *validity, *validity)
 
 
-def _place(leaf: x509.Certificate) -> tuple[str | None, str | None]:
-    """C and ST of the subject; None where there is none, empty where there are several."""
+@lru_cache(maxsize=256)
+def place(leaf: bytes) -> tuple[str | None, str | None]:
+    """C and ST of the subject of a certificate (DER); None where there is none, empty where there are several.
+
+    Asked for by few, and of the same signers: so it is read when it is asked for, and kept.
+
+    Raises CredentialRejected(ISSUER_CERTIFICATE).
+    """
     said: dict[x509.ObjectIdentifier, str] = {}
-    for attribute in leaf.subject:
-        said[attribute.oid] = "" if attribute.oid in said else str(attribute.value)
+    try:
+        for attribute in x509.load_der_x509_certificate(leaf).subject:
+            said[attribute.oid] = "" if attribute.oid in said else str(attribute.value)
+    except _UNREADABLE:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
     return said.get(NameOID.COUNTRY_NAME), said.get(NameOID.STATE_OR_PROVINCE_NAME)
 
 
@@ -236,8 +250,7 @@ def _parse(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         # Each of these is parsed when it is first asked for; here, where a failure has a name.
-        _ = certificate.extensions, certificate.subject, certificate.serial_number
-        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        _ = certificate.extensions, certificate.serial_number
     except _UNREADABLE:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
     # How many bits of the signature's last byte do not count: an octet that nobody signs and the library does not
@@ -261,11 +274,18 @@ def _check_order(certificates: list[x509.Certificate]) -> None:
 
 def _valid(certificate: x509.Certificate, now: int) -> _Validity:
     """When the certificate is valid, which must be now."""
-    validity = not_before, not_after = _validity(certificate)
+    try:
+        validity = not_before, not_after = _validity(certificate)
+    except _UNREADABLE:
+        raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
     # The skew allowed on tokens is not for certificates: they are made for months, and the library allows none.
     if not not_before <= now <= not_after:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "a certificate is not valid now")
     return validity
+
+
+def _read(anchor: x509.Certificate) -> _Read:
+    return _validity(anchor), anchor.subject.public_bytes()
 
 
 def _validity(certificate: x509.Certificate) -> _Validity:
@@ -306,6 +326,12 @@ def _optional(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
         return _extension(certificate, kind)
     except _UNREADABLE:
         return None
+
+
+@lru_cache(maxsize=32)
+def _verifier(policy: PolicyBuilder, now: int) -> ClientVerifier:
+    """Made once for all paths of a second."""
+    return policy.time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
 
 
 def _demand(

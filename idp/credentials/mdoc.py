@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from pybase64 import b64encode_as_string
 
-from idp.credentials import cbor, cose, mso, schema
+from idp.credentials import cbor, chains, cose, mso, schema
 from idp.credentials.cbor import Embedded
 from idp.credentials.cose import UnverifiedSign1
 from idp.credentials.mso import Elements, MobileSecurityObject, member
@@ -60,7 +60,8 @@ def verify(
     """What a holder has proven with this presentation, in answer to what is expected.
 
     In this order, the only step that may go out to the network last: form, type, issuer's chain and days, signature,
-    times, digests, device signature, shape of the claims, status.
+    times, device signature, digests, shape of the claims, status. The signatures come one after the other: between
+    two of them the processor forgets what it knew of everything else.
 
     Raises CredentialRejected.
     """
@@ -68,9 +69,10 @@ def verify(
     known, looks = _accepted_type(document.doc_type, expected, trust)
     chain = cose.x5chain(document.issuer_auth.unprotected, Reason.ISSUER_CERTIFICATE)
     issuer = trust.issuer_for_chain(known.id, FORMAT, chain, now)
-    signed, elements = verify_issuer_signed(document, issuer, now)
+    signed = verify_issuer_signed(document, issuer, now)
     verify_device_signed(document, signed, expected.session_transcript)
-    _check_issuer_named(elements, issuer)
+    elements = mso.elements(document.response, document.name_spaces, signed)
+    _check_issuer_named(elements, chain[0])
     today = seoul_day(now)
     claims = schema.disclosed(
         elements, looks.paths, mission_code=issuer.mission.code, today=today, in_json=_in_json
@@ -119,13 +121,11 @@ def unverified_parse(presentation: str) -> UnverifiedDocument:
     )
 
 
-def verify_issuer_signed(
-    document: UnverifiedDocument, issuer: Issuer, now: int
-) -> tuple[MobileSecurityObject, Elements]:
-    """The MSO under the issuer's signature, and the elements that are shown.
+def verify_issuer_signed(document: UnverifiedDocument, issuer: Issuer, now: int) -> MobileSecurityObject:
+    """The MSO under the issuer's signature, with which the elements are still to be held together (`mso.elements`).
 
     Raises CredentialRejected: ISSUER_SIGNATURE, ISSUER_CERTIFICATE (signed while the certificate was not valid),
-    DOCTYPE, EXPIRED, NOT_YET_VALID, and what `mso.read` and `mso.elements` raise.
+    DOCTYPE, EXPIRED, NOT_YET_VALID, and what `mso.read` raises.
     """
     cose.check_signature(document.issuer_auth, issuer.key, Reason.ISSUER_SIGNATURE)
     signed = mso.read(document.issuer_auth.payload or b"")
@@ -137,7 +137,7 @@ def verify_issuer_signed(
         raise CredentialRejected(Reason.EXPIRED, "validUntil")
     if now < signed.valid_from - SKEW_S:
         raise CredentialRejected(Reason.NOT_YET_VALID, "validFrom")
-    return signed, mso.elements(document.response, document.name_spaces, signed)
+    return signed
 
 
 def verify_device_signed(
@@ -204,14 +204,16 @@ def _device_signature(device_signed: Any) -> UnverifiedSign1:
     return cose.unverified_sign1(device_auth["deviceSignature"])
 
 
-def _check_issuer_named(elements: Elements, issuer: Issuer) -> None:
+def _check_issuer_named(elements: Elements, signer: bytes) -> None:
     """Who a document says has issued it is who signed it (ISO/IEC 18013-5, section 9.3.1).
 
-    Every signer's certificate names a country; a jurisdiction is compared where it names one.
+    Every signer's certificate names a country; a jurisdiction is compared where it names one. signer: DER.
     """
-    country, region = issuer.leaf.country, issuer.leaf.region
     for name_space in _NAMED_ISSUERS:
         shown = elements.get(name_space, {})
+        if "issuing_country" not in shown and "issuing_jurisdiction" not in shown:
+            continue
+        country, region = chains.place(signer)
         if "issuing_country" in shown and (country is None or shown["issuing_country"] != country):
             raise CredentialRejected(Reason.ISSUER_COUNTRY, "issuing_country is not the certificate's C")
         if region is not None and shown.get("issuing_jurisdiction", region) != region:
@@ -277,13 +279,14 @@ def examine(
     seen.chain = cose.x5chain(document.issuer_auth.unprotected, Reason.ISSUER_CERTIFICATE)
     issuer = trust.issuer_for_chain(known.id, FORMAT, seen.chain, now)
     yield "issuer"
-    signed, elements = verify_issuer_signed(document, issuer, now)
+    signed = verify_issuer_signed(document, issuer, now)
+    elements = mso.elements(document.response, document.name_spaces, signed)
     seen.mission, seen.name = issuer.mission, signed.doc_type
     seen.issued_at, seen.expires_at = signed.signed, signed.valid_until
     seen.elements = tuple(sorted(name for shown in elements.values() for name in shown))
     yield "signature"
     yield "holder_key"  # of an MSO it is read with the rest
-    _check_issuer_named(elements, issuer)
+    _check_issuer_named(elements, seen.chain[0])
     today = seoul_day(now)
     schema.disclosed(elements, looks.paths, mission_code=issuer.mission.code, today=today, in_json=_in_json)
     schema.authentication(elements, looks.authentication, today)

@@ -120,10 +120,12 @@ def verify_sd_jwt(
     token = unverified_parse(presentation) if isinstance(presentation, str) else presentation
     check_header_type(token, header_types)
     jose.check_signature(token.issuer, issuer_key, Reason.ISSUER_SIGNATURE)
+    # The signatures one after the other: between two of them the processor forgets what it knew of all else.
+    bound = None if key_binding is None else _signed_key_binding(token)
     payload = _disclosed(token, undisclosable)
     check_times(payload, now)
-    if key_binding is not None:
-        _check_key_binding(token, holder_key(payload), key_binding, now)
+    if key_binding is not None and bound is not None:
+        _check_key_binding(token, bound, key_binding, now)
     return payload
 
 
@@ -162,15 +164,25 @@ def holder_key(payload: Mapping[str, Any]) -> jose.PublicKey:
         raise CredentialRejected(Reason.HOLDER_KEY, "cnf.jwk is not a public key we accept") from None
 
 
-def _check_key_binding(token: UnverifiedSdJwt, key: jose.PublicKey, expected: KeyBinding, now: int) -> None:
-    """RFC 9901, section 7.3, step 5; OpenID4VP 1.0, appendix B.3.6."""
+def _signed_key_binding(token: UnverifiedSdJwt) -> Mapping[str, Any]:
+    """What the holder signed, with the key that the issuer signed for (RFC 9901, section 7.3, steps 5.a to 5.d).
+
+    The issuer's signature has been checked. A key that is disclosed, and might as well not be, is nobody's.
+    """
+    key = holder_key(token.issuer.payload)
     proof = token.key_binding
     if proof is None:
         raise CredentialRejected(Reason.KEY_BINDING_MISSING, "no Key Binding JWT")
     if proof.header.get("typ") != "kb+jwt":
         raise CredentialRejected(Reason.KEY_BINDING_TYPE, "typ of the Key Binding JWT")
     jose.check_signature(proof, key, Reason.KEY_BINDING_SIGNATURE)
-    claims = proof.payload
+    return proof.payload
+
+
+def _check_key_binding(
+    token: UnverifiedSdJwt, claims: Mapping[str, Any], expected: KeyBinding, now: int
+) -> None:
+    """Which presentation, for whom and when: RFC 9901, section 7.3, step 5; OpenID4VP 1.0, appendix B.3.6."""
     # `!=` on values of another JSON type is simply different: an array holding the audience is not the audience.
     if claims.get("aud") != expected.audience:
         raise CredentialRejected(Reason.KEY_BINDING_AUDIENCE, "aud is not the expected audience")

@@ -514,10 +514,20 @@ def test_a_claim_that_decides_cannot_be_disclosed(world: World, name: str) -> No
     assert refuse(world, with_digests(world, [text], {"_sd": [digest(text)]})) is Reason.DISCLOSURE_FORBIDDEN
 
 
-@pytest.mark.parametrize("name", ["cnf", "status"])
-def test_a_claim_that_decides_cannot_be_disclosed_in_part(world: World, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"), [("cnf", Reason.HOLDER_KEY), ("status", Reason.DISCLOSURE_FORBIDDEN)]
+)
+def test_a_claim_that_decides_cannot_be_disclosed_in_part(world: World, name: str, reason: Reason) -> None:
     text = disclosure("jwk", public_jwk(p256()))
     presentation = with_digests(world, [text], {name: {"_sd": [digest(text)]}})
+    assert refuse(world, presentation) is reason
+
+
+def test_beside_the_holders_key_nothing_is_disclosed(world: World) -> None:
+    holder_key, text = p256(), disclosure("kid", "x")
+    confirmation = {"jwk": {**public_jwk(holder_key), "_sd": [digest(text)]}}
+    issued = issue(world.authority, payload={"cnf": confirmation}, disclosures=[text])
+    presentation = replace(issued, holder_key=holder_key).present()
     assert refuse(world, presentation) is Reason.DISCLOSURE_FORBIDDEN
 
 

@@ -129,6 +129,11 @@ def test_a_leaf_that_calls_itself_what_its_ca_is_called_is_refused(authority: Au
     assert refuse(registry(authority.mission()), leaf) is Reason.ISSUER_CERTIFICATE
 
 
+def test_a_leaf_with_the_key_of_its_ca_is_refused(authority: Authority) -> None:
+    leaf = authority.leaf(authority.key, LEAF_EXTENSIONS, subject="LAX")
+    assert refuse(registry(authority.mission()), leaf) is Reason.ISSUER_CERTIFICATE
+
+
 def test_another_key_under_a_trusted_name_is_refused(authority: Authority) -> None:
     assert refuse(registry(authority.mission()), Authority("LAX").signer) is Reason.ISSUER_UNTRUSTED
 

@@ -23,6 +23,7 @@ from idp.credentials import (
     VerifiedCredential,
     cbor,
     mdoc,
+    mso,
     session_transcript,
     verify,
 )
@@ -162,12 +163,13 @@ def test_what_the_issuer_signed_verifies_to_what_is_published(example: Example) 
     document = mdoc.unverified_parse(b64u(signed_instead(example.response) if mac else example.response))
     signer = example.certificate("document_signer").public_bytes(Encoding.DER)
     issuer = example.trust.issuer_for_chain("example", "mso_mdoc", (signer,), example.now)
-    mso, elements = mdoc.verify_issuer_signed(document, issuer, example.now)
+    signed = mdoc.verify_issuer_signed(document, issuer, example.now)
+    elements = mso.elements(document.response, document.name_spaces, signed)
     assert document.issuer_auth.algorithm == expected["issuer_alg"]
-    assert mso.digest is {"SHA-256": hashlib.sha256}[expected["digest_algorithm"]]
-    assert mso.doc_type == expected["doc_type"]
+    assert signed.digest is {"SHA-256": hashlib.sha256}[expected["digest_algorithm"]]
+    assert signed.doc_type == expected["doc_type"]
     validity = [seconds(expected["validity"][name]) for name in ("signed", "validFrom", "validUntil")]
-    assert [mso.signed, mso.valid_from, mso.valid_until] == validity
+    assert [signed.signed, signed.valid_from, signed.valid_until] == validity
     assert {
         space: {name: in_vector(value) for name, value in shown.items()} for space, shown in elements.items()
     } == {

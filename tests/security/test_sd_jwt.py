@@ -116,7 +116,7 @@ ROWS: Rows = {
         "_sd_alg": (adding(disclosure("salt", "_sd_alg", "md5")), "disclosure_forbidden"),
         "exp": (hidden("exp"), "disclosure_forbidden"),
         "status": (hidden("status"), "disclosure_forbidden"),
-        "cnf": (hidden("cnf"), "disclosure_forbidden"),
+        "cnf": (hidden("cnf"), "holder_key"),
         "iss": (adding(disclosure("salt", "iss", "x")), "disclosure_forbidden"),
         "a claim again": (adding(disclosure("salt", "name", "x")), "disclosure_collision"),
     },

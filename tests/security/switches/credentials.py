@@ -7,7 +7,7 @@ _MDOC, _MSO, _COSE, _CBOR = (f"credentials/{name}.py" for name in ("mdoc", "mso"
 _STATUS = "credentials/status.py"
 _NAIVE = (
     "path = [leaf, *intermediates]\n"
-    "            path.append(next(one for one in self._validity if one.subject == path[-1].issuer))"
+    "            path.append(next(one for one in self._read if one.subject == path[-1].issuer))"
 )
 _DEVICE = """    cose.check_signature(
         document.device_signature,
@@ -20,7 +20,7 @@ _DEVICE = """    cose.check_signature(
 CHAINS = (
     off(
         "a path leads to an anchor", _CHAINS,
-        "path = verifier.verify(leaf, intermediates).chain",
+        "path = _verifier(policy, now).verify(leaf, intermediates).chain",
         _NAIVE,
         "XC-01", "XC-05", "XC-07", "XC-11", "MD-11",
     ),
