@@ -146,9 +146,9 @@ def verify(settings: Settings, kept: Path | None, keys_file: Path | None) -> Non
     checkpoint = None if kept is None else _text_of(kept)
     with migrated(settings).app_context():
         check = log.Check(verifier, clock.now(), checkpoint)
-        n_found = 0
+        n_changed = n_unsealed = 0
         for finding in check.findings():
-            n_found += 1
+            n_changed, n_unsealed = n_changed + (not finding.unsealed), n_unsealed + finding.unsealed
             click.echo(finding.text)
     if check.cut_before is not None:
         click.echo(
@@ -157,8 +157,13 @@ def verify(settings: Settings, kept: Path | None, keys_file: Path | None) -> Non
     click.echo(
         f"{check.n_rows} rows and {check.n_checkpoints} checkpoints were checked; the log has {check.size} leaves."
     )
-    if n_found:
-        fail(f"{n_found} findings: this is not what was written.")
+    if n_changed:
+        fail(f"{counted(n_changed + n_unsealed, 'finding')}: this is not what was written.")
+    if n_unsealed:
+        fail(
+            "What is sealed holds. Rows wait for a seal: where a worker runs, and is not behind after a peak,",
+            "somebody put them in behind it.",
+        )
     click.echo("All of it holds.")
 
 

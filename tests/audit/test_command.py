@@ -44,6 +44,7 @@ def test_what_is_sealed_verifies_and_what_was_changed_does_not(written: Deployme
     waiting = written.idp("audit", "verify")
     assert waiting.returncode == 1
     assert waiting.stdout.count("is not sealed") == 6  # the invitation is of this minute
+    assert waiting.stderr.startswith("What is sealed holds. Rows wait for a seal")
     sealed = written.idp("audit", "seal")
     assert sealed.stdout == "Sealed 7 rows.\n", sealed.stderr
     fine = written.idp("audit", "verify")
@@ -56,7 +57,7 @@ def test_what_is_sealed_verifies_and_what_was_changed_does_not(written: Deployme
     assert broken.returncode == 1
     assert "(leaf 4, login.started, " in broken.stdout.splitlines()[0]
     assert "All of it holds" not in broken.stdout
-    assert "1 findings" in broken.stderr
+    assert "1 finding: this is not what was written" in broken.stderr
 
 
 def test_a_kept_checkpoint_and_kept_keys_are_believed(written: Deployment, tmp_path: Path) -> None:

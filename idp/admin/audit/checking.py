@@ -34,10 +34,14 @@ _CHECKPOINTS = AuditCheckpoint.__table__
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that does not hold. `leaves`: the first and the last leaf number concerned, where there are such."""
+    """Something that does not hold. `leaves`: the first and the last leaf number concerned, where there are such.
+
+    unsealed: rows without a seal, which may merely wait for one; everything else was changed by somebody.
+    """
 
     text: str
     leaves: tuple[int, int] | None = None
+    unsealed: bool = False
 
 
 class _Claimed(NamedTuple):
@@ -237,11 +241,10 @@ class Check:
         )
         for n_said, row in enumerate(connection.execute(query)):
             if n_said == _MAX_UNSEALED_SAID:
-                yield Finding("further rows are not sealed either")
+                yield Finding("further rows are not sealed either", unsealed=True)
                 return
-            yield Finding(
-                f"row {row.id} ({row.name}, {_time(row.at)}) is not sealed: put in later, or sealing does not run"
-            )
+            what = f"row {row.id} ({row.name}, {_time(row.at)})"
+            yield Finding(f"{what} is not sealed: put in later, or sealing does not run", unsealed=True)
 
 
 @contextmanager
