@@ -58,20 +58,20 @@ class Candidate:
 
 
 @contextmanager
-def sinwon(place: Place) -> Iterator[tuple[Candidate, str]]:
+def sinwon(place: Place, name: str = "Sinwon", store: int = 0) -> Iterator[tuple[Candidate, str]]:
     """`idp serve` with the demonstration's portals; also the URL of its database."""
-    with house(place, "sinwon") as (running, app, database), OwnPortal.of(running, app) as portal:
+    with house(place, name, store) as (running, app, database), OwnPortal.of(running, app) as portal:
         port = int(running.prepared.issuer.rpartition(":")[2])
-        yield Candidate("Sinwon", running.pid, port, _started_again_s(running), portal), database
+        yield Candidate(name, running.pid, port, _started_again_s(running), portal), database
 
 
 @contextmanager
-def house(place: Place, name: str) -> Iterator[tuple[Deployment, Flask, str]]:
+def house(place: Place, name: str, store: int = 0) -> Iterator[tuple[Deployment, Flask, str]]:
     """`idp serve`, an application of the same settings in this process, and the URL of their database."""
     directory = place.directory / name
     directory.mkdir()
     with servers.new_database(place.database_server) as database:
-        overrides = {**_OURS, "database.url": database, "store.url": place.store(0)}
+        overrides = {**_OURS, "database.url": database, "store.url": place.store(store)}
         with deployed(directory, overrides, []) as running:
             app = create_app(running.settings)
             try:

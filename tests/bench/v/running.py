@@ -68,13 +68,16 @@ def measure(size: Size, installed: Path | None, say: Callable[[str], None], only
 
 
 def with_growth(run: Run, plenty: Plenty, say: Callable[[str], None]) -> Run:
-    """The same run, and ours before and after its tables were filled."""
+    """The same run, and ours twice, in turns: with empty tables and with full ones."""
     unit = Unit()
-    with place() as there, candidates.sinwon(there) as (ours, database):
-        (empty,) = rounds.measure([ours], there, unit, run.size, say)
+    with (
+        place() as there,
+        candidates.sinwon(there, "Sinwon, empty") as (one, _),
+        candidates.sinwon(there, "Sinwon, full", store=1) as (other, database),
+    ):
         say(f"{plenty.portals:,} portals, {plenty.grants:,} grants, {plenty.audit_rows:,} audit rows")
         fill(database, plenty.audit_rows, plenty.portals, grants=plenty.grants)
-        (full,) = rounds.measure([ours], there, unit, run.size, say)
+        empty, full = rounds.measure([one, other], there, unit, run.size, say)
     return replace(run, grown=Grown(plenty, empty, full))
 
 

@@ -137,9 +137,8 @@ def _growth(run: Run) -> str:
         return ""
     plenty = grown.plenty
     said = f"""Growth: {plenty.portals:,} portals, {plenty.grants:,} grants and {plenty.audit_rows:,} audit rows are
-        put into Sinwon's tables (`tests.bench.plenty`). The two are minutes apart: UserInfo, which finds one row by
-        its key, tells how much of a difference is the machine's. V of its processes, and of PostgreSQL, before and
-        after:"""
+        put into the tables of a second deployment (`tests.bench.plenty`), and the two are asked in turns. V of their
+        processes, and of PostgreSQL:"""
     rows = "\n".join(
         f"| {what} | {empty.v:.1f} | {full.v:.1f} | {empty.postgresql_v:.1f} | {full.postgresql_v:.1f} |"
         for operation, what in SAID.items()
