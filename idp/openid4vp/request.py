@@ -63,6 +63,7 @@ class Signer:
         self._registry = _Registry(algorithms=["ES256"])
         self._hosts = _dns_names(self.chain[0])
         self._host = settings.host
+        self._hash = seal.b64(self.chain[0].fingerprint(hashes.SHA256()))
         self.client_id(wallet.client_id_prefix)  # the one in the settings must work
 
     def client_id(self, prefix: str) -> str:
@@ -71,7 +72,7 @@ class Signer:
         Raises SignerError: for `x509_san_dns` the host of `response_uri` must be a DNS name of the certificate.
         """
         if prefix == "x509_hash":
-            return f"x509_hash:{seal.b64(self.chain[0].fingerprint(hashes.SHA256()))}"
+            return f"x509_hash:{self._hash}"
         if self._host not in self._hosts:
             raise SignerError("wallet.certificate_file: x509_san_dns: no dNSName equals the issuer's host")
         return f"x509_san_dns:{self._host}"
@@ -95,6 +96,7 @@ class Requests:
         self._wallet = settings.wallet
         self._signer = signer
         self._clock = clock
+        self._links: dict[tuple[str, str, str], str] = {}
 
     def client_id(self, wallet: WalletProfile) -> str:
         """How this wallet knows us, and the audience of what it answers (decision D7)."""
@@ -106,12 +108,21 @@ class Requests:
         Without `request_uri_method` a wallet fetches by GET; with `post` it may send a `wallet_nonce`. Both are
         answered.
         """
-        request_uri = f"{self._issuer}/wallet/request/{ask.id}"
-        parameters = {"client_id": self.client_id(wallet), "request_uri": request_uri}
-        if wallet.request_uri_method == "post":
-            parameters["request_uri_method"] = "post"
-        prefix = wallet.link
-        return f"{prefix}{'&' if '?' in prefix else '?'}{urlencode(parameters, quote_via=quote, safe='')}"
+        return self._link_but_id(wallet) + quote(ask.id, safe="")
+
+    def _link_but_id(self, wallet: WalletProfile) -> str:
+        """All of a link before the question's own id, kept: one page needs a dozen of them."""
+        key = (wallet.link, wallet.client_id_prefix, wallet.request_uri_method)
+        if (kept := self._links.get(key)) is None:
+            method = {"request_uri_method": "post"} if wallet.request_uri_method == "post" else {}
+            parameters = {
+                "client_id": self.client_id(wallet),
+                **method,
+                "request_uri": f"{self._issuer}/wallet/request/",
+            }
+            start = f"{wallet.link}{'&' if '?' in wallet.link else '?'}"
+            kept = self._links[key] = start + urlencode(parameters, quote_via=quote, safe="")
+        return kept
 
     def response_uri(self, ask: Ask) -> str:
         return f"{self._issuer}/wallet/response/{ask.id}"

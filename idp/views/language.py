@@ -12,7 +12,7 @@ import gettext
 import io
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -202,8 +202,12 @@ def choose(
 
     Source: OIDC Core 3.1.2.1 (ui_locales, in order of preference), RFC 9110 12.5.4, RFC 4647 3.4.
     """
-    wishes = [explicit or "", *ui_locales[:_MAX_TAGS], cookie or "", *_by_preference(accept_language)]
-    return next((lang for wish in wishes if (lang := look_up(wish, among))), default)
+
+    def first(tags: Iterable[str]) -> str | None:
+        return next((lang for tag in tags if (lang := look_up(tag, among))), None)
+
+    wishes = (explicit or "", *ui_locales[:_MAX_TAGS], cookie or "")
+    return first(wishes) or first(_by_preference(accept_language)) or default
 
 
 def look_up(tag: str, among: Sequence[str] = LANGUAGES) -> str | None:
