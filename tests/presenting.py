@@ -44,7 +44,7 @@ def as_json(value: Any) -> bytes:
     """JSON, or bytes as they are."""
     if isinstance(value, bytes):
         return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
