@@ -134,10 +134,17 @@ def read_document(unverified: Mapping[str, Any], did: str) -> DidDocument:
 
 
 def check_proof(document: Mapping[str, Any], proof: Any, key: Key, refusal: Reason) -> None:
-    """Whether the key signed the document with this proof. Raises CredentialRejected: refusal, ALGORITHM."""
+    """Whether the key signed the document with this proof.
+
+    Raises CredentialRejected: refusal, ALGORITHM, MALFORMED.
+    """
     if not isinstance(proof, Mapping) or proof.get("type") != data_proof.PROOF_TYPE:
         raise CredentialRejected(Reason.ALGORITHM, "a type of proof we do not verify")
-    check_signature(key, proof.get("proofValue"), data_proof.signing_input(document, proof), refusal)
+    try:
+        message = data_proof.signing_input(document, proof)
+    except ValueError:
+        raise CredentialRejected(Reason.MALFORMED, "it has no canonical text") from None
+    check_signature(key, proof.get("proofValue"), message, refusal)
 
 
 def check_signature(key: Key, value: Any, message: bytes, refusal: Reason) -> None:

@@ -696,6 +696,13 @@ def test_an_agreement_that_was_changed_is_refused(world: World, name: str) -> No
     assert agreement(world, {**world.acceptance(), name: "z1111"}) is Reason.KEY_AGREEMENT
 
 
+def test_an_agreement_with_a_fraction_is_malformed(world: World) -> None:
+    """As a presentation is: no member is one, and it has no canonical text."""
+    document = {**world.acceptance(), "x": 1.5}
+    acceptance = signed(document, world.holder.keys["keyagree"], proof_of(HOLDER, "keyagree", "keyAgreement"))
+    assert agreement(world, acceptance) is Reason.MALFORMED
+
+
 def test_an_agreement_that_somebody_else_signed_is_refused(world: World) -> None:
     assert agreement(world, world.acceptance(key=p256())) is Reason.KEY_AGREEMENT
 
