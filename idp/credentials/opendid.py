@@ -33,6 +33,9 @@ from idp.credentials.verdict import CredentialRejected, Expected, Reason, Status
 FORMAT = "opendid"
 SCHEMA_TYPE = "OsdSchemaCredential"
 MAX_PRESENTATION_CHARS = 768 * 1024  # a photo is base64 once: some 560 KB of it fit
+MAX_MARKS = (
+    8_192  # commas and brackets, before every value but one: 64 claims of a dozen members have some 1,000
+)
 MAX_CLAIMS = 64
 MAX_PROOFS = 4
 NONCE_BYTES = 16
@@ -125,6 +128,9 @@ def _unverified(presentation: str) -> _Shown:
     """Checks form and size, no signature, no time. Raises CredentialRejected: TOO_LARGE, MALFORMED."""
     if len(presentation) > MAX_PRESENTATION_CHARS:
         raise CredentialRejected(Reason.TOO_LARGE, "the presentation is too long")
+    if sum(map(presentation.count, ",[{")) > MAX_MARKS:
+        # Each signature is over a canonical text of its own, and what it costs goes by values, not by characters.
+        raise CredentialRejected(Reason.TOO_LARGE, "the presentation has too many values")
     try:
         unverified = data_proof.without_nulls(strict_json.loads_object(presentation))
     except ValueError:

@@ -220,6 +220,13 @@ def test_a_presentation_that_is_too_long_is_not_read(world: World) -> None:
     assert refuse(world, " " * 800_000 + world.presentation()) is Reason.TOO_LARGE
 
 
+def test_a_presentation_of_very_many_values_is_not_read(world: World) -> None:
+    """Its holder may sign whatever they like, four times, and each time costs by the value."""
+    keys = ("pin", "bio", "pin", "bio")
+    assert refuse(world, world.presentation(keys=keys, x=[[[]]] * 100_000)) is Reason.TOO_LARGE
+    accept(world, world.presentation(keys=keys, x=[[[]]] * 2_000))
+
+
 def test_more_claims_than_a_credential_has_are_not_read(world: World) -> None:
     document = json.loads(world.presentation())
     subject = document["verifiableCredential"][0]["credentialSubject"]
