@@ -172,10 +172,12 @@ def _keys(unverified: Mapping[str, Any]) -> dict[str, Key]:
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_KEYS:
         raise CredentialRejected(Reason.DID_DOCUMENT, "verificationMethod")
     keys: dict[str, Key] = {}
+    key_ids: set[str] = set()
     for entry in entries:
         key_id = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(key_id, str) or not re.fullmatch(_KEY_ID, key_id) or key_id in keys:
+        if not isinstance(key_id, str) or not re.fullmatch(_KEY_ID, key_id) or key_id in key_ids:
             raise CredentialRejected(Reason.DID_DOCUMENT, "the id of a key is missing, or stands twice")
+        key_ids.add(key_id)
         if entry.get("type") == KEY_TYPE:
             keys[key_id] = Key(_public_key(entry), _auth_type(entry), _purposes(unverified, key_id))
     return keys

@@ -532,6 +532,12 @@ def _twice(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "verificationMethod": document["verificationMethod"] * 2}
 
 
+def _twice_of_two_kinds(document: dict[str, Any]) -> dict[str, Any]:
+    first, *rest = document["verificationMethod"]
+    of_another_kind = {**first, "type": "Secp256k1VerificationKey2018"}
+    return {**document, "verificationMethod": [of_another_kind, first, *rest]}
+
+
 def _method(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def change(document: dict[str, Any]) -> dict[str, Any]:
         first, *rest = document["verificationMethod"]
@@ -552,6 +558,7 @@ def _method(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         lambda document: {**document, "proof": {}},
         lambda document: {**document, "created": 1.5},
         _twice,
+        _twice_of_two_kinds,
         _method(id=7),
         _method(publicKeyMultibase="z11111"),
         _method(publicKeyMultibase=None),
