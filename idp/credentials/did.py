@@ -25,6 +25,7 @@ PURPOSES = frozenset(
     {"assertionMethod", "authentication", "keyAgreement", "capabilityInvocation", "capabilityDelegation"}
 )
 MAX_KEYS = 32
+MAX_OWNER_PROOFS = 8  # each is over the whole document
 _DID = r"did:[a-z0-9]{1,32}:[A-Za-z0-9._:%-]{1,200}"
 _KEY_ID = r"[A-Za-z0-9_.-]{1,64}"
 _KEY_URL = re.compile(rf"(?P<did>{_DID})\?versionId=(?P<version>[0-9]{{1,9}})#(?P<key>{_KEY_ID})")
@@ -208,7 +209,7 @@ def _purposes(unverified: Mapping[str, Any], key_id: str) -> frozenset[str]:
 def _check_owner_proofs(unverified: Mapping[str, Any], document: DidDocument) -> None:
     """Data Specification 4.2.2. A registry usually takes them off; one that is there is not ignored."""
     several = unverified.get("proofs", [])
-    if not isinstance(several, list) or len(several) > MAX_KEYS:
+    if not isinstance(several, list) or len(several) > MAX_OWNER_PROOFS:
         raise CredentialRejected(Reason.DID_DOCUMENT, "proofs")
     for proof in several + ([unverified["proof"]] if "proof" in unverified else []):
         if not isinstance(proof, dict):

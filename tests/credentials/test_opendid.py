@@ -590,6 +590,13 @@ def test_each_of_an_owners_proofs_must_be_right(world: World) -> None:
     assert refuse(world, world.presentation()) is Reason.DID_DOCUMENT
 
 
+def test_an_owner_does_not_sign_very_often(world: World) -> None:
+    world.registry.documents[HOLDER] = owned(world, ("pin", "bio") * 4)
+    accept(world, world.presentation())
+    world.registry.documents[HOLDER] = owned(world, ("pin", "bio", "pin") * 3)
+    assert refuse(world, world.presentation()) is Reason.DID_DOCUMENT
+
+
 # Claims
 
 
