@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,6 +64,21 @@ def base58(data: bytes) -> str:
 def base64(data: bytes) -> str:
     """`m` and base64 without padding."""
     return "m" + b64encode(data).decode("ascii").rstrip("=")
+
+
+def bytes_of(text: str) -> bytes:
+    """What `base58` or `base64` wrote. Raises ValueError."""
+    base, encoded = text[:1], text[1:]
+    if base == "m":
+        return b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    if base != "z":
+        raise ValueError("another base")
+    number = 0
+    for character in encoded:
+        number = number * 58 + _ALPHABET.index(character)
+    return bytes(len(encoded) - len(encoded.lstrip("1"))) + number.to_bytes(
+        (number.bit_length() + 7) // 8, "big"
+    )
 
 
 NONCE = base64(NONCE_BYTES)

@@ -13,8 +13,7 @@ from sqlalchemy import create_engine, text
 from idp.demo import personas
 from tests import servers
 from tests.credentials.mutants import running as in_process
-from tests.credentials.mutants.mdoc import Mdocs
-from tests.credentials.mutants.sd_jwt import SdJwts
+from tests.credentials.mutants.__main__ import ALL as FORMATS
 from tests.crowd import Holder, client_of
 from tests.fuzzing import raw
 from tests.fuzzing.answers import Answers
@@ -34,7 +33,7 @@ SPECIES: Mapping[str, Callable[[Target], Species]] = {
     "documents": Documents,
 }
 ALL = (*SPECIES, "raw", "credentials")
-SHARES = {"raw": 0.5, "answers": 1.5, "credentials": 2.0}
+SHARES = {"raw": 0.5, "answers": 1.5, "credentials": 3.0}
 """Of an equal part each; raw bytes wait for answers that do not come."""
 
 UNLIMITED = {
@@ -133,8 +132,8 @@ def whole(
             for door in at.doors:
                 found.tallies.append(raw.run(door, part // len(at.doors), seed))
         elif name == "credentials":
-            for kind in (SdJwts, Mdocs):
-                found.in_process.append(in_process.run(kind(), part // 2, seed))
+            for kind in FORMATS:
+                found.in_process.append(in_process.run(kind(), part // len(FORMATS), seed))
         else:
             make = SPECIES[name]
             found.tallies.append(

@@ -4,19 +4,22 @@ import argparse
 import sys
 
 from tests.credentials.mutants.mdoc import Mdocs
+from tests.credentials.mutants.opendid import OpenDids
 from tests.credentials.mutants.running import MAX_BYTES, MAX_S, Tally, run
 from tests.credentials.mutants.sd_jwt import SdJwts
+
+ALL = (Mdocs, SdJwts, OpenDids)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.credentials.mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="mutants of each format")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--format", choices=[Mdocs.format, SdJwts.format], help="this one only")
+    parser.add_argument("--format", choices=[one.format for one in ALL], help="this one only")
     asked = parser.parse_args()
     tallies = [
         run(species(), asked.count, asked.seed, said=progress)
-        for species in (Mdocs, SdJwts)
+        for species in ALL
         if asked.format in (None, species.format)
     ]
     for tally in tallies:

@@ -36,7 +36,7 @@ from tests.credentials.issuing import (
     x5c,
 )
 from tests.credentials.mutants import blind
-from tests.credentials.mutants.strange import JSON_KINDS, ORDERS, json_other_kind
+from tests.credentials.mutants.strange import ORDERS, json_kinds_but, json_other_kind
 
 if TYPE_CHECKING:
     from tests.credentials.mutants.sd_jwt import SdJwts as Lab
@@ -153,10 +153,6 @@ def issuer_payload_form(lab: Lab, chance: random.Random) -> str:
 def vct(lab: Lab, chance: random.Random) -> str:
     wrong = chance.choice([ABSENT, VCT + "/", VCT.upper(), "", "x", *json_kinds_but(str)])
     return lab.issue(payload={"vct": wrong}).present()
-
-
-def json_kinds_but(*types: type) -> list[Any]:
-    return [one for one in JSON_KINDS if type(one) not in types]
 
 
 def times(lab: Lab, chance: random.Random) -> str:

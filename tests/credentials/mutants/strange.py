@@ -61,9 +61,14 @@ def other_kind(chance: random.Random, *, but: tuple[type, ...]) -> Any:
 JSON_KINDS: tuple[Any, ...] = (None, True, False, 0, 1, -1, 2**53, 1.5, "", "x", [], [1], {}, {"a": 1})
 
 
+def json_kinds_but(*types: type) -> list[Any]:
+    """Values of JSON, of every other type than these."""
+    return [one for one in JSON_KINDS if type(one) not in types]
+
+
 def json_other_kind(chance: random.Random, *, but: tuple[type, ...]) -> Any:
-    """The same, of JSON."""
-    return chance.choice([one for one in JSON_KINDS if type(one) not in but])
+    """The same as `other_kind`, of JSON."""
+    return chance.choice(json_kinds_but(*but))
 
 
 def json_strange(chance: random.Random) -> Any:

@@ -9,8 +9,23 @@ import msgspec
 import pytest
 
 from idp import strict_json
-from idp.credentials import chains, cose, ecdsa, jose, mdoc, mso, sd_jwt, sd_jwt_vc
+from idp.credentials import (
+    chains,
+    cose,
+    data_proof,
+    did,
+    ecdsa,
+    jose,
+    mdoc,
+    mso,
+    opendid,
+    opendid_claims,
+    sd_jwt,
+    sd_jwt_vc,
+    trust,
+)
 from tests.credentials.mutants.mdoc import Mdocs
+from tests.credentials.mutants.opendid import OpenDids
 from tests.credentials.mutants.running import Species, run
 from tests.credentials.mutants.sd_jwt import SdJwts
 
@@ -21,7 +36,7 @@ pytestmark = [
 ]
 
 COUNT = 2_000
-SPECIES: dict[str, Callable[[], Species]] = {"mso_mdoc": Mdocs, "dc+sd-jwt": SdJwts}
+SPECIES: dict[str, Callable[[], Species]] = {"mso_mdoc": Mdocs, "dc+sd-jwt": SdJwts, "opendid": OpenDids}
 
 
 @pytest.mark.parametrize("format", SPECIES)
@@ -79,6 +94,21 @@ HOLES = [
     Hole("dc+sd-jwt", "disclosure_form", sd_jwt, "_RESERVED", frozenset()),
     Hole("dc+sd-jwt", "undisclosable", sd_jwt_vc, "UNDISCLOSABLE", frozenset()),
     Hole("dc+sd-jwt", "certificates", chains, "_check_leaf", nothing),
+    Hole("opendid", "issuer_signature", did, "check_signature", nothing),
+    Hole("opendid", "holder_signature", data_proof, "verifies", lambda *_: True),
+    Hole("opendid", "presentation_form", strict_json, "_read_back", msgspec.json.decode),
+    Hole("opendid", "subject", opendid, "_check_holder", nothing),
+    Hole("opendid", "nonce", opendid, "_check_nonce", nothing),
+    Hole("opendid", "presentation_validity", opendid, "SKEW_S", 10**8),
+    Hole("opendid", "too_many_claims", opendid, "MAX_CLAIMS", 999),
+    Hole("opendid", "holder_proofs", opendid, "MAX_PROOFS", 99),
+    Hole("opendid", "status", opendid, "check_active", nothing),
+    Hole("opendid", "holder_key_use", did, "named_key", lambda document, url, *_: document.keys[url.key_id]),
+    Hole("opendid", "document_form", did, "MAX_KEYS", 99),
+    Hole("opendid", "owner_proofs", did, "_check_owner_proofs", nothing),
+    Hole("opendid", "key_agreement", did.DidDocument, "agrees_on_keys", lambda _: False),
+    Hole("opendid", "picture", opendid_claims, "_IMAGES", dict.fromkeys(["gif", "svg", "jpg"], "image/png")),
+    Hole("opendid", "mission", trust, "_active", lambda mission, _now: mission),
 ]
 
 
