@@ -33,9 +33,8 @@ from idp.credentials.verdict import CredentialRejected, Expected, Reason, Status
 FORMAT = "opendid"
 SCHEMA_TYPE = "OsdSchemaCredential"
 MAX_PRESENTATION_CHARS = 768 * 1024  # a photo is base64 once: some 560 KB of it fit
-MAX_MARKS = (
-    8_192  # commas and brackets, before every value but one: 64 claims of a dozen members have some 1,000
-)
+MAX_MARKS = 8_192
+"""Commas and brackets, one before nearly every value: 64 claims of a dozen members have some 1,000."""
 MAX_CLAIMS = 64
 MAX_PROOFS = 4
 NONCE_BYTES = 16
