@@ -43,8 +43,8 @@ QUESTIONS = (
     ),
     off(
         "a link says two things", _REQUEST,
-        '"request_uri": request_uri}\n',
-        '"request_uri": request_uri, "state": ask.id}\n',
+        'return self._link_but_id(wallet) + quote(ask.id, safe="")',
+        'return self._link_but_id(wallet) + quote(ask.id, safe="") + "&state=1"',
         "WQ-12",
     ),
     off(
