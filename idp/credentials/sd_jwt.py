@@ -111,7 +111,8 @@ def verify_sd_jwt(
     """The processed payload: what is disclosed in its place, no digest left (RFC 9901, section 7.1 and 7.3).
 
     header_types: the values of `typ` that are accepted, compared exactly.
-    key_binding: None where the caller's policy asks for none; a Key Binding JWT is then not looked at.
+    key_binding: None where the caller's policy asks for none; a Key Binding JWT is then not looked at. Where it is
+        due, `cnf` must stand in the signed payload whole.
     undisclosable: top-level claims that must stand in the signed payload whole.
     now: seconds since the epoch; `exp` and `nbf` are checked with SKEW_S, where they are present.
 
@@ -121,10 +122,10 @@ def verify_sd_jwt(
     check_header_type(token, header_types)
     jose.check_signature(token.issuer, issuer_key, Reason.ISSUER_SIGNATURE)
     # The signatures one after the other: between two of them the processor forgets what it knew of all else.
-    bound = None if key_binding is None else _signed_key_binding(token)
+    bound = _signed_key_binding(token) if key_binding is not None else {}
     payload = _disclosed(token, undisclosable)
     check_times(payload, now)
-    if key_binding is not None and bound is not None:
+    if key_binding is not None:
         _check_key_binding(token, bound, key_binding, now)
     return payload
 

@@ -28,7 +28,7 @@ def verify(
     """What a holder has proven with this presentation, in answer to what is expected.
 
     In this order, the only step that may go out to the network last: form, header, type, issuer's chain and days,
-    signature, disclosures, times, key binding, shape of the claims, status.
+    signatures of issuer and holder, disclosures, times, what the holder signed, shape of the claims, status.
 
     Raises CredentialRejected.
     """

@@ -12,7 +12,8 @@ from idp.credentials.opendid import check_key_agreement
 from tests.credentials import issuing
 from tests.credentials.issuing import NOW
 from tests.credentials.mutants import blind
-from tests.credentials.mutants.opendid_aimed import AIMED, AROUND, claims_shown
+from tests.credentials.mutants.opendid_aimed import AIMED, claims_shown
+from tests.credentials.mutants.opendid_around import AROUND
 from tests.credentials.mutants.opendid_heavy import HEAVY
 from tests.credentials.mutants.running import Mutant
 from tests.credentials.mutants.strange import json_strange
