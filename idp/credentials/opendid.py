@@ -16,6 +16,7 @@ Left out: zero-knowledge proofs, several credentials or subjects, claims kept ou
 from __future__ import annotations
 
 import hmac
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ def check_key_agreement(
     Raises CredentialRejected: KEY_AGREEMENT, ALGORITHM, MALFORMED, TOO_LARGE, DID_UNAVAILABLE, DID_DOCUMENT,
     DID_DEACTIVATED.
     """
+    _check_marks(json.dumps(acceptance))
     document = did.resolve(registry, _unverified(presentation).holder)
     proof = acceptance.get("proof")
     if proof is None:
@@ -123,13 +125,17 @@ def check_key_agreement(
 # -- what can be seen without asking anybody -----------------------------------------------------------------
 
 
+def _check_marks(text: str) -> None:
+    """Each signature is over a canonical text of its own, and what it costs goes by values, not by characters."""
+    if sum(map(text.count, ",[{")) > MAX_MARKS:
+        raise CredentialRejected(Reason.TOO_LARGE, "too many values")
+
+
 def _unverified(presentation: str) -> _Shown:
     """Checks form and size, no signature, no time. Raises CredentialRejected: TOO_LARGE, MALFORMED."""
     if len(presentation) > MAX_PRESENTATION_CHARS:
         raise CredentialRejected(Reason.TOO_LARGE, "the presentation is too long")
-    if sum(map(presentation.count, ",[{")) > MAX_MARKS:
-        # Each signature is over a canonical text of its own, and what it costs goes by values, not by characters.
-        raise CredentialRejected(Reason.TOO_LARGE, "the presentation has too many values")
+    _check_marks(presentation)
     try:
         unverified = data_proof.without_nulls(strict_json.loads_object(presentation))
     except ValueError:

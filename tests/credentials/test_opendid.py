@@ -724,6 +724,12 @@ def test_an_agreement_with_a_fraction_is_malformed(world: World) -> None:
     assert agreement(world, acceptance) is Reason.MALFORMED
 
 
+def test_an_agreement_of_very_many_values_is_not_read(world: World) -> None:
+    document = {**world.acceptance(), "x": [[[]]] * 100_000}
+    acceptance = signed(document, world.holder.keys["keyagree"], proof_of(HOLDER, "keyagree", "keyAgreement"))
+    assert agreement(world, acceptance) is Reason.TOO_LARGE
+
+
 def test_an_agreement_that_somebody_else_signed_is_refused(world: World) -> None:
     assert agreement(world, world.acceptance(key=p256())) is Reason.KEY_AGREEMENT
 
