@@ -4,6 +4,9 @@ One process looks at itself alone: at how long a request waited until a thread t
 wait, and passes. Where all have waited for a while there is a queue that does not get shorter, and everybody who joins
 it makes it longer for those who are half way through. A machine that is merely slow makes each of them wait and has no
 queue: whoever comes finds nobody waiting.
+
+Once a queue has stood, the process is wary for a while: newcomers are looked at before they join anything, and are let
+in as long as nobody waits. So as many begin as can be served, those who cannot know at once, and no time is idle.
 """
 
 from __future__ import annotations
@@ -15,8 +18,10 @@ from idp.errors import Busy
 
 STANDING_S = 1.0
 """There has been somebody waiting for so long: that is no burst."""
-_CALM_S = 5.0
-"""Nobody waited for so long: it is over."""
+WARY_S = 30.0
+"""So long after that a queue is believed as soon as there is one."""
+_STALE_S = 0.5
+"""Nobody was taken out of the queue for so long: nothing is known of it any more."""
 _TOO_LATE_S = 5.0
 """Whoever asked so long ago has asked again since, or gone: no time is spent on it that others need."""
 BEGINNINGS = {
@@ -35,30 +40,30 @@ class Shedding:
         self._busy_s = busy_s
         self._now = now
         self._taken_at = self._queue_since = now()
-        self._busy_until = 0.0
+        self._wary_until = self._queue_until = 0.0
 
     @property
     def is_on(self) -> bool:
-        """Whether a queue stands, or did a moment ago: who begins now need not join it to be told to come later."""
-        return self._now() < self._busy_until
+        """Whether it is wary: who begins now need not join a queue to be told to come later."""
+        return self._now() < self._wary_until
 
     def check(self, endpoint: str | None, waited_s: float | None) -> None:
         """Whether this request is to be served, having waited so long. None: it was taken out of turn. Raises Busy."""
         # Threads write here without a lock: what one overwrites of another's is a few milliseconds old.
         now = self._now()
         if waited_s is None:
-            if now < self._busy_until and endpoint in BEGINNINGS:
+            if now < self._queue_until and endpoint in BEGINNINGS:
                 raise Busy
             return
-        nobody_was_waiting = now - waited_s >= self._taken_at
+        others_were_waiting = now - waited_s < self._taken_at
         self._taken_at = now
-        if nobody_was_waiting or waited_s <= self._busy_s:
-            self._queue_since = now
-        if not self._busy_s or waited_s <= self._busy_s or endpoint in FOR_MONITORING:
+        if not self._busy_s:
             return
-        if now < self._busy_until or now - self._queue_since > STANDING_S:
-            self._busy_until = now + _CALM_S
+        if waited_s <= self._busy_s or not others_were_waiting:
+            self._queue_since, self._queue_until = now, 0.0
+        elif now < self._wary_until or now - self._queue_since > STANDING_S:
+            self._wary_until, self._queue_until = now + WARY_S, now + _STALE_S
             if endpoint in BEGINNINGS:
                 raise Busy
-        if waited_s > _TOO_LATE_S:
+        if waited_s > _TOO_LATE_S and endpoint not in FOR_MONITORING:
             raise Busy

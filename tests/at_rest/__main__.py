@@ -18,11 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.at_rest.deployments import DEPLOYMENTS, Kept, Numbers, said
-from tests.at_rest.searching import Needle, Search, files
+from tests.at_rest.searching import Needle, files
 
 IDLE_S = 60
 PAGE_BYTES = 4096
-PIECE_BYTES, OVERLAP_BYTES = 1 << 20, 1 << 10
 
 
 def main() -> None:
@@ -66,7 +65,7 @@ def of_memory(kept: Kept, into: Path, idle_s: int) -> Iterator[str]:
             yield f"memory: process {pid} could not be dumped: {done.stderr.strip()[-200:]}"
             continue
         memory = used(core)
-        people, bearer = shown(kept.people, memory), shown(kept.bearer, memory)
+        people, bearer = kept.people.in_bytes(memory), kept.bearer.in_bytes(memory)
         role = "master" if pid == kept.pid else "worker"
         yield (
             f"memory of the {role} after {idle_s} idle seconds ({len(memory) / 1e6:,.0f} MB):"
@@ -85,14 +84,6 @@ def used(core: Path) -> bytes:
     data = core.read_bytes()
     pages = (data[start : start + PAGE_BYTES] for start in range(0, len(data), PAGE_BYTES))
     return b"".join(page for page in pages if page.strip(b"\0"))
-
-
-def shown(search: Search, memory: bytes) -> set[Needle]:
-    """What stands there, sought piece by piece: where much is found, each find would be a walk through all of it."""
-    pieces = (
-        memory[start : start + PIECE_BYTES + OVERLAP_BYTES] for start in range(0, len(memory), PIECE_BYTES)
-    )
-    return {needle for piece in pieces for needle in search.in_bytes(piece)}
 
 
 def summed(needles: set[Needle]) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -151,26 +152,36 @@ class Search:
     """Looks for all needles at once."""
 
     def __init__(self, wanted: Iterable[Needle]) -> None:
-        self._by_window: dict[int, list[Needle]] = {}
+        # window → (bytes before the window, bytes in all) → the whole → the needle
+        self._by_window: dict[int, dict[tuple[int, int], dict[bytes, Needle]]] = {}
         for needle in wanted:
-            if len(needle.data) < WINDOW:
+            length = len(needle.data)
+            if length < WINDOW:
                 raise ValueError(f"{needle.form} of {needle.what} is too short to search for")
-            start = (len(needle.data) - WINDOW) // 2
-            window = memoryview(needle.data[start : start + WINDOW]).cast("Q")[0]
-            self._by_window.setdefault(window, []).append(needle)
+            before = (length - WINDOW) // 2
+            window = memoryview(needle.data[before : before + WINDOW]).cast("Q")[0]
+            self._by_window.setdefault(window, {}).setdefault((before, length), {})[needle.data] = needle
         self._windows = frozenset(self._by_window)
 
     def in_bytes(self, data: bytes) -> set[Needle]:
         """The needles that occur in the data."""
         view = memoryview(data)
-        found: set[Needle] = set()
+        seen: set[int] = set()
         for shift in range(WINDOW):
             whole = (len(data) - shift) // WINDOW * WINDOW
             if whole <= 0:
                 break
-            seen = self._windows.intersection(view[shift : shift + whole].cast("Q"))
-            found |= {needle for window in seen for needle in self._by_window[window] if needle.data in data}
-        return found
+            seen |= self._windows.intersection(view[shift : shift + whole].cast("Q"))
+        return {needle for window in seen for needle in self._around(window, data)}
+
+    def _around(self, window: int, data: bytes) -> Iterator[Needle]:
+        """The needles of which this window is not all that occurs."""
+        at = -1
+        while (at := data.find(window.to_bytes(WINDOW, sys.byteorder), at + 1)) >= 0:
+            for (before, length), needles in self._by_window[window].items():
+                needle = needles.get(data[max(at - before, 0) : at - before + length])
+                if needle is not None:
+                    yield needle
 
     def in_files(self, *places: Path) -> dict[Path, set[Needle]]:
         """The needles in each file at or below these places; files without any are left out."""

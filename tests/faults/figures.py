@@ -37,7 +37,12 @@ FIGURES: Mapping[str, Figure] = {
     ),
     "R7": Figure(outages.measure, outages.Size(), outages.Size(1.0, 1.0, only=_TELLING), {"wired": True}),
     "R8": Figure(soak.measure, soak.Size(), soak.Size(seconds=4.0, every_s=0.5), {"settings": soak.SETTINGS}),
-    "R10": Figure(overload.measure, overload.Size(), overload.Size(load_s=4.0, warm_s=1.0, finding_s=3.0)),
+    "R10": Figure(
+        overload.measure,
+        overload.Size(),
+        overload.Size(load_s=4.0, warm_s=1.0, finding_s=3.0),
+        {"apart": True, "n_workers": 1},
+    ),
     "R11": Figure(
         overload.measure_slow,
         overload.Slowness(),

@@ -4,6 +4,7 @@ two nodes, a worker, PostgreSQL that keeps what it commits, Redis; and the demon
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 import signal
@@ -163,13 +164,15 @@ def house(
     *,
     wired: bool = False,
     persists: bool = False,
+    apart: bool = False,
     settings: Mapping[str, str] | None = None,
     n_workers: int = 2,
 ) -> Iterator[House]:
     """Run it until the context ends.
 
     wired: the nodes reach PostgreSQL and Redis through a `Wire` each, which can be cut. persists: Redis keeps an
-    append-only file. `settings` of every process besides.
+    append-only file. apart: the deployment has half of the processors, whoever signs in the other. `settings` of every
+    process besides.
     """
     ports = [free_port() for _ in range(N_NODES)]
     port, guests_port = free_port(), free_port()
@@ -182,6 +185,7 @@ def house(
         authority_url=f"{here}/authority",
     )
     with ExitStack() as stack:
+        outside = stack.enter_context(_half_of_the_processors()) if apart else os.sched_getaffinity(0)
 
         def run(machine: Machine) -> Machine:
             machine.start()
@@ -256,7 +260,20 @@ def house(
         )
         running.await_ready(START_S)
         eventually(lambda: _answers(f"{here}/healthz"), START_S)
+        os.sched_setaffinity(0, outside)  # of this thread, and of those that it starts from here on
         yield running
+
+
+@contextmanager
+def _half_of_the_processors() -> Iterator[set[int]]:
+    """For this thread and whatever it starts; yields the other half."""
+    every = sorted(os.sched_getaffinity(0))
+    half = max(len(every) // 2, 1)
+    os.sched_setaffinity(0, every[:half])
+    try:
+        yield set(every[half:] or every)
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 def _answers(url: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from idp.errors import Busy
 from idp.views.frame import WAITED_S
-from idp.views.shedding import BEGINNINGS, FOR_MONITORING, Shedding
+from idp.views.shedding import BEGINNINGS, FOR_MONITORING, WARY_S, Shedding
 from tests.rig import Rig, started
 
 BUSY_S = 0.1
@@ -76,11 +76,16 @@ def test_who_has_begun_comes_first_unless_it_is_far_too_late(busy: Process) -> N
     assert not busy.serves(STEP, 5.1)
 
 
-def test_it_is_over_when_nobody_has_waited_for_a_while(busy: Process) -> None:
-    assert busy.serves(STEP, 0.0, after_s=4.9)
+def test_a_queue_is_believed_at_once_for_a_while(busy: Process) -> None:
+    assert busy.serves(STEP, 0.0, after_s=WARY_S - 1)
     assert not busy.serves(BEGINNING, BUSY_S + 0.01)
-    assert busy.serves(STEP, 0.0, after_s=5.1)
+    assert busy.serves(STEP, 0.0, after_s=WARY_S + 1)
     assert busy.serves(BEGINNING, BUSY_S + 0.01)
+
+
+def test_a_wary_process_is_not_afraid_of_a_slow_machine(busy: Process) -> None:
+    assert busy.serves(STEP, 0.0, after_s=1.0)
+    assert all(busy.serves(BEGINNING, 0.3, after_s=0.31) for _ in range(20))
 
 
 @pytest.mark.parametrize("endpoint", sorted(FOR_MONITORING))
@@ -88,12 +93,24 @@ def test_whoever_watches_is_always_answered(busy: Process, endpoint: str) -> Non
     assert busy.serves(endpoint, 60.0)
 
 
-def test_who_is_taken_out_of_turn_is_told_only_while_it_lasts(busy: Process) -> None:
-    assert not busy.serves(BEGINNING, BUSY_S + 0.01)
-    assert busy.shedding.is_on
+def test_who_is_taken_out_of_turn_is_let_in_as_soon_as_nobody_waits(busy: Process) -> None:
     assert not busy.serves(BEGINNING, None)
     assert busy.serves(STEP, None)
-    assert busy.serves(BEGINNING, None, after_s=5.1)
+    assert busy.serves(STEP, BUSY_S, after_s=0.01)
+    assert busy.serves(BEGINNING, None)
+    assert busy.shedding.is_on
+
+
+def test_who_is_taken_out_of_turn_is_let_in_where_nothing_is_known_of_a_queue(busy: Process) -> None:
+    assert not busy.serves(BEGINNING, None, after_s=0.4)
+    assert busy.serves(BEGINNING, None, after_s=0.2)
+    assert busy.shedding.is_on
+
+
+def test_nobody_is_taken_out_of_turn_when_it_is_over(busy: Process) -> None:
+    assert busy.serves(STEP, 0.0, after_s=WARY_S - 1)
+    assert busy.shedding.is_on
+    busy.now += 1.1
     assert not busy.shedding.is_on
 
 
