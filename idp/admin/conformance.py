@@ -17,6 +17,7 @@ from idp.admin.portal_events import Seen
 from idp.claims import CLAIMS
 from idp.clock import iso
 from idp.events import Event
+from idp.fetch import FetchRefused
 from idp.portals import IMPLICIT, Registration
 from idp.portals.rules import LOOPBACK_HOSTS
 
@@ -39,11 +40,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged: a registration, where it is registered, and its latest events."""
+    """What is judged: a registration, where it is registered, and its latest events.
+
+    reachable: raises FetchRefused for an address that we never go to, whatever answers there.
+    """
 
     registration: Registration
     production: bool
     now: int
+    reachable: Callable[[str], None]
     lately: Sequence[Seen] = ()
 
 
@@ -70,6 +75,17 @@ def _addresses(case: Case) -> Iterator[Finding]:
         yield Finding("loopback", "must", tuple(local))
     if named := [uri for uri in local if urlsplit(uri).hostname == "localhost"]:
         yield Finding("localhost", "should", tuple(named))
+
+
+def _never_asked(case: Case) -> Iterator[Finding]:
+    for member in ("jwks_uri", "backchannel_logout_uri"):
+        uri = getattr(case.registration, member)
+        if uri is None:
+            continue
+        try:
+            case.reachable(uri)
+        except FetchRefused as error:
+            yield Finding("never_asked", "must", (f"{member} = {uri} ({error.reason})",))
 
 
 def _proof(case: Case) -> Iterator[Finding]:
@@ -137,7 +153,7 @@ def _unused(case: Case) -> Iterator[Finding]:
 
 Rule = Callable[[Case], Iterator[Finding]]
 
-RULES: tuple[Rule, ...] = (_flow, _addresses, _proof, _algorithms, _keys, _told, _unused)
+RULES: tuple[Rule, ...] = (_flow, _addresses, _never_asked, _proof, _algorithms, _keys, _told, _unused)
 
 
 def _name(key: dict[str, Any], number: int) -> str:

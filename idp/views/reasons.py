@@ -679,6 +679,13 @@ RULES: Final[Mapping[str, Advice]] = {
         N_("Publish the next key now, sign with it from some minutes later on, then take the old one out."),
         "OpenID Connect Core 1.0, 10.1.1; RFC 7517, 4.7",
     ),
+    "never_asked": Advice(
+        N_("An address is registered that we never go to"),
+        N_(
+            "Register an https address on the public network; one in a private network is listed in fetch.allow."
+        ),
+        "OpenID Connect Back-Channel Logout 1.0, 2.2",
+    ),
     "jwks_by_value": Advice(
         N_("Keys are registered by value"),
         N_("Serve them at a jwks_uri: then a key can be changed without changing the registration."),

@@ -18,6 +18,7 @@ from idp.admin.people import Role
 from idp.demo.wallet import Fault
 from idp.errors import Mismatch, said_uri
 from idp.events import Event
+from idp.fetch import FetchRefused
 from idp.portals import Registration, parse
 from idp.views import reasons
 from idp.views.console.engineer import differing
@@ -350,12 +351,24 @@ def registration(**changes: Any) -> Registration:
     return parse({name: value for name, value in {**good, **changes}.items() if value is not None})
 
 
+def anywhere(_uri: str) -> None:
+    """Every address may be gone to."""
+
+
+def nowhere(_uri: str) -> None:
+    raise FetchRefused("https only")
+
+
+def judged(portal: Registration, **others: Any) -> Case:
+    return Case(portal, **{"production": True, "now": 0, "reachable": anywhere, **others})
+
+
 def found_in(case: Case) -> set[str]:
     return {finding.rule for finding in conformance.findings(case)}
 
 
 def test_a_client_that_keeps_every_rule_hears_nothing() -> None:
-    assert found_in(Case(registration(), production=True, now=0)) == set()
+    assert found_in(judged(registration())) == set()
 
 
 JWK = ECKey.generate_key("P-256").as_dict(private=False)
@@ -399,13 +412,21 @@ RSA = {"kty": "RSA", "e": "AQAB"}
     ids=lambda case: "-".join(sorted(case))[:40],
 )
 def test_a_rule_that_is_broken_is_found(changes: dict[str, Any], rules: set[str]) -> None:
-    assert found_in(Case(registration(**changes), production=True, now=1000)) == rules
+    assert found_in(judged(registration(**changes), now=1000)) == rules
     assert rules <= set(reasons.RULES)
 
 
 def test_a_loopback_address_is_fine_where_it_belongs() -> None:
-    case = Case(registration(redirect_uris=["http://127.0.0.1:8080/cb"]), production=False, now=0)
+    case = judged(registration(redirect_uris=["http://127.0.0.1:8080/cb"]), production=False)
     assert found_in(case) == set()
+
+
+def test_addresses_that_are_never_gone_to_are_named_with_the_reason() -> None:
+    found = conformance.findings(judged(registration(), reachable=nowhere))
+    assert [(finding.rule, finding.level, finding.seen) for finding in found] == [
+        ("never_asked", "must", ("jwks_uri = https://good.example/jwks (https only)",)),
+        ("never_asked", "must", ("backchannel_logout_uri = https://good.example/out (https only)",)),
+    ]
 
 
 def test_a_claim_that_no_sign_in_released_is_found_once_there_were_enough() -> None:
@@ -416,7 +437,7 @@ def test_a_claim_that_no_sign_in_released_is_found_once_there_were_enough() -> N
         lately = [
             portal_events.Seen(i, i, Event.LOGIN_FINISHED, None, None, {"claims": ["name"]}) for i in range(n)
         ]
-        assert found_in(Case(portal, production=True, now=0, lately=lately)) == rules
+        assert found_in(judged(portal, lately=lately)) == rules
 
 
 def test_the_report_counts_what_was_refused_lately(rig: Rig, staff: dict[str, Admin]) -> None:

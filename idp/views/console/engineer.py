@@ -101,6 +101,7 @@ class EngineerPages:
             portal,
             production=self.desk.frame.settings.mode == "production",
             now=now,
+            reachable=self.desk.house.outside.check,
             lately=lately,
         )
         return self.desk.page(
