@@ -41,8 +41,13 @@ class Agreement:
     prompt_consent: bool
     offline: bool = False
     """The portal wants to come back later on its own (`offline_access`): asked beside the claims, never required."""
-    consent_id: int | None = None
-    """The consent that was given before, where there is one."""
+    standing_rows: Sequence[_Said] = ()
+    """The newest row of each chain, where there is one, the newer one last."""
+
+    @property
+    def consent_id(self) -> int | None:
+        """The consent that was given before, where there is one."""
+        return self.standing_rows[-1].id if self.standing_rows else None
 
     @property
     def to_ask(self) -> tuple[RequestedClaim, ...]:
@@ -111,7 +116,9 @@ def agreement(
     """What stands between this holder (None: a person not seen before) and the portal, in this browser's session."""
     found: Sequence[_Said] = []
     if subject_id is not None:
-        found = _latest(_REMEMBERED_OR_OF_SESSION, subject_id, portal.client_id, session_id)
+        # session_id: None is nobody's, and finds none.
+        which = {"subject_id": subject_id, "client_id": portal.client_id, "session_id": session_id}
+        found = db.session.connection().execute(_NEWEST, which).all()
     before, offered = _together(*found)
     return Agreement(
         asked=asked_claims(portal, request),
@@ -119,7 +126,7 @@ def agreement(
         offered_before=offered,
         prompt_consent="consent" in request.prompt,
         offline=OFFLINE in request.scopes,
-        consent_id=max((row.id for row in found), default=None),
+        standing_rows=found,
     )
 
 
@@ -135,8 +142,11 @@ class _Said(Protocol):
     @property
     def offered(self) -> Sequence[str]: ...
 
+    @property
+    def remembered(self) -> bool: ...
 
-def _last_rows(*chains: ColumnElement[bool]) -> Select[int, list[str], list[str]]:
+
+def _last_rows(*chains: ColumnElement[bool]) -> Select[int, list[str], list[str], bool]:
     """The last row of each chain, where there is one, in the order they were given."""
     last = (
         select(func.max(Consent.id))
@@ -149,24 +159,16 @@ def _last_rows(*chains: ColumnElement[bool]) -> Select[int, list[str], list[str]
         .scalar_subquery()
         for chain in chains
     )
-    said = select(Consent.id, Consent.claims, Consent.offered)
+    said = select(Consent.id, Consent.claims, Consent.offered, Consent.remembered)
     return said.where(Consent.id.in_(list(last))).order_by(Consent.id)
 
 
-_IS_REMEMBERED = Consent.remembered.is_(True)
-_IS_OF_SESSION = and_(Consent.remembered.is_(False), Consent.session_id == bindparam("session_id"))
-# Built once: four times a sign-in, building one takes as long as asking it.
-_REMEMBERED, _OF_SESSION = _last_rows(_IS_REMEMBERED), _last_rows(_IS_OF_SESSION)
-_REMEMBERED_OR_OF_SESSION = _last_rows(_IS_REMEMBERED, _IS_OF_SESSION)
+# Built once: several times a sign-in, building one takes as long as asking it.
+_NEWEST = _last_rows(
+    Consent.remembered.is_(True),
+    and_(Consent.remembered.is_(False), Consent.session_id == bindparam("session_id")),
+)
 _GIVE = insert(Consent).returning(Consent.id)
-
-
-def _latest(
-    rows: Select[int, list[str], list[str]], subject_id: str, client_id: str, session_id: str | None
-) -> Sequence[_Said]:
-    """session_id: None is nobody's, and finds none."""
-    which = {"subject_id": subject_id, "client_id": client_id, "session_id": session_id}
-    return db.session.connection().execute(rows, which).all()
 
 
 def _together(*rows: _Said) -> tuple[frozenset[str], frozenset[str]]:
@@ -190,9 +192,11 @@ def give(
     remembered: bool,
     at: int,
 ) -> int:
-    """Record a consent in the caller's transaction, for this session or, `remembered`, until its end; the row's id."""
-    chain = _REMEMBERED if remembered else _OF_SESSION
-    before, offered_before = _together(*_latest(chain, subject_id, client_id, session_id))
+    """Record a consent in the caller's transaction, for this session or, `remembered`, until its end; the row's id.
+
+    agreed: of the same person, portal and session, read in this transaction.
+    """
+    before, offered_before = _together(*[row for row in agreed.standing_rows if row.remembered == remembered])
     consented = agreed.offered()
     columns = {
         "subject_id": subject_id,
