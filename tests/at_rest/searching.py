@@ -31,7 +31,7 @@ PIECE = 24
 Value = str | bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Needle:
     """`what` says what the value is ("name of invented-7"), `form` how it is written."""
 

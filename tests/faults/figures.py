@@ -35,7 +35,12 @@ FIGURES: Mapping[str, Figure] = {
         changes.Size(restarts=1, reloads=1, rotations=1, at_once=2),
         {"settings": changes.SETTINGS},
     ),
-    "R7": Figure(outages.measure, outages.Size(), outages.Size(1.0, 1.0, only=_TELLING), {"wired": True}),
+    "R7": Figure(
+        outages.measure,
+        outages.Size(),
+        outages.Size(1.0, 1.0, only=_TELLING),
+        {"wired": True, "disk_mb": 500},
+    ),
     "R8": Figure(soak.measure, soak.Size(), soak.Size(seconds=4.0, every_s=0.5), {"settings": soak.SETTINGS}),
     "R10": Figure(
         overload.measure,

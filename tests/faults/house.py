@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -165,14 +164,15 @@ def house(
     wired: bool = False,
     persists: bool = False,
     apart: bool = False,
+    disk_mb: int | None = None,
     settings: Mapping[str, str] | None = None,
     n_workers: int = 2,
 ) -> Iterator[House]:
     """Run it until the context ends.
 
     wired: the nodes reach PostgreSQL and Redis through a `Wire` each, which can be cut. persists: Redis keeps an
-    append-only file. apart: the deployment has half of the processors, whoever signs in the other. `settings` of every
-    process besides.
+    append-only file. apart: the deployment has half of the processors, whoever signs in the other. disk_mb: see
+    `Postgres`. `settings` of every process besides.
     """
     ports = [free_port() for _ in range(N_NODES)]
     port, guests_port = free_port(), free_port()
@@ -192,8 +192,8 @@ def house(
             stack.callback(_end, machine)
             return machine
 
-        postgres = Postgres(directory / "postgresql.log")
-        stack.callback(shutil.rmtree, postgres.directory)
+        postgres = Postgres(directory / "postgresql.log", disk_mb=disk_mb)
+        stack.callback(postgres.remove)
         run(postgres)
         with postgres.connect() as connection:
             connection.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' TEMPLATE template0")

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -143,18 +143,20 @@ def python(
 class Postgres(Machine):
     """A PostgreSQL of our own that keeps what it has committed: fsync and synchronous_commit are on."""
 
-    def __init__(self, log: Path, *options: str) -> None:
+    def __init__(self, log: Path, *options: str, disk_mb: int | None = None) -> None:
+        """`disk_mb`: its data is on a file system of its own of this size, where root may mount one."""
         binaries = servers.postgresql_binaries()
         user = "postgres" if os.geteuid() == 0 else None
         # Not below anybody's own directory: its user could not enter it.
         self.directory = directory = Path(tempfile.mkdtemp(prefix="sinwon-faults-"))
         self.port = free_port()
-        self.data = directory / "data"
+        self.disk = _mounted(directory, disk_mb) if disk_mb is not None else None
+        self.data = (self.disk or directory) / "data"
         password = secrets.token_urlsafe(12)
         file = directory / "password"
         file.write_text(password)
         if user:
-            for path in (directory, file):
+            for path in (directory, file, self.data.parent):
                 shutil.chown(path, user)
         made: list[str | Path] = [
             binaries / "initdb",
@@ -173,6 +175,25 @@ class Postgres(Machine):
         for setting in settings:
             command += ["-c", setting]
         super().__init__("postgresql", command, log, user=user)
+
+    def remove(self) -> None:
+        """Its data, and the file system of its own. It must have ended."""
+        if self.disk is not None:
+            subprocess.run(["umount", self.disk], check=True)
+        shutil.rmtree(self.directory)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Its own file system has not a block left."""
+        assert self.disk is not None
+        filler = self.disk / "filler"
+        with filler.open("wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+        yield
+        filler.unlink()
 
     def url(self, database: str, port: int | None = None) -> str:
         """For SQLAlchemy; `port` is another one that leads here."""
@@ -202,6 +223,20 @@ class Postgres(Machine):
     def crash(self) -> None:
         """`pg_ctl restart -m immediate`: all processes end at once, nothing is written down, recovery follows."""
         self.send(signal.SIGQUIT)
+
+
+def _mounted(directory: Path, size_mb: int) -> Path | None:
+    """A file system of this size below a directory; None where we may mount none."""
+    image, at = directory / "disk.img", directory / "disk"
+    with image.open("wb") as file:
+        file.truncate(size_mb << 20)
+    at.mkdir()
+    # Without the blocks that are kept for root, who fills it.
+    subprocess.run(
+        ["mkfs.ext4", "-q", "-m", "0", image], check=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
+    )
+    mounted = subprocess.run(["mount", "-o", "loop", image, at], check=False, capture_output=True)
+    return at if mounted.returncode == 0 else None
 
 
 class Redis(Machine):

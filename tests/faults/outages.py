@@ -182,7 +182,7 @@ def outages(house: House, size: Size) -> list[tuple[str, Outage, float]]:
 
     @contextmanager
     def disk_full() -> Iterator[None]:
-        """As PostgreSQL says it (53100), to every new row: no file system of this size may be mounted everywhere."""
+        """As PostgreSQL says it (53100), to every new row."""
         raising = "BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END"
         with house.postgres.connect(DATABASE) as connection:
             connection.execute(
@@ -216,6 +216,7 @@ def outages(house: House, size: Size) -> list[tuple[str, Outage, float]]:
         node.start()
 
     short = size.outage_s
+    on_a_disk = [("no block is left on PostgreSQL's disk", house.postgres.full, short)]
     return [
         ("Redis is down", redis_stopped, size.redis_s),
         ("Redis hangs", redis_hangs, short),
@@ -230,7 +231,8 @@ def outages(house: House, size: Size) -> list[tuple[str, Outage, float]]:
         ("every connection is reset every 0.7 s", torn, short),
         ("status lists and portals' keys cannot be fetched", hosts_hang, short),
         ("one node hangs", node_hangs, short),
-        ("PostgreSQL's disk is full", disk_full, short),
+        ("PostgreSQL can write no new row", disk_full, short),
+        *(on_a_disk if house.postgres.disk is not None else []),
         ("a key file is rubbish, and a node is started anew", key_file_rubbish, short),
         ("a node's log cannot be written", log_full, short),
     ]
