@@ -18,9 +18,18 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from idp.oidc import registration
+from tests.presenting import b64
 from tests.rig import Portal, Rig
 
 REDIRECT_URI = "https://portal.example/callback"
+
+
+NO_KEYS: dict[str, dict[str, Any]] = {
+    # A point of small order: whatever is multiplied with it comes to nothing (RFC 7748, section 6.1).
+    "ECDH-ES": {"kty": "OKP", "crv": "X25519", "x": b64(bytes(32))},
+    "RSA-OAEP-256": {"kty": "RSA", "n": b64((1 << 2047).to_bytes(256, "big")), "e": "AQAB"},
+}
+"""By algorithm, a key in form only, which cannot be encrypted to."""
 
 
 def public(key: ECKey | RSAKey) -> dict[str, Any]:

@@ -104,6 +104,20 @@ def test_a_good_registration_is_accepted() -> None:
         ({"id_token_encrypted_response_alg": "RSA1_5"}, "id_token_encrypted_response_alg"),
         ({"userinfo_encrypted_response_enc": "A256GCM"}, "userinfo_encrypted_response_alg is missing"),
         ({"authorization_encrypted_response_alg": "ECDH-ES"}, "a key to encrypt to"),
+        (
+            {
+                "userinfo_encrypted_response_alg": "RSA-OAEP-256",
+                "jwks": {"keys": [{"kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB"}]},
+            },
+            "a key to encrypt to",
+        ),
+        (
+            {
+                "id_token_encrypted_response_alg": "ECDH-ES",
+                "jwks": {"keys": [{"kty": "EC", "crv": "P-256", "use": "sig", "x": "AA", "y": "AA"}]},
+            },
+            "a key to encrypt to",
+        ),
         ({"require_signed_request_object": True}, "require_signed_request_object"),
         ({"resources": ["/api"]}, "absolute URI"),
         ({"serves_resources": ["https://api.example/#x"]}, "fragment"),

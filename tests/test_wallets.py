@@ -140,6 +140,8 @@ def test_the_catalogue_is_read_and_each_entry_is_another_wallet(app: Flask) -> N
         "openid4vp",
         "iso-18013-7",
         "sd-jwt-vc-draft",
+        "eudi-sd-jwt",
+        "sphereon",
         "kr-poc",
         "open-did",
         "mobile-id",

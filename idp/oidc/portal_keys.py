@@ -30,7 +30,7 @@ from idp import strict_json
 from idp.clock import Clock
 from idp.fetch import FetchError
 from idp.portals import Registration
-from idp.portals.rules import ENCRYPTION_ALGORITHMS, SIGNING_ALGORITHMS
+from idp.portals.rules import ENCRYPTION_ALGORITHMS, KEY_TYPES, SIGNING_ALGORITHMS
 from idp.seal import unb64
 
 log = logging.getLogger(__name__)
@@ -55,22 +55,15 @@ _OPERATIONS: Mapping[Use, frozenset[str]] = {
     "sig": frozenset({"verify"}),
     "enc": frozenset({"encrypt", "wrapKey", "deriveKey", "deriveBits"}),
 }
-_TYPES: Mapping[str, frozenset[tuple[str, str | None]]] = {
-    "ES256": frozenset({("EC", "P-256")}),
-    "PS256": frozenset({("RSA", None)}),
-    "RS256": frozenset({("RSA", None)}),
-    "EdDSA": frozenset({("OKP", "Ed25519")}),
-    "ECDH-ES": frozenset({("EC", "P-256"), ("EC", "P-384"), ("EC", "P-521"), ("OKP", "X25519")}),
-    "ECDH-ES+A256KW": frozenset({("EC", "P-256"), ("EC", "P-384"), ("EC", "P-521"), ("OKP", "X25519")}),
-    "RSA-OAEP-256": frozenset({("RSA", None)}),
-}
-"""Which (kty, crv) an algorithm takes."""
-
 _SAME_ALGORITHM = {"Ed25519": "EdDSA"}  # RFC 9864 gave the one curve that we take a name of its own
 
 
 class NoUsableKey(ValueError):
     """The portal has no key that fits: none registered, none of that kind, or its `jwks_uri` cannot be read."""
+
+    def __init__(self, problem: str, client_id: str | None = None) -> None:
+        super().__init__(problem)
+        self.client_id = client_id
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class PortalKey:
         """Whether the key may be used with this algorithm; what its JWK leaves open, it allows."""
         named = _SAME_ALGORITHM.get(self.alg, self.alg) if self.alg else alg
         return (
-            (self.kty, self.crv) in _TYPES.get(alg, ())
+            (self.kty, self.crv) in KEY_TYPES.get(alg, ())
             and named == alg
             and self.use in {None, use}
             and (self.key_ops is None or not self.key_ops.isdisjoint(_OPERATIONS[use]))
@@ -151,7 +144,9 @@ class PortalKeys:
         # OpenID Connect Core 10.2: a key that is also for signatures is better left to them.
         best = min(fitting, key=lambda known: known.use != "enc", default=None)
         if best is None:
-            raise NoUsableKey("the portal has no key to encrypt to with this algorithm")
+            raise NoUsableKey(
+                "the portal has no key to encrypt to with this algorithm", registration.client_id
+            )
         return best.key
 
     def _set(self, registration: Registration, kid: str | None) -> Sequence[PortalKey]:

@@ -70,4 +70,4 @@ class Wrapping:
             return jwe.encrypt_compact(header, text, key, algorithms=[alg, enc])
         except ValueError:
             # A key in form only: a point of small order (RFC 7748, section 6.1), a modulus that is even.
-            raise NoUsableKey("the portal's key cannot be encrypted to") from None
+            raise NoUsableKey("the portal's key cannot be encrypted to", registration.client_id) from None

@@ -214,8 +214,14 @@ def _party_info(apu: object) -> str | None:
 
 
 def refusal(code: object) -> WalletRefusal:
-    """A wallet's word that it does not answer; its code only if it looks like one (section 8.5)."""
-    return WalletRefusal(code if isinstance(code, str) and _ERROR_CODE.match(code) else "unknown")
+    """A wallet's word that it does not answer; its code only if it looks like one (section 8.5).
+
+    One code says that the holder would not; every other that the wallet could not.
+    """
+    if code == "access_denied":
+        return WalletRefusal("access_denied")
+    said = code if isinstance(code, str) and _ERROR_CODE.match(code) else "unknown"
+    return WalletRefusal(said, "wallet_could_not")
 
 
 def _one_presentation(vp_token: object, asked: Mapping[str, Any]) -> tuple[str, str]:

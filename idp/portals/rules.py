@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from idp.claims import CLAIMS, SCOPES
@@ -34,6 +34,16 @@ STRONG_ALGORITHMS = ("ES256", "PS256", "EdDSA")
 
 SIGNING_ALGORITHMS = (*STRONG_ALGORITHMS, "RS256")
 ENCRYPTION_ALGORITHMS = ("ECDH-ES", "ECDH-ES+A256KW", "RSA-OAEP-256")
+KEY_TYPES: Final[Mapping[str, frozenset[tuple[str, str | None]]]] = {
+    "ES256": frozenset({("EC", "P-256")}),
+    "PS256": frozenset({("RSA", None)}),
+    "RS256": frozenset({("RSA", None)}),
+    "EdDSA": frozenset({("OKP", "Ed25519")}),
+    "ECDH-ES": frozenset({("EC", "P-256"), ("EC", "P-384"), ("EC", "P-521"), ("OKP", "X25519")}),
+    "ECDH-ES+A256KW": frozenset({("EC", "P-256"), ("EC", "P-384"), ("EC", "P-521"), ("OKP", "X25519")}),
+    "RSA-OAEP-256": frozenset({("RSA", None)}),
+}
+"""Which (kty, crv) an algorithm takes."""
 ENCRYPTION_ENCODINGS = ("A256GCM", "A128GCM", "A128CBC-HS256", "A256CBC-HS512")
 _TLS_METHODS = frozenset({"tls_client_auth", "self_signed_tls_client_auth"})
 _KEY_METHODS = frozenset({"private_key_jwt", "self_signed_tls_client_auth"})
@@ -314,10 +324,22 @@ def _algorithms(r: Registration) -> Iterator[Finding]:
             yield _one_of(field, ENCRYPTION_ALGORITHMS)
         if enc is not None and enc not in ENCRYPTION_ENCODINGS:
             yield _one_of(enc_field, ENCRYPTION_ENCODINGS)
-        if not (r.jwks or r.jwks_uri):
+        if not (r.jwks_uri or _can_be_encrypted_to(r.jwks, alg)):
             yield Finding(field, "%(what)s needs jwks or jwks_uri with a key to encrypt to", {"what": field})
     if r.require_signed_request_object and not (r.jwks or r.jwks_uri):
         yield Finding("require_signed_request_object", "require_signed_request_object needs jwks or jwks_uri")
+
+
+def _can_be_encrypted_to(jwks: Mapping[str, Any] | None, alg: str) -> bool:
+    """Whether a set has a key that may be meant for this. Whether it can be used shows when it is."""
+    keys = (jwks or {}).get("keys")
+    return any(
+        isinstance(key, dict)
+        and (key.get("kty"), key.get("crv")) in KEY_TYPES.get(alg, ())
+        and key.get("use", "enc") == "enc"
+        and key.get("alg", alg) == alg
+        for key in (keys if isinstance(keys, list) else ())
+    )
 
 
 def _one_of(field: str, names: tuple[str, ...]) -> Finding:

@@ -20,7 +20,7 @@ from idp.events import Event, origin, record_alone
 from idp.oidc import introspection
 from idp.oidc.client_auth import refused
 from idp.oidc.dpop import DpopRefused
-from idp.oidc.server import GOES_ON, check_form
+from idp.oidc.server import GOES_ON, read_form
 from idp.portals import Registration
 from idp.views.frame import Frame, log, parameters
 
@@ -137,7 +137,7 @@ class BackChannelDoor:
     def _answered(self, answer: Answer) -> Response:
         portal = None
         try:
-            check_form(request)
+            read_form(request)
             portal = self.house.client_authentication.authenticate(request).registration
             response = answer(portal)
         except OAuth2Error as error:

@@ -7,12 +7,15 @@ from idp.mip.errors import APP
 
 OTHERS = "(others)"
 """What stands for a word that is not ours."""
-# OpenID4VP 1.0, section 8.5; and what the codes of the national app mean.
+# OpenID4VP 1.0, section 8.5; of OpenID Connect Core 1.0, section 3.1.2.6, what wallets say as well; and what the codes
+# of the national app mean.
 _WALLETS_WORDS = frozenset(
     {
         "access_denied",
         "invalid_client",
         "invalid_request",
+        "invalid_request_object",
+        "invalid_request_uri",
         "invalid_request_uri_method",
         "invalid_scope",
         "invalid_transaction_data",

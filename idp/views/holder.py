@@ -244,7 +244,9 @@ class HolderDoor:
         except PresentationError as error:
             return self._refused(login, cookie, problem_for(error.reason), status=error.status)
         if passed is None:
-            return self._refused(login, cookie, "wallet_refused", status=200)
+            said = self.house.logins.show(login.id, cookie).problem
+            key = problem_for(said.reason) if said is not None else "wallet_refused"
+            return self._refused(login, cookie, key, status=200)
         # Whatever becomes of this answer on its way to the page: a look at the login now leads on.
         self.house.logins.arrive(login.id, cookie, passed.token)
         return jsonify(location=f"/authorize/resume?login={login.id}")

@@ -276,6 +276,7 @@ _SAME_WORDS: Final[Mapping[str, str]] = {
     "already_answered": "login_finished",
     "login_expired": "expired",
     "response_code_wrong": "not_this_login",
+    "wallet_could_not": "wallet_failed",
 }
 
 _PRESENTATION: Final[Mapping[str, str]] = {

@@ -35,6 +35,11 @@ from idp.views.messages import problem_for
 
 SESSION_COOKIE = "sinwon-session"  # on plain http a host's cookies are shared by all its ports
 _DISCOVERY_MAX_AGE_S = 300
+_SAID_BY_WALLETS = {
+    "wallet_refused": ("the holder refused", "holder_refused"),
+    "wallet_could_not": ("the wallet could not answer", "wallet_failed"),
+}
+"""What ended a login and is told to its portal straight away: in words, and by its check."""
 _MAX_LOGINS = 24  # under way in one browser: some 2 KB of cookies
 
 
@@ -259,11 +264,9 @@ class PortalDoor:
     def _give_up(self, login: Login) -> Response:
         """A login that ended without an answer: what the holder chose goes straight back, the rest is explained."""
         reason = login.problem.reason if login.problem else "wallet_refused"
-        if reason == "wallet_refused":
-            refused = self._refused(
-                login.request, "access_denied", "the holder refused", check="holder_refused"
-            )
-            raise refused
+        if reason in _SAID_BY_WALLETS:
+            description, check = _SAID_BY_WALLETS[reason]
+            raise self._refused(login.request, "access_denied", description, check=check)
         return self.frame.ended(login, problem_for(reason), status=403)
 
     # -- with a token ----------------------------------------------------------------------------------------

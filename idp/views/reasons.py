@@ -85,6 +85,13 @@ _REQUEST: Final[Mapping[str, Reason]] = {
         N_("Leave it out. Discovery says what is offered."),
         "OpenID Connect Core 1.0, 3.1.2.6",
     ),
+    "no_encryption_key": Reason(
+        N_("Nothing registered or published by the client can be encrypted to"),
+        N_(
+            "Publish a key with use enc whose kty, crv and alg fit the registered encryption; nothing was spent."
+        ),
+        "OpenID Connect Core 1.0, 10.2; RFC 7517, 4.2 and 4.4",
+    ),
     "grant_type": Reason(
         N_("This flow is not registered for the client"),
         N_("Use a flow that is registered, or add its grant type to the registration."),
@@ -254,6 +261,13 @@ _REQUEST: Final[Mapping[str, Reason]] = {
         N_("The holder refused in the wallet"),
         N_("This is no fault. Show a way to try again."),
         "RFC 6749, 4.1.2.1",
+    ),
+    "wallet_failed": Reason(
+        N_("The wallet could not answer"),
+        N_(
+            "The audit's wallet.refused has its error code. Show a way to try again, with another wallet too."
+        ),
+        "OpenID4VP 1.0, 8.5",
     ),
     "logout_client": Reason(
         N_("client_id is not that of the ID token hint"),

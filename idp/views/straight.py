@@ -25,6 +25,7 @@ from idp.addresses import neighbourhood
 from idp.events import Origin
 from idp.oidc import server, userinfo
 from idp.oidc.client_auth import basic_credentials
+from idp.oidc.portal_keys import NoUsableKey
 from idp.portals import AUTHORIZATION_CODE, Registration
 from idp.views.frame import FAILED, Frame
 
@@ -72,6 +73,8 @@ class Straight:
             self._frame.admit(environ, endpoint)
             with self._app.app_context():
                 said = answer(environ, address)
+        except NoUsableKey:  # before anything was spent
+            said = None
         except Exception as error:
             # Something may have been done by now, so it is not tried again: the application tells what became of it.
             environ[FAILED] = error

@@ -63,7 +63,7 @@ def test_wrong_basic_credentials_are_refused_with_a_challenge(
     "form, reason",
     [
         ({"client_id": "apostille", "client_secret": "wrong"}, "wrong_secret"),
-        ({"client_id": "apostille", "client_secret": ""}, "wrong_secret"),
+        ({"client_id": "apostille", "client_secret": ""}, "no_credentials"),
         ({"client_id": "apostille", "client_secret": "비밀🔑"}, "wrong_secret"),
         ({"client_id": "apostille"}, "no_credentials"),
         ({"client_id": "gov24"}, "no_credentials"),
@@ -116,6 +116,26 @@ def test_two_secrets_hold_while_one_is_being_replaced(rig: Rig) -> None:
         let_in(rig, post(rig, basic("rotating", "old")))
         let_in(rig, post(rig, basic("rotating", "new")))
         as_json(post(rig, basic("rotating", digests[0])), 401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    "empty", ["client_id", "client_secret", "client_assertion", "client_assertion_type", "scope", "resource"]
+)
+def test_what_is_sent_without_a_value_counts_as_left_out(rig: Rig, empty: str) -> None:
+    """RFC 6749, section 3.2. Some libraries send every parameter they know."""
+    with harmless(rig, UNKNOWN_CODE):
+        let_in(rig, post(rig, basic("gov24", rig.prepared.portal_secret("gov24")), **{empty: ""}))
+
+
+def test_an_empty_secret_is_none(rig: Rig) -> None:
+    rig.variant("gov24", "page", token_endpoint_auth_method="none", client_secret_sha256=None)
+    with harmless(rig, UNKNOWN_CODE):
+        let_in(rig, post(rig, client_id="page", client_secret=""))
+
+
+def test_a_parameter_that_is_there_twice_is_refused_also_without_a_value(rig: Rig) -> None:
+    with harmless(rig, ("token.refused", "invalid_request")):
+        as_json(post(rig, client_id=["gov24", ""]), 400, "invalid_request")
 
 
 def test_credentials_in_the_query_are_refused(rig: Rig) -> None:

@@ -482,9 +482,10 @@ def test_a_wallet_that_refuses_is_told_to_the_page_and_the_login_goes_on(
     rig: Rig, portal: Portal, data: dict[str, Any], reason: str
 ) -> None:
     page = offered(portal)
+    key = "wallet_refused" if reason == "access_denied" else "wallet_failed"
     with harmless(rig, ("wallet.refused", reason)):
-        said = refused(page.bring({"protocol": dc_api.SIGNED, "data": data}), "wallet_refused", 200)
-    assert said["state"] == "waiting.wallet_refused"
+        said = refused(page.bring({"protocol": dc_api.SIGNED, "data": data}), key, 200)
+    assert said["state"] == f"waiting.{key}"
     assert page.bring(page.show()).status_code == 200
 
 

@@ -11,9 +11,10 @@ from joserfc import jwe, jwt
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from idp.oidc.id_token import at_hash
-from tests.harmless import decent
+from tests.harmless import decent, harmless
 from tests.http.resource_servers import header_of
 from tests.oidc.portal_side import PortalSite
+from tests.registering import NO_KEYS
 from tests.rig import Portal, Rig, started
 
 SIGNING = ("ES256", "RS256", "PS256")
@@ -200,11 +201,12 @@ def test_it_is_encrypted_to_the_key_that_the_portal_publishes_now(rig: Rig, site
 
 
 def test_without_a_key_to_encrypt_to_nothing_is_sent_in_clear_and_the_code_is_kept(rig: Rig) -> None:
-    signing_only = ECKey.generate_key("P-256", {"kid": "s", "use": "sig"})
-    lacking = {"keys": [signing_only.as_dict(private=False)]}
-    portal = registered(rig, "lacking", jwks=lacking, id_token_encrypted_response_alg="ECDH-ES")
+    portal = registered(
+        rig, "lacking", jwks={"keys": [NO_KEYS["ECDH-ES"]]}, id_token_encrypted_response_alg="ECDH-ES"
+    )
     code, begun = portal.code()
-    response = portal.token(code, begun.verifier)
+    with harmless(rig, ("token.refused", "no_encryption_key")):
+        response = portal.token(code, begun.verifier)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert set(response.json()) == {"error", "correlation_id"}
     assert response.json()["error"] == "temporarily_unavailable"
@@ -213,9 +215,9 @@ def test_without_a_key_to_encrypt_to_nothing_is_sent_in_clear_and_the_code_is_ke
 
 
 def test_without_a_key_to_encrypt_to_userinfo_says_nothing(rig: Rig) -> None:
-    signing_only = ECKey.generate_key("P-256", {"kid": "s", "use": "sig"})
-    lacking = {"keys": [signing_only.as_dict(private=False)]}
-    portal = registered(rig, "silent", jwks=lacking, userinfo_encrypted_response_alg="ECDH-ES")
+    portal = registered(
+        rig, "silent", jwks={"keys": [NO_KEYS["ECDH-ES"]]}, userinfo_encrypted_response_alg="ECDH-ES"
+    )
     response = portal.userinfo(asked(portal)["access_token"])
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert set(response.json()) == {"error", "correlation_id"}

@@ -15,6 +15,7 @@ from idp.models import Grant, RefreshToken, SignedIn, db
 from tests.harmless import as_json, decent, harmless
 from tests.http.resource_servers import RECORDS, STAMPS, asking, header_of, records, stamps
 from tests.proving import Prover
+from tests.registering import NO_KEYS
 from tests.rig import Portal, Rig
 
 MEDIA_TYPE = "application/token-introspection+jwt"
@@ -321,11 +322,10 @@ def test_it_is_encrypted_to_who_registered_that(
 
 
 def test_without_a_key_to_encrypt_to_nothing_is_said_in_clear(rig: Rig) -> None:
-    signing_only = ECKey.generate_key("P-256", {"kid": "s", "use": "sig"})
     asker = rig.variant(
         "apostille",
         "without-key",
-        jwks={"keys": [signing_only.as_dict(private=False)]},
+        jwks={"keys": [NO_KEYS["ECDH-ES"]]},
         introspection_encrypted_response_alg="ECDH-ES",
     )
     asker.headers = {"Accept": MEDIA_TYPE}

@@ -98,6 +98,8 @@ def lax(rig: Rig) -> Portal:
 def test_a_sign_in_without_pkce_succeeds_where_it_is_not_required(lax: Portal) -> None:
     code, begun = lax.code(code_challenge=None, code_challenge_method=None)
     assert lax.token(code, begun.verifier, code_verifier=None).status_code == 200
+    code, begun = lax.code(code_challenge=None, code_challenge_method=None)
+    assert lax.token(code, begun.verifier, code_verifier="").status_code == 200
 
 
 def test_a_verifier_without_a_challenge_means_that_somebody_took_it_out(rig: Rig, lax: Portal) -> None:

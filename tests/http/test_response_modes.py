@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey, KeySet, RSAKey
 from idp.demo import check
 from tests.harmless import EVIL, as_json, decent, harmless, page
 from tests.http.resource_servers import header_of
+from tests.registering import NO_KEYS
 from tests.rig import Begun, Portal, Rig
 
 MODES = ("query", "form_post", "query.jwt", "form_post.jwt", "jwt")
@@ -286,11 +287,10 @@ def test_an_answer_is_encrypted_to_who_registered_that(
 
 
 def test_where_encryption_is_registered_and_not_possible_nothing_goes_out_in_clear(rig: Rig) -> None:
-    signing_only = ECKey.generate_key("P-256", {"kid": "s", "use": "sig"})
     portal = rig.variant(
         "gov24",
         "jarm-without-key",
-        jwks={"keys": [signing_only.as_dict(private=False)]},
+        jwks={"keys": [NO_KEYS["ECDH-ES"]]},
         authorization_encrypted_response_alg="ECDH-ES",
     )
     response = portal.begin(response_mode="jwt", response_type="token").response

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from joserfc.jwk import ECKey
 from sqlalchemy import delete, select
 
 from idp import portals
@@ -17,12 +16,11 @@ from idp.models import Portal as Row
 from idp.oidc import backchannel
 from idp.oidc.backchannel import Notices
 from idp.portals import AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN
-from idp.seal import b64
 from tests import servers
 from tests.ears import listening
 from tests.harmless import as_json, decent
 from tests.http.conftest import STORES
-from tests.registering import REDIRECT_URI, Site, invited, register, registered, site
+from tests.registering import NO_KEYS, REDIRECT_URI, Site, invited, register, registered, site
 from tests.rig import Portal, Rig, started
 
 GRANTS = [AUTHORIZATION_CODE, REFRESH_TOKEN]
@@ -149,9 +147,11 @@ def test_a_portal_is_given_no_more_at_a_refresh_than_it_is_registered_for_now(ri
 
 def test_an_error_that_cannot_be_encrypted_is_a_503_too(rig: Rig) -> None:
     """The portal's key is missing: that is no bug of ours, and nothing goes out in clear."""
-    signing = ECKey.generate_key("P-256", {"use": "sig"}).as_dict(private=False)
     portal = rig.variant(
-        "gov24", "unreadable", jwks={"keys": [signing]}, authorization_encrypted_response_alg="ECDH-ES"
+        "gov24",
+        "unreadable",
+        jwks={"keys": [NO_KEYS["ECDH-ES"]]},
+        authorization_encrypted_response_alg="ECDH-ES",
     )
     begun = portal.begin(response_mode="jwt", scope="openid nonsense profile kr_passport")
     assert begun.response.status_code == 503, begun.response.status_code
@@ -255,12 +255,6 @@ def test_a_portal_learns_nothing_of_the_evidence_by_guessing_at_it(rig: Rig, ask
 
 
 # -- keys that cannot be encrypted to -----------------------------------------------------------------------------
-
-NO_KEYS = {
-    # A point of small order: whatever is multiplied with it comes to nothing (RFC 7748, section 6.1).
-    "ECDH-ES": {"kty": "OKP", "crv": "X25519", "x": b64(bytes(32))},
-    "RSA-OAEP-256": {"kty": "RSA", "n": b64((1 << 2047).to_bytes(256, "big")), "e": "AQAB"},
-}
 
 
 @pytest.mark.parametrize("alg", NO_KEYS)

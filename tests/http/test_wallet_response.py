@@ -191,6 +191,9 @@ def test_a_wallet_that_refuses_ends_the_login_and_the_portal_hears_access_denied
     with harmless(rig, ("login.refused", "access_denied")):
         back = portal.browser.get(body["redirect_uri"])
         to_portal(back, portal.redirect_uri, "access_denied", begun.state, rig.issuer)
+    # One code is the holder's word, all others are the wallet's own trouble: who mends something reads which.
+    told = "holder_refused" if reason == "access_denied" else "wallet_failed"
+    assert rig.events()[-1].detail["check"] == told
 
 
 def test_an_encrypted_refusal_counts_too(rig: Rig, portal: Portal) -> None:
