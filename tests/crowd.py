@@ -17,6 +17,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPSConnection
 from threading import local
@@ -92,7 +93,8 @@ class Line:
             self._opened.add(self._local.connection)
         connection: HTTPConnection = self._local.connection
         try:
-            connection.request(method, path, body=body, headers=dict(headers or {}))
+            with suppress(BrokenPipeError):  # who has read enough to refuse answers and reads no further
+                connection.request(method, path, body=body, headers=dict(headers or {}))
             response = connection.getresponse()
             content = response.read()
         except OSError:
