@@ -308,6 +308,11 @@ class _Target:
         return f"{self.scheme}://{self.host}" + ("" if self.port == _PORTS[self.scheme] else f":{self.port}")
 
 
+def origin_of(url: str) -> str:
+    """The origin of a URL as `allow_origins` lists it. Raises FetchRefused for one that nobody here would go to."""
+    return _read_url(url).origin
+
+
 def _read_url(url: str) -> _Target:
     """Scheme, host and port of a URL that every parser reads alike. Raises FetchRefused for others."""
     if len(url) > MAX_URL_CHARS or not _URL.fullmatch(url):

@@ -82,22 +82,31 @@ class Ear:
 
 
 @contextmanager
-def listening(rig: Rig) -> Iterator[Ear]:
-    """An ear that the rig's provider may speak to."""
+def open_ear() -> Iterator[Ear]:
+    """An ear on loopback, which whoever is to speak to it must be allowed to."""
     ear = Ear()
     thread = threading.Thread(target=ear._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    house, allowed = rig.house, (*rig.house.settings.fetch.allow, ear.origin)
-    outside = GuardedClient(allowed, allow_loopback=True, timeout_s=5.0, max_bytes=100_000)
-    rig.house = rig.app.extensions["sinwon"] = dataclasses.replace(house, outside=outside)
     try:
         yield ear
     finally:
-        rig.house = rig.app.extensions["sinwon"] = house
-        outside.close()
         ear._server.shutdown()
         thread.join()
         ear._server.server_close()
+
+
+@contextmanager
+def listening(rig: Rig) -> Iterator[Ear]:
+    """An ear that the rig's provider may speak to."""
+    with open_ear() as ear:
+        house, allowed = rig.house, (*rig.house.settings.fetch.allow, ear.origin)
+        outside = GuardedClient(allowed, allow_loopback=True, timeout_s=5.0, max_bytes=100_000)
+        rig.house = rig.app.extensions["sinwon"] = dataclasses.replace(house, outside=outside)
+        try:
+            yield ear
+        finally:
+            rig.house = rig.app.extensions["sinwon"] = house
+            outside.close()
 
 
 def claims_of(rig: Rig, token: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from idp.credentials.status import StatusUnavailable, TokenType
-from idp.fetch import FetchError, FetchFailed, FetchRefused, GuardedClient, Rules
+from idp.fetch import FetchError, FetchFailed, FetchRefused, GuardedClient, Rules, origin_of
 from idp.wiring import fetch_status_list
 from tests.waiting import eventually
 
@@ -182,6 +182,20 @@ def test_a_url_without_a_path_asks_for_the_root(guarded: GuardedClient, site: Si
     fetch(guarded, origin)
     fetch(guarded, origin + "?q")
     assert [path for path, _headers in site.requests] == ["/", "/?q"]
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://LOCALHOST:80/out?x=1", "http://localhost"),
+        ("http://127.0.0.1:3000/out", "http://127.0.0.1:3000"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+    ],
+)
+def test_an_origin_is_written_as_it_would_be_listed(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+    with client(origin) as guarded:
+        guarded.check(url)
 
 
 def test_connections_are_kept(guarded: GuardedClient, site: Site, origin: str) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 from flask import Flask
 
-from idp import clock, schema
+from idp import clock, fetch, schema
 from idp.admin import organisations as organisation_admin
 from idp.admin import people
 from idp.admin import portals as portal_admin
@@ -29,6 +29,7 @@ from idp.bare import bare_app
 from idp.cli.deployment import document_of, fail, keys_of
 from idp.models import db
 from idp.portals import RegistrationError
+from idp.portals.rules import uri_problem
 from idp.serve import Server
 from idp.settings import Settings, load
 
@@ -36,6 +37,22 @@ if TYPE_CHECKING:
     from idp.demo import host
 
 _INVITED_S = 7 * 86400
+
+
+def _address(uri: str) -> str:
+    """One that a portal may register; any other is refused before anything starts."""
+    if problem := uri_problem(uri):
+        raise click.BadParameter(f"{uri}: {problem}")
+    return uri
+
+
+def _told_at(uri: str) -> str:
+    """One that can be posted to as well."""
+    try:
+        fetch.origin_of(_address(uri))
+    except fetch.FetchRefused as refused:
+        raise click.BadParameter(f"{uri}: {refused.reason}") from refused
+    return uri
 
 
 @click.command()
@@ -69,6 +86,20 @@ _INVITED_S = 7 * 86400
 @click.option("--ephemeral", is_flag=True, help="In a directory of its own, which is gone at the end.")
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="A further one of your own portal's.")
 @click.option(
+    "--post-logout-redirect-uri",
+    "post_logout_redirect_uris",
+    multiple=True,
+    type=_address,
+    metavar="URI",
+    help="Where a logout may come back to your own portal.",
+)
+@click.option(
+    "--backchannel-logout-uri",
+    type=_told_at,
+    metavar="URI",
+    help="Where your own portal is told that a session ended; may be on this machine.",
+)
+@click.option(
     "--sign-in-seconds", type=click.IntRange(1, 1800), help="How long a sign-in may take.  [default: 600]"
 )
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when whoever started this is gone.")
@@ -82,6 +113,8 @@ def demo(
     print_json: bool,
     ephemeral: bool,
     redirect_uris: tuple[str, ...],
+    post_logout_redirect_uris: tuple[str, ...],
+    backchannel_logout_uri: str | None,
     sign_in_seconds: int | None,
     until_stdin_closes: bool,
     **wishes: Any,
@@ -106,8 +139,13 @@ def demo(
         fail(
             "--issuer, --suite, --suite-ca, --suite-mdoc-signer and --listen belong to --profile conformance."
         )
-    if profile is not None and (redirect_uris or sign_in_seconds):
-        fail("--redirect-uri and --sign-in-seconds are for the demonstration, without --profile.")
+    if profile is not None and (
+        redirect_uris or post_logout_redirect_uris or backchannel_logout_uri or sign_in_seconds
+    ):
+        fail(
+            "--redirect-uri, --post-logout-redirect-uri, --backchannel-logout-uri and --sign-in-seconds are for "
+            "the demonstration, without --profile."
+        )
     logging.getLogger("idp").setLevel(logging.WARNING)
     began = time.monotonic()
     stop_when_told()
@@ -121,6 +159,9 @@ def demo(
                 port=port if port is not None else 0 if ephemeral else 8080,
                 reset=reset,
                 redirect_uris=redirect_uris,
+                post_logout_redirect_uris=post_logout_redirect_uris,
+                backchannel_logout_uri=backchannel_logout_uri,
+                logout_origin=fetch.origin_of(backchannel_logout_uri) if backchannel_logout_uri else None,
                 sign_in_seconds=sign_in_seconds,
             )
         serve_stage(stage, began, print_json=print_json, until_stdin_closes=until_stdin_closes)

@@ -41,6 +41,7 @@ class Stage:
     port: int
     guests_port: int
     wanted_port: int
+    logout_origin: str | None = field(default=None, kw_only=True)
     sign_in_seconds: int | None = field(default=None, kw_only=True)
 
     @classmethod
@@ -51,11 +52,15 @@ class Stage:
         port: int,
         reset: bool,
         redirect_uris: Sequence[str] = (),
+        post_logout_redirect_uris: Sequence[str] = (),
+        backchannel_logout_uri: str | None = None,
+        logout_origin: str | None = None,
         sign_in_seconds: int | None = None,
     ) -> Self:
         """Take two free ports and write keys, certificates and seed files into `directory`.
 
-        `redirect_uris` are the caller's own portal's; a sign-in lives `sign_in_seconds` where that is given.
+        `redirect_uris`, `post_logout_redirect_uris` and `backchannel_logout_uri` are the caller's own portal's, and
+        `logout_origin` the last one's origin; a sign-in lives `sign_in_seconds` where that is given.
         """
         directory = directory.absolute()
         if reset and (directory / "demo.json").is_file():
@@ -70,8 +75,10 @@ class Stage:
             wallet_url=f"{here}/wallet",
             authority_url=f"{here}/authority",
             redirect_uris=redirect_uris,
+            post_logout_redirect_uris=post_logout_redirect_uris,
+            backchannel_logout_uri=backchannel_logout_uri,
         )
-        stage = cls(prepared, own, guests, port, sign_in_seconds=sign_in_seconds)
+        stage = cls(prepared, own, guests, port, logout_origin=logout_origin, sign_in_seconds=sign_in_seconds)
         stage.write_settings()
         return stage
 
@@ -126,7 +133,8 @@ class Stage:
             "opendid.certificate_vc_url": prepared.open_did_certificate,
             "opendid.registry_url": prepared.registry_url,
             "mip.backend": "simulator",
-            "fetch.allow": [f"http://{HOST}:{self.guests_port}"],
+            # Loopback addresses, the guests' and a logout listener's, are gone to only where they stand here.
+            "fetch.allow": list(filter(None, (f"http://{HOST}:{self.guests_port}", self.logout_origin))),
             "holder.with_ci": True,
             # Everybody on this machine has one address; a load measurement is many holders.
             "holder.logins_per_minute_per_ip": 100_000,

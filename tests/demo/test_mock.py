@@ -15,22 +15,38 @@ import pytest
 from authlib.common.security import generate_token
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from click.testing import CliRunner
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
+from idp.cli import cli
 from idp.demo import mock
 from idp.demo.answering import Fault
 from tests import ephemeral
+from tests.ears import Ear, header_of, open_ear
 from tests.ephemeral import Demonstration
 from tests.waiting import eventually
 
 REDIRECT_URI = "http://127.0.0.1:9/callback"
 OWN_URI = "http://localhost:3000/back"
+AFTER_LOGOUT = ("http://localhost:3000/bye", "https://portal.example/signed-out?from=sinwon")
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Demonstration]:
-    with ephemeral.demonstration(f"--redirect-uri={OWN_URI}") as running:
+def ear() -> Iterator[Ear]:
+    """The portal's own endpoint for logout notices, on this machine."""
+    with open_ear() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def demo(ear: Ear) -> Iterator[Demonstration]:
+    with ephemeral.demonstration(
+        f"--redirect-uri={OWN_URI}",
+        *(f"--post-logout-redirect-uri={uri}" for uri in AFTER_LOGOUT),
+        f"--backchannel-logout-uri={ear.uri('told')}",
+    ) as running:
         yield running
 
 
@@ -77,12 +93,23 @@ class SmallPortal:
         token = self.session.fetch_token(
             self.endpoints["token_endpoint"], authorization_response=location, code_verifier=self.verifier
         )
-        keys = KeySet.import_key_set(self.session.get(self.endpoints["jwks_uri"], withhold_token=True).json())
-        claims = jwt.decode(token["id_token"], keys, algorithms=["ES256"]).claims
+        claims = self.verified(token["id_token"])
         assert (claims["aud"], claims["nonce"]) == (self.client["client_id"], self.nonce)
         person = self.session.get(self.endpoints["userinfo_endpoint"]).json()
         assert person["sub"] == claims["sub"]
         return dict(person)
+
+    def verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token that the provider signed."""
+        keys = KeySet.import_key_set(self.session.get(self.endpoints["jwks_uri"], withhold_token=True).json())
+        return dict(jwt.decode(token, keys, algorithms=["ES256"]).claims)
+
+    def sign_out(self, back_to: str) -> httpx2.Response:
+        """What a browser is answered that the portal sends away to sign out."""
+        asked = {"id_token_hint": self.session.token["id_token"], "post_logout_redirect_uri": back_to}
+        return httpx2.get(
+            self.endpoints["end_session_endpoint"], params={**asked, "state": "over"}, trust_env=False
+        )
 
 
 class _ShortLived(PrivateKeyJWT):  # type: ignore[misc]
@@ -130,6 +157,37 @@ def test_a_redirect_uri_of_ones_own_is_taken(demo: Demonstration) -> None:
     back = portal.sign_in()
     assert back["location"].startswith(f"{OWN_URI}?")
     assert OWN_URI in portal.client["redirect_uris"]
+
+
+@pytest.mark.parametrize("client_id", ["test", "test_key"])
+@pytest.mark.parametrize("uri", [*AFTER_LOGOUT, "http://127.0.0.1/"])
+def test_a_logout_comes_back_to_an_address_of_ones_own(demo: Demonstration, client_id: str, uri: str) -> None:
+    portal = SmallPortal(demo, client_id)
+    portal.redeem(portal.sign_in()["location"])
+    answer = portal.sign_out(uri)
+    assert (answer.status_code, answer.headers["Location"].partition("state=")[2]) == (303, "over")
+    assert answer.headers["Location"].startswith(uri)
+    assert uri in portal.client["post_logout_redirect_uris"]
+
+
+@pytest.mark.parametrize("client_id", ["test", "test_key"])
+def test_a_logout_is_told_to_a_listener_on_this_machine(
+    demo: Demonstration, ear: Ear, client_id: str
+) -> None:
+    portal = SmallPortal(demo, client_id)
+    portal.redeem(portal.sign_in()["location"])
+    signed_in = portal.verified(portal.session.token["id_token"])
+    portal.sign_out(AFTER_LOGOUT[0])
+
+    def told() -> list[dict[str, Any]]:
+        heard = [portal.verified(told.token) for told in ear.heard("told")]
+        return [claims for claims in heard if claims["sid"] == signed_in["sid"]]
+
+    eventually(lambda: bool(told()))
+    [claims] = told()
+    assert (claims["aud"], claims["sub"]) == (client_id, signed_in["sub"])
+    assert claims["events"] == {LOGOUT_EVENT: {}}
+    assert {header_of(message.token)["typ"] for message in ear.heard("told")} == {"logout+jwt"}
 
 
 def test_an_answer_by_form_post_is_told_as_a_form(demo: Demonstration) -> None:
@@ -277,6 +335,25 @@ def test_a_redirect_uri_that_cannot_be_registered_is_said(tmp_path: Path) -> Non
     )
     assert done.returncode == 1
     assert "http://portal.example/callback: http is for loopback addresses only" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--post-logout-redirect-uri=http://portal.example/bye", "http is for loopback addresses only"),
+        ("--post-logout-redirect-uri=bye", "must be an absolute https URI"),
+        ("--backchannel-logout-uri=http://portal.example/out", "http is for loopback addresses only"),
+        ("--backchannel-logout-uri=http://127.0.0.1:3000/out#x", "must not have a fragment"),
+        ("--backchannel-logout-uri=http://127.0.0.1:0/out", "not a URL"),
+    ],
+)
+def test_an_address_for_logout_that_cannot_be_is_said_at_once(tmp_path: Path, option: str, said: str) -> None:
+    arguments = ["--directory", str(tmp_path / "demo"), option]
+    done = CliRunner().invoke(cli, ["demo", *arguments], env={"IDP_MODE": None, "IDP_CONFIG": None})
+    name, _, uri = option.partition("=")
+    assert done.exit_code == 2
+    assert f"Invalid value for '{name}': {uri}: {said}" in done.output
     assert list(tmp_path.iterdir()) == []
 
 

@@ -191,16 +191,20 @@ def prepare(
     wallet_url: str,
     authority_url: str,
     redirect_uris: Sequence[str] = (),
+    post_logout_redirect_uris: Sequence[str] = (),
+    backchannel_logout_uri: str | None = None,
 ) -> Prepared:
     """Make what is missing in `directory` and write the seed files. Keys are kept across runs.
 
     URLs are taken without a slash at their end: `wallet_url` ends in `/wallet`, `authority_url` in
-    `/authority`. `redirect_uris` are further ones of the caller's own portal. The directory is readable by its owner
-    only.
+    `/authority`. `redirect_uris`, `post_logout_redirect_uris` and `backchannel_logout_uri` are the caller's own
+    portal's, beside those that it always has. The directory is readable by its owner only.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     urls = (url.rstrip("/") for url in (issuer, portals_url, wallet_url, authority_url))
     prepared = Prepared(directory, *urls)
+    after_logout = [*post_logout_redirect_uris, *_roots([*redirect_uris, *LOOPBACK_URIS])]
+    told = {} if backchannel_logout_uri is None else {"backchannel_logout_uri": backchannel_logout_uri}
     _prepare_request_signer(prepared)
     pki.keep_key(prepared.open_did_key_file)
     values = {
@@ -208,7 +212,8 @@ def prepare(
         "portals_url": prepared.portals_url,
         "name_space": name_space(prepared.issuer),
         "redirect_uris": toml.inline([*redirect_uris, *LOOPBACK_URIS]),
-        "after_logout_uris": toml.inline(_roots([*redirect_uris, *LOOPBACK_URIS])),
+        "after_logout_uris": toml.inline(list(dict.fromkeys(after_logout))),
+        "told_of_logout": toml.dotted(told).strip(),
     }
     files = (prepared.trust_file, prepared.more_missions_file, prepared.portals_file, prepared.clients_file)
     for target in files:
