@@ -423,7 +423,6 @@ def test_a_portal_registers_it_for_itself(rig: Rig) -> None:
         {"grant_types": ["implicit"], "response_types": ["code", ALONE]},
         {"grant_types": ["authorization_code", "implicit"], "response_types": [ALONE]},
         {"grant_types": ["authorization_code"], "response_types": ["code", ALONE]},
-        {"grant_types": ["authorization_code", "implicit"], "response_types": ["code", "code id_token"]},
         {"grant_types": ["implicit"], "response_types": ["token"]},
         {"grant_types": ["implicit"], "response_types": [BOTH], "dpop_bound_access_tokens": True},
     ],
@@ -431,6 +430,22 @@ def test_a_portal_registers_it_for_itself(rig: Rig) -> None:
 )
 def test_a_registration_that_does_not_agree_with_itself_is_refused(rig: Rig, members: dict[str, Any]) -> None:
     as_json(register(rig, invited(rig), **members), 400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize(
+    ("asked", "grants", "types"),
+    [
+        (["code", "token id_token", "code id_token"], ["authorization_code", "implicit"], ["code", BOTH]),
+        (["code", "code id_token"], ["authorization_code"], ["code"]),
+        (None, ["authorization_code"], ["code"]),
+    ],
+)
+def test_hybrid_types_are_left_out_and_implicit_with_them(
+    rig: Rig, asked: list[str] | None, grants: list[str], types: list[str]
+) -> None:
+    members = {"grant_types": ["authorization_code", "implicit"], "response_types": asked}
+    answer = register(rig, invited(rig), **members).json()
+    assert (answer["grant_types"], answer["response_types"]) == (grants, types)
 
 
 def test_fapi2_cannot_register_it(rig: Rig) -> None:
@@ -484,7 +499,7 @@ def test_without_the_switch_it_is_not_advertised(plain_rig: Rig) -> None:
     "members",
     [
         {"grant_types": ["implicit"], "response_types": [ALONE]},
-        {"grant_types": ["authorization_code", "implicit"], "response_types": ["code", BOTH]},
+        {"grant_types": ["authorization_code", "implicit"], "response_types": [BOTH]},
         {"response_types": [ALONE]},
     ],
     ids=str,
@@ -492,3 +507,8 @@ def test_without_the_switch_it_is_not_advertised(plain_rig: Rig) -> None:
 def test_without_the_switch_nobody_registers_it(plain_rig: Rig, members: dict[str, Any]) -> None:
     answer = as_json(register(plain_rig, invited(plain_rig), **members), 400, "invalid_client_metadata")
     assert "implicit" not in str(answer["error_description"])
+
+
+def test_without_the_switch_it_is_left_out_beside_code(plain_rig: Rig) -> None:
+    answer = register(plain_rig, invited(plain_rig), **CODE_AND_IMPLICIT).json()
+    assert (answer["grant_types"], answer["response_types"]) == (["authorization_code"], ["code"])

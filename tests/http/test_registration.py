@@ -217,6 +217,32 @@ def test_the_answer_holds_everything_that_was_registered(rig: Rig) -> None:
     assert len(answer["client_secret"]) >= 43
 
 
+EVERYTHING = {
+    "grant_types": ["authorization_code", "implicit", "refresh_token"],
+    "response_types": [
+        "code", "id_token", "id_token token", "code id_token", "code token", "code id_token token",
+    ],
+}  # fmt: skip
+"""What mod_auth_openidc sends, whatever the provider offers."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "grants"),
+    [
+        (EVERYTHING, ["authorization_code", "refresh_token"]),
+        ({"response_types": ["code", "code id_token"]}, ["authorization_code"]),
+        ({"grant_types": ["authorization_code", "password", "urn:example:grant"]}, ["authorization_code"]),
+        ({"grant_types": ["implicit", "authorization_code"]}, ["authorization_code"]),
+    ],
+)
+def test_what_is_not_offered_is_left_out(rig: Rig, asked: dict[str, Any], grants: list[str]) -> None:
+    answer = registered(rig, **asked)
+    assert (answer["grant_types"], answer["response_types"]) == (grants, ["code"])
+    assert Registered(rig, answer).sign_in()["id_token"]
+    again = manage(rig, answer, "PUT", json=updated(answer, **asked)).json()
+    assert (again["grant_types"], again["response_types"]) == (grants, ["code"])
+
+
 def test_a_portal_without_a_secret_is_told_none(rig: Rig) -> None:
     answer = registered(rig, token_endpoint_auth_method="none")
     assert not {"client_secret", "client_secret_expires_at"} & set(answer)
@@ -275,9 +301,17 @@ def test_a_bad_redirect_uri_has_its_own_error(rig: Rig, uris: object, said: str)
     ("members", "said"),
     [
         ({"response_types": ["token"]}, "response_types"),
-        ({"response_types": ["code", "code id_token"]}, "response_types"),
+        ({"response_types": ["code id_token"]}, "response_types"),
+        ({"response_types": ["id_token", "id_token token"]}, "response_types"),
+        ({"response_types": []}, "response_types"),
+        ({"response_types": "code"}, "response_types"),
+        ({"response_types": ["code", 7]}, "response_types"),
         ({"grant_types": ["implicit"]}, "grant_types"),
-        ({"grant_types": ["authorization_code", "password"]}, "grant_types"),
+        ({"grant_types": ["implicit"], "response_types": ["id_token"]}, "grant_types"),
+        ({"grant_types": ["authorization_code", "implicit"], "response_types": ["id_token"]}, "response_types"),
+        ({"grant_types": ["password"]}, "grant_types"),
+        ({"grant_types": ["refresh_token", "password"]}, "grant_types"),
+        ({"grant_types": ["authorization_code", 7]}, "grant_types"),
         ({"grant_types": ["refresh_token"]}, "grant_types"),
         ({"grant_types": []}, "grant_types"),
         ({"grant_types": [DEVICE], "response_types": ["code"]}, "response_types"),

@@ -88,6 +88,14 @@ def test_a_refresh_token_brings_offline_access_only_where_it_is_on_offer() -> No
     assert with_refresh.scopes == ("openid", "offline_access")
 
 
+def test_the_implicit_flow_is_left_out_of_fapi2_where_others_may_have_it() -> None:
+    terms = Terms("standard", ("openid",), require_pkce=True, implicit=True)
+    asked = {"grant_types": ["authorization_code", "implicit"], "response_types": ["code", "id_token"]}
+    assert read(terms, **asked).response_types == ("code", "id_token")
+    strict = read(terms, profile="fapi2", jwks=JWKS, **asked)
+    assert (strict.grant_types, strict.response_types) == (("authorization_code",), ("code",))
+
+
 def test_a_portal_may_be_stricter_than_the_deployment_and_not_laxer() -> None:
     lax = Terms("standard", ("openid",), require_pkce=False)
     assert not read(lax).require_pkce

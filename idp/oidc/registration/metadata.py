@@ -10,7 +10,7 @@ JARM, section 3; OpenID Connect RP-Initiated and Back-Channel Logout 1.0.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -187,11 +187,13 @@ def _check_fixed(given: Mapping[str, Any]) -> None:
 def _grants(given: Mapping[str, Any], *, implicit: bool) -> dict[str, Any]:
     """grant_types, in agreement with response_types (RFC 7591, section 2.1)."""
     grants = _strings(given, "grant_types", (AUTHORIZATION_CODE,))
-    offered = (*GRANT_TYPES, IMPLICIT) if implicit else GRANT_TYPES
-    if not set(grants) <= set(offered):
-        raise _refused(f"grant_types must be of {', '.join(offered)}")
+    grants = _offered("grant_types", grants, (*GRANT_TYPES, IMPLICIT) if implicit else GRANT_TYPES)
     usual = ("code",) if AUTHORIZATION_CODE in grants else ()
-    types = _strings(given, "response_types", usual)
+    # The words of a type may stand in any order.
+    asked = (front_channel.response_type(name) or name for name in _strings(given, "response_types", usual))
+    types = _offered("response_types", asked, ("code", *FRONT_CHANNEL_TYPES) if implicit else ("code",))
+    if types == ("code",):  # then `implicit` was meant for types that are not offered, or for none
+        grants = tuple(name for name in grants if name != IMPLICIT)
     if IMPLICIT in grants:
         return {"grant_types": grants, "response_types": _with_front_channel(types, usual)}
     if types != usual:
@@ -199,9 +201,21 @@ def _grants(given: Mapping[str, Any], *, implicit: bool) -> dict[str, Any]:
     return {"grant_types": grants}
 
 
-def _with_front_channel(given: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
-    """response_types beside the grant `implicit`; the words of a type may stand in any order."""
-    types = tuple(dict.fromkeys(front_channel.response_type(name) or name for name in given))
+def _offered(member: str, given: Iterable[str], offered: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are offered, each once. Refused where others are given and none of these.
+
+    A library may send all that it knows, and learns from the answer what was registered.
+    Spec: RFC 7591, sections 2 and 3.2.1; OpenID Connect Dynamic Client Registration 1.0, section 3.2.
+    """
+    unique = tuple(dict.fromkeys(given))
+    known = tuple(name for name in unique if name in offered)
+    if unique and not known:
+        raise _refused(f"{member} must be of {', '.join(offered)}")
+    return known
+
+
+def _with_front_channel(types: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
+    """response_types beside the grant `implicit`."""
     sent = [name for name in types if name in FRONT_CHANNEL_TYPES]
     if not sent or set(types) - set(sent) != set(usual):
         raise _refused(
