@@ -274,8 +274,8 @@ CASES = [
     *(
         refused("DC-04", name, **members)
         for name, members in {
-            "token": {"response_types": ["token"]}, "hybrid": {"response_types": ["code id_token"]},
-            "implicit": {"grant_types": ["implicit"]}, "password": {"grant_types": ["password"]},
+            "token": {"response_types": ["token"]}, "hybrid": {"response_types": ["code", "code id_token"]},
+            "implicit": {"grant_types": ["implicit"]}, "password": {"grant_types": ["authorization_code", "password"]},
             "client_credentials": {"grant_types": ["client_credentials"]},
             "refresh alone": {"grant_types": ["refresh_token"]},
             "none": {"grant_types": []}, "device with code": {"grant_types": [DEVICE], "response_types": ["code"]},

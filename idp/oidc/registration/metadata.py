@@ -10,14 +10,13 @@ JARM, section 3; OpenID Connect RP-Initiated and Back-Channel Logout 1.0.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from idp import portals
 from idp.claims import CLAIMS, SCOPES
-from idp.oidc import front_channel
 from idp.oidc.registration.references import check_keys
 from idp.oidc.registration.refusals import RegistrationRefused
 from idp.portals import (
@@ -72,6 +71,10 @@ _FAPI2 = {
     "token_endpoint_auth_method": "private_key_jwt",
     "require_pushed_authorization_requests": True,
 }
+_FLOWS = frozenset(
+    {"code", *FRONT_CHANNEL_TYPES, "token", "code id_token", "code token", "code id_token token"}
+)
+"""The response types of OpenID Connect Core 1.0, section 3, and of OAuth 2.0."""
 _ENCRYPTED = ("authorization", "id_token", "userinfo", "introspection")
 _DEFAULT_ENC = "A128CBC-HS256"
 _MAX_ENTRIES = 64
@@ -187,13 +190,13 @@ def _check_fixed(given: Mapping[str, Any]) -> None:
 def _grants(given: Mapping[str, Any], *, implicit: bool) -> dict[str, Any]:
     """grant_types, in agreement with response_types (RFC 7591, section 2.1)."""
     grants = _strings(given, "grant_types", (AUTHORIZATION_CODE,))
-    grants = _offered("grant_types", grants, (*GRANT_TYPES, IMPLICIT) if implicit else GRANT_TYPES)
     usual = ("code",) if AUTHORIZATION_CODE in grants else ()
-    # The words of a type may stand in any order.
-    asked = (front_channel.response_type(name) or name for name in _strings(given, "response_types", usual))
-    types = _offered("response_types", asked, ("code", *FRONT_CHANNEL_TYPES) if implicit else ("code",))
-    if types == ("code",):  # then `implicit` was meant for types that are not offered, or for none
-        grants = tuple(name for name in grants if name != IMPLICIT)
+    types = tuple(dict.fromkeys(map(_in_order, _strings(given, "response_types", usual))))
+    if IMPLICIT in grants and usual:
+        grants, types = _without_what_is_not_offered(grants, types, implicit=implicit)
+    offered = (*GRANT_TYPES, IMPLICIT) if implicit else GRANT_TYPES
+    if not set(grants) <= set(offered):
+        raise _refused(f"grant_types must be of {', '.join(offered)}")
     if IMPLICIT in grants:
         return {"grant_types": grants, "response_types": _with_front_channel(types, usual)}
     if types != usual:
@@ -201,17 +204,27 @@ def _grants(given: Mapping[str, Any], *, implicit: bool) -> dict[str, Any]:
     return {"grant_types": grants}
 
 
-def _offered(member: str, given: Iterable[str], offered: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that are offered, each once. Refused where others are given and none of these.
+def _in_order(response_type: str) -> str:
+    """As the specifications write it: the words of a type may stand in any order."""
+    return " ".join(sorted(response_type.split(" ")))
 
-    A library may send all that it knows, and learns from the answer what was registered.
-    Spec: RFC 7591, sections 2 and 3.2.1; OpenID Connect Dynamic Client Registration 1.0, section 3.2.
+
+def _without_what_is_not_offered(
+    grants: tuple[str, ...], types: tuple[str, ...], *, implicit: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of a client of the code flow that knows all flows of OpenID Connect, what is offered of them.
+
+    Some libraries register all that they could do, and learn from the answer what they may. Anything else that is not
+    offered or does not agree stays as it is, and is refused.
+    Spec: RFC 7591, sections 2.1 and 3.2.1; OpenID Connect Dynamic Client Registration 1.0, section 3.2.
     """
-    unique = tuple(dict.fromkeys(given))
-    known = tuple(name for name in unique if name in offered)
-    if unique and not known:
-        raise _refused(f"{member} must be of {', '.join(offered)}")
-    return known
+    if "code" not in types or types == ("code",) or not _FLOWS.issuperset(types):
+        return grants, types
+    offered = ("code", *FRONT_CHANNEL_TYPES) if implicit else ("code",)
+    types = tuple(name for name in types if name in offered)
+    if types == ("code",):
+        grants = tuple(name for name in grants if name != IMPLICIT)
+    return grants, types
 
 
 def _with_front_channel(types: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
