@@ -142,16 +142,18 @@ class Straight:
 
 
 def _form(environ: dict[str, Any]) -> dict[str, str] | None:
-    """The parameters of a token request, where it has only those that a code needs, each once. The body is left as if
-    nobody had read it."""
+    """The parameters of a token request that have a value, where it has only those that a code needs, each once. The
+    body is left as if nobody had read it."""
     length = environ.get("CONTENT_LENGTH") or ""
     if environ.get("CONTENT_TYPE") != _FORM or not length.isdecimal() or not 0 < int(length) <= _MAX_FORM:
         return None
     body = environ["wsgi.input"].read(int(length))
     environ["wsgi.input"] = io.BytesIO(body)
     try:
-        pairs = parse_qsl(body.decode("ascii"), strict_parsing=True, errors="strict")
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:
         return None
     form = dict(pairs)
-    return form if len(form) == len(pairs) and _PARAMETERS.issuperset(form) else None
+    if len(form) != len(pairs) or not _PARAMETERS.issuperset(form):
+        return None
+    return {name: value for name, value in pairs if value}

@@ -56,6 +56,14 @@ def test_what_is_handed_on_is_refused_and_reported_once(rig: Rig) -> None:
     assert portal.token(code, begun.verifier).status_code == 200
 
 
+def test_a_parameter_without_a_value_is_left_out_and_still_there_twice(rig: Rig) -> None:
+    portal = rig.portal("gov24")
+    code, begun = portal.code()
+    twice = portal.token(code, begun.verifier, code=[code, ""])
+    assert (twice.status_code, twice.json()["error"]) == (400, "invalid_request")
+    assert portal.token(code, begun.verifier, client_secret="", client_id="").status_code == 200
+
+
 def test_an_error_that_was_met_in_front_is_told_by_the_application(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
