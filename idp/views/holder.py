@@ -242,19 +242,21 @@ class HolderDoor:
                 lambda question: self.house.digital_credentials.read(message, ask, secret, question),
             )
         except PresentationError as error:
-            return self._refused(login, cookie, problem_for(error.reason), status=error.status)
+            return self._refused(login, cookie, status=error.status, reason=error.reason)
         if passed is None:
-            said = self.house.logins.show(login.id, cookie).problem
-            key = problem_for(said.reason) if said is not None else "wallet_refused"
-            return self._refused(login, cookie, key, status=200)
+            return self._refused(login, cookie, status=200)
         # Whatever becomes of this answer on its way to the page: a look at the login now leads on.
         self.house.logins.arrive(login.id, cookie, passed.token)
         return jsonify(location=f"/authorize/resume?login={login.id}")
 
-    def _refused(self, login: Login, cookie: str, key: str, *, status: int) -> Response:
-        """Words for the page, and what its waiting would tell it, so that it need not come again to say the same."""
+    def _refused(self, login: Login, cookie: str, *, status: int, reason: str | None = None) -> Response:
+        """Words for the page, and what its waiting would tell it, so that it need not come again to say the same.
+
+        reason: None is what the wallet said.
+        """
         now = self.house.logins.show(login.id, cookie)
-        return self.frame.words(key, status=status, state=self._page_state(now))
+        said = now.problem.reason if now.problem is not None else "wallet_refused"
+        return self.frame.words(problem_for(reason or said), status=status, state=self._page_state(now))
 
     def _problem(self, login: Login) -> Message | None:
         if login.problem is None or login.state is not State.WAITING:
