@@ -114,8 +114,14 @@ CODES: Final[Mapping[str, Desk]] = {
         "Try again and approve, or cancel.",
     ),
     "SINWON-W002": Desk(
-        "The national app gave up with an error of its own; the audit's `wallet.refused` says which kind.",
-        "Update the app, try again; if it stays, the operator looks in the log for the app's code.",
+        (
+            "The national app gave up with an error of its own, or a wallet could not answer a QR code or the "
+            "browser; the audit's `wallet.refused` says which kind."
+        ),
+        (
+            "Update the app, try again or with another; if it stays, the operator looks for the app's code, in the "
+            "audit or, of the national app, in the log."
+        ),
     ),
     "SINWON-W003": Desk(
         "The national app holds no certificate that this portal takes.",
