@@ -30,7 +30,6 @@ from gunicorn.workers.gthread import ThreadWorker
 from idp.app import close, create_app
 from idp.settings import Settings
 from idp.views.frame import WAITED_S
-from idp.views.shedding import BEGINNINGS
 from idp.views.waiting import most_pages
 from idp.worker import WorkerThread
 
@@ -62,9 +61,9 @@ def _share_memory(_arbiter: Any) -> None:
 class Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threads, which know how long a request has waited for one of them.
 
-    They leave with their master, and where no file can be opened any more they go on with what they have. While there
-    is a queue (`views.shedding`) a few more threads look at each newcomer: who would begin a sign-in is told to come
-    later there and then, and everybody else is let into the queue, with the request as it was read.
+    They leave with their master, and where no file can be opened any more they go on with what they have. A process
+    that is wary (`views.shedding`) has a few more threads look at each newcomer: who would begin a sign-in and join a
+    queue is told to come later there and then, and everybody else is let in, with the request as it was read.
     """
 
     _full_until = 0.0
@@ -75,7 +74,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Any) -> None:
         conn.queued_at = time.monotonic()
-        if not self.wsgi.extensions["sinwon_shedding"].is_on:
+        if not self.wsgi.extensions["sinwon_shedding"].is_wary:
             super().enqueue_req(conn)
             return
         self._door.submit(self._at_the_door, conn).add_done_callback(partial(self._seen, conn))
@@ -85,8 +84,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if _taken.waited_s is None and req.path not in BEGINNINGS.values():
-            raise _LetIn(req)
+        if _taken.waited_s is None:
+            n_waiting = self.tpool._work_queue.qsize()
+            if not self.wsgi.extensions["sinwon_shedding"].turns_away(req.path, n_waiting):
+                raise _LetIn(req)
         return super().handle_request(req, conn)
 
     def _at_the_door(self, conn: Any) -> Any:

@@ -104,7 +104,7 @@ class UserInfo:
     def straight(self, access_token: str) -> dict[str, Any] | str | None:
         """The answer to what nearly all requests bring: a bearer token for UserInfo, alive. None for any other.
 
-        Whether it holds is asked by the statement that records the reading.
+        Whether it holds is asked by the statement that records the reading. Raises NoUsableKey.
         """
         token = self._access_tokens.stored(access_token)
         now = self._clock()
@@ -120,6 +120,8 @@ class UserInfo:
         portal = portals.find(token.client_id)
         if portal is None:
             return None
+        # Before it is recorded that somebody's data was read: without a key nothing is.
+        self._wrapping.check(portal, portal.userinfo_encrypted_response_alg)
         read = events.row(Event.USERINFO_READ, at=now, client_id=token.client_id, subject_id=token.subject_id)
         token_digest = seal.digest(access_token)
         if not grants.read_at_once(token.code_digest, token_digest, token.session_digest, read):

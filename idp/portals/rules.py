@@ -334,11 +334,16 @@ def _can_be_encrypted_to(jwks: Mapping[str, Any] | None, alg: str) -> bool:
     """Whether a set has a key that may be meant for this. Whether it can be used shows when it is."""
     keys = (jwks or {}).get("keys")
     return any(
-        isinstance(key, dict)
-        and (key.get("kty"), key.get("crv")) in KEY_TYPES.get(alg, ())
-        and key.get("use", "enc") == "enc"
-        and key.get("alg", alg) == alg
-        for key in (keys if isinstance(keys, list) else ())
+        isinstance(key, dict) and _may_encrypt(key, alg) for key in (keys if isinstance(keys, list) else ())
+    )
+
+
+def _may_encrypt(jwk: Mapping[str, Any], alg: str) -> bool:
+    kinds = [(kty, crv) for kty, crv in KEY_TYPES.get(alg, ()) if kty == jwk.get("kty")]
+    return (
+        any(crv is None or crv == jwk.get("crv") for _, crv in kinds)
+        and jwk.get("use") in (None, "enc")
+        and jwk.get("alg") in (None, alg)
     )
 
 

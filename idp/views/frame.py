@@ -91,6 +91,7 @@ _FOR_SCRIPT = "holder.digital_credential"
 _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _LATER_S = "5"
+_ADMITTED = "sinwon.admitted"
 WAITED_S = "sinwon.waited_s"
 """In the WSGI environment: how long a request waited until a thread took it; None where it was taken out of turn."""
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
@@ -136,10 +137,13 @@ class Frame:
         app.register_error_handler(HTTPException, self._http_error)
         app.register_error_handler(Exception, self._bug)
 
-    def admit(self, environ: Mapping[str, Any], endpoint: str | None) -> None:
-        """What is asked of every request before anything is done for it. Raises Busy, HTTPException."""
+    def admit(self, environ: dict[str, Any], endpoint: str | None) -> None:
+        """What is asked of every request, once, before anything is done for it. Raises Busy, HTTPException."""
+        if environ.get(_ADMITTED):
+            return
         self.shedding.check(endpoint, environ.get(WAITED_S, 0.0))
         _check_one_reading(environ)
+        environ[_ADMITTED] = True
 
     # -- in and out ------------------------------------------------------------------------------------------
 

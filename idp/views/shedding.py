@@ -30,6 +30,7 @@ BEGINNINGS = {
     "back_channel.device_authorization": "/device_authorization",
 }
 """Where a sign-in begins: endpoints and their paths."""
+_PATHS = frozenset(BEGINNINGS.values())
 FOR_MONITORING = frozenset({"health.alive", "health.ready", "metrics"})
 
 
@@ -43,18 +44,20 @@ class Shedding:
         self._wary_until = self._queue_until = 0.0
 
     @property
-    def is_on(self) -> bool:
-        """Whether it is wary: who begins now need not join a queue to be told to come later."""
+    def is_wary(self) -> bool:
+        """Whether newcomers are to be looked at before they join anything."""
         return self._now() < self._wary_until
 
+    def turns_away(self, path: str, n_waiting: int) -> bool:
+        """Whether this newcomer would join a queue, of so many at this moment, and need not."""
+        return path in _PATHS and n_waiting > 0 and self._now() < self._queue_until
+
     def check(self, endpoint: str | None, waited_s: float | None) -> None:
-        """Whether this request is to be served, having waited so long. None: it was taken out of turn. Raises Busy."""
+        """Whether this request is to be served, having waited so long. None: it was turned away. Raises Busy."""
+        if waited_s is None:
+            raise Busy
         # Threads write here without a lock: what one overwrites of another's is a few milliseconds old.
         now = self._now()
-        if waited_s is None:
-            if now < self._queue_until and endpoint in BEGINNINGS:
-                raise Busy
-            return
         others_were_waiting = now - waited_s < self._taken_at
         self._taken_at = now
         if not self._busy_s:

@@ -73,7 +73,7 @@ class Straight:
             self._frame.admit(environ, endpoint)
             with self._app.app_context():
                 said = answer(environ, address)
-        except NoUsableKey:  # before anything was spent
+        except NoUsableKey:  # before anything was spent or recorded
             said = None
         except Exception as error:
             # Something may have been done by now, so it is not tried again: the application tells what became of it.

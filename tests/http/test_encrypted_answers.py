@@ -218,7 +218,9 @@ def test_without_a_key_to_encrypt_to_userinfo_says_nothing(rig: Rig) -> None:
     portal = registered(
         rig, "silent", jwks={"keys": [NO_KEYS["ECDH-ES"]]}, userinfo_encrypted_response_alg="ECDH-ES"
     )
-    response = portal.userinfo(asked(portal)["access_token"])
+    token = asked(portal)["access_token"]
+    with harmless(rig):  # nothing was read, and nothing says so
+        response = portal.userinfo(token)
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert set(response.json()) == {"error", "correlation_id"}
     assert response.json()["error"] == "temporarily_unavailable"

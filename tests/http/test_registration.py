@@ -314,6 +314,13 @@ def test_a_bad_redirect_uri_has_its_own_error(rig: Rig, uris: object, said: str)
         ({"grant_types": ["implicit"]}, "grant_types"),
         ({"grant_types": ["implicit"], "response_types": ["id_token"]}, "grant_types"),
         ({"grant_types": ["authorization_code", "implicit"], "response_types": ["id_token"]}, "grant_types"),
+        (
+            {
+                "id_token_encrypted_response_alg": "ECDH-ES",
+                "jwks": {"keys": [{"kty": "EC", "crv": [], "x": "a", "y": "b"}]},
+            },
+            "id_token_encrypted_response_alg",
+        ),
         ({"grant_types": ["authorization_code", "password"]}, "grant_types"),
         ({"grant_types": ["password"]}, "grant_types"),
         ({"grant_types": ["refresh_token", "password"]}, "grant_types"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 import pytest
 
@@ -93,25 +94,65 @@ def test_whoever_watches_is_always_answered(busy: Process, endpoint: str) -> Non
     assert busy.serves(endpoint, 60.0)
 
 
-def test_who_is_taken_out_of_turn_is_let_in_as_soon_as_nobody_waits(busy: Process) -> None:
-    assert not busy.serves(BEGINNING, None)
-    assert busy.serves(STEP, None)
+def test_a_newcomer_is_turned_away_while_anybody_waits_and_let_in_as_soon_as_nobody_does(
+    busy: Process,
+) -> None:
+    assert all(busy.shedding.turns_away(path, 1) for path in BEGINNINGS.values())
+    assert not busy.shedding.turns_away("/token", 1)
+    assert not busy.shedding.turns_away("/authorize", 0)
     assert busy.serves(STEP, BUSY_S, after_s=0.01)
-    assert busy.serves(BEGINNING, None)
-    assert busy.shedding.is_on
+    assert not busy.shedding.turns_away("/authorize", 1)
+    assert busy.shedding.is_wary
 
 
-def test_who_is_taken_out_of_turn_is_let_in_where_nothing_is_known_of_a_queue(busy: Process) -> None:
-    assert not busy.serves(BEGINNING, None, after_s=0.4)
-    assert busy.serves(BEGINNING, None, after_s=0.2)
-    assert busy.shedding.is_on
+def test_a_newcomer_is_let_in_where_nothing_is_known_of_a_queue_any_more(busy: Process) -> None:
+    busy.now += 0.4
+    assert busy.shedding.turns_away("/authorize", 1)
+    busy.now += 0.2
+    assert not busy.shedding.turns_away("/authorize", 1)
 
 
-def test_nobody_is_taken_out_of_turn_when_it_is_over(busy: Process) -> None:
+def test_who_was_turned_away_is_told_so(busy: Process) -> None:
+    assert not busy.serves(BEGINNING, None)
+
+
+def test_newcomers_are_not_looked_at_when_it_is_over(busy: Process) -> None:
     assert busy.serves(STEP, 0.0, after_s=WARY_S - 1)
-    assert busy.shedding.is_on
+    assert busy.shedding.is_wary
     busy.now += 1.1
-    assert not busy.shedding.is_on
+    assert not busy.shedding.is_wary
+
+
+@pytest.mark.parametrize("steps", [0, 1, 9])
+def test_at_three_times_the_capacity_nine_tenths_of_it_are_used_and_no_queue_grows(steps: int) -> None:
+    """50 requests a second can be served, and beginnings come for 150, each with so many steps that follow it."""
+    process, service_s, length_s = Process(), 0.02, 60.0
+    began, per_s = process.now, 150 / (steps + 1)
+    coming = [(began + number / per_s, BEGINNING) for number in range(int(per_s * length_s))]
+    waiting: list[tuple[float, str]] = []
+    told_after_s: list[tuple[float, float]] = []
+    served = 0
+    while coming:
+        while coming and coming[0][0] <= process.now:
+            at, endpoint = heappop(coming)
+            looked_at = endpoint == BEGINNING and process.shedding.is_wary
+            if looked_at and process.shedding.turns_away("/authorize", len(waiting)):
+                continue
+            waiting.append((at, endpoint))
+        if not waiting:
+            process.now = coming[0][0] if coming else process.now
+            continue
+        at, endpoint = waiting.pop(0)
+        if process.serves(endpoint, process.now - at):
+            served += 1
+            process.now += service_s
+            for step in range(1, steps + 1 if endpoint == BEGINNING else 1):
+                heappush(coming, (process.now + 0.1 * step, STEP))
+        else:
+            told_after_s.append((process.now - began, process.now - at))
+    assert served > 0.9 * length_s / service_s
+    # Those who had come before anything was known, and from then on.
+    assert max(told_s for at_s, told_s in told_after_s if at_s > 10) < 3 * BUSY_S
 
 
 def test_it_can_be_switched_off() -> None:
@@ -123,6 +164,16 @@ def test_it_can_be_switched_off() -> None:
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with started(tmp_path_factory.mktemp("house")) as running:
         yield running
+
+
+def test_a_request_that_is_handed_on_is_looked_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not answered in front of the application would be taken there for a queue of its own."""
+    looked = []
+    shedding = rig.app.extensions["sinwon_shedding"]
+    monkeypatch.setattr(shedding, "check", lambda endpoint, _waited_s: looked.append(endpoint))
+    refused = rig.app.test_client().get("/userinfo", headers={"Authorization": "Bearer nobody"})
+    assert refused.status_code == 401
+    assert looked == ["portal.userinfo"]
 
 
 @pytest.mark.parametrize(
