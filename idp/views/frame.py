@@ -93,7 +93,7 @@ _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _LATER_S = "5"
 _ADMITTED = "sinwon.admitted"
 WAITED_S = "sinwon.waited_s"
-"""In the WSGI environment: how long a request waited until a thread took it; None where it was taken out of turn."""
+"""In the WSGI environment: how long a request waited until a thread took it; None where it is turned away."""
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
 _LANGUAGE_COOKIE_S = 365 * 86400
 # InternalError: a PostgreSQL that has become a standby refuses to write.
