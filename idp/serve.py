@@ -29,7 +29,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from idp.app import close, create_app
 from idp.settings import Settings
-from idp.views.frame import WAITED_S
+from idp.views.frame import LET_IN, WAITED_S
 from idp.views.waiting import most_pages
 from idp.worker import WorkerThread
 
@@ -73,14 +73,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
-        conn.queued_at = time.monotonic()
+        conn.queued_at, conn.let_in = time.monotonic(), False
         if not self.wsgi.extensions["sinwon_shedding"].is_wary:
             super().enqueue_req(conn)
             return
         self._door.submit(self._at_the_door, conn).add_done_callback(partial(self._seen, conn))
 
     def handle(self, conn: Any) -> Any:
-        _taken.waited_s = time.monotonic() - conn.queued_at
+        _taken.waited_s, _taken.let_in = time.monotonic() - conn.queued_at, conn.let_in
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
@@ -92,7 +92,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _at_the_door(self, conn: Any) -> Any:
         """As `handle` of a request that is refused; of any other the request, which is read and not served."""
-        _taken.waited_s = None
+        _taken.waited_s, _taken.let_in = None, False
         try:
             return super().handle(conn)
         except _LetIn as let_in:
@@ -100,6 +100,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _seen(self, conn: Any, future: Future[Any]) -> None:
         if future.exception() is None and isinstance(let_in := future.result(), _LetIn):
+            conn.let_in = True
             future = self.tpool.submit(self._inside, conn, let_in.request)
             future.add_done_callback(partial(self._seen, conn))
         else:
@@ -171,6 +172,7 @@ class Waited:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         # What the process asks of itself while it starts came through no connection, and has not waited.
         environ[WAITED_S] = getattr(_taken, "waited_s", 0.0)
+        environ[LET_IN] = getattr(_taken, "let_in", False)
         return self._app(environ, start_response)
 
 

@@ -92,6 +92,8 @@ _GONE = {"login_unknown": 404, "login_expired": 410, "already_answered": 410}
 _STEPS = ("/authorize", "/login/", "/logout", "/me/", "/wallet/")
 _LATER_S = "5"
 _ADMITTED = "sinwon.admitted"
+LET_IN = "sinwon.let_in"
+"""In the WSGI environment: whether it was looked at when it came, and not turned away."""
 WAITED_S = "sinwon.waited_s"
 """In the WSGI environment: how long a request waited until a thread took it; None where it is turned away."""
 _FOR_ENGINEERS = ("/console", "/docs", "/keys", "/llms")
@@ -141,7 +143,7 @@ class Frame:
         """What is asked of every request, once, before anything is done for it. Raises Busy, HTTPException."""
         if environ.get(_ADMITTED):
             return
-        self.shedding.check(endpoint, environ.get(WAITED_S, 0.0))
+        self.shedding.check(endpoint, environ.get(WAITED_S, 0.0), let_in=environ.get(LET_IN, False))
         _check_one_reading(environ)
         environ[_ADMITTED] = True
 

@@ -52,8 +52,9 @@ class Shedding:
         """Whether this newcomer would join a queue, of so many at this moment, and need not."""
         return path in _PATHS and n_waiting > 0 and self._now() < self._queue_until
 
-    def check(self, endpoint: str | None, waited_s: float | None) -> None:
-        """Whether this request is to be served, having waited so long. None: it was turned away. Raises Busy."""
+    def check(self, endpoint: str | None, waited_s: float | None, *, let_in: bool = False) -> None:
+        """Whether this request is to be served, having waited so long. None: it was turned away. let_in: it was not,
+        so it has begun. Raises Busy."""
         if waited_s is None:
             raise Busy
         # Threads write here without a lock: what one overwrites of another's is a few milliseconds old.
@@ -66,7 +67,7 @@ class Shedding:
             self._queue_since, self._queue_until = now, 0.0
         elif now < self._wary_until or now - self._queue_since > STANDING_S:
             self._wary_until, self._queue_until = now + WARY_S, now + _STALE_S
-            if endpoint in BEGINNINGS:
+            if endpoint in BEGINNINGS and not let_in:
                 raise Busy
         if waited_s > _TOO_LATE_S and endpoint not in FOR_MONITORING:
             raise Busy
