@@ -287,7 +287,11 @@ def test_what_is_registered_as_encrypted_is_encrypted_and_opened(
         for half, value in (("alg", alg), ("enc", enc))
         if value
     }
-    rig.variant("gov24", f"sealed-{alg}", jwks={"keys": [key]}, **encrypted)
+    # A set that cannot be fetched has no key that fits.
+    keys = (
+        {"jwks": {"keys": [key]}} if alg.startswith("ECDH") else {"jwks_uri": "https://portal.example/jwks"}
+    )
+    rig.variant("gov24", f"sealed-{alg}", **keys, **encrypted)
     staff["operator"].get("/console?lang=en")
     shown = tried(staff["operator"], f"sealed-{alg}", response_mode="jwt")
     assert "✗" not in shown

@@ -361,8 +361,9 @@ CASES = [
     by_header("CA-02", "no base64", "Basic !!!", "basic_malformed"),
     by_header("CA-02", "no colon", f"Basic {base64.b64encode(b'gov24').decode()}", "basic_malformed"),
     *(
-        by_form("CA-03", name, "wrong_secret", client_id="apostille", client_secret=secret)
+        by_form("CA-03", name, reason, client_id="apostille", client_secret=secret)
         for name, secret in SECRETS.items()
+        for reason in ["wrong_secret" if secret else "no_credentials"]  # without a value it counts as left out
     ),
     by_form("CA-03", "unknown client", "unknown", client_id="nobody", client_secret="x" * 20),
     by_form("CA-03", "no client", "unknown", client_secret="x" * 20),
