@@ -120,14 +120,14 @@ class UserInfo:
         portal = portals.find(token.client_id)
         if portal is None:
             return None
-        # Before it is recorded that somebody's data was read: without a key nothing is.
-        self._wrapping.check(portal, portal.userinfo_encrypted_response_alg)
+        # Before it is recorded that somebody's data was read: without a key to encrypt to nothing is.
+        said = self._opened(token, portal, access_token)
         read = events.row(Event.USERINFO_READ, at=now, client_id=token.client_id, subject_id=token.subject_id)
         token_digest = seal.digest(access_token)
         if not grants.read_at_once(token.code_digest, token_digest, token.session_digest, read):
             return None
         events.told(Event.USERINFO_READ, token.client_id)
-        return self._opened(token, portal, access_token)
+        return said
 
     def _opened(self, token: Token, portal: Registration, access_token: str) -> dict[str, Any] | str:
         opened = seal.open_under(access_token, token.sealed, TOKEN_PURPOSE)
