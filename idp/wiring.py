@@ -158,14 +158,14 @@ def learn_records() -> None:
     """Let msgspec look at every kind of record once, before there are threads.
 
     It does so at the first use of each, and two threads that are first at once crash the process (msgspec 0.22): one
-    finds what the other has only begun to write down.
+    finds what the other has only begun to write down. What `credentials` makes of a presentation is never written.
     """
     kinds: list[type[msgspec.Struct]] = [msgspec.Struct]
     while kinds:
         found = kinds.pop().__subclasses__()
         kinds += found
         for kind in found:
-            if kind.__module__.startswith("idp."):
+            if kind.__module__.startswith("idp.") and not kind.__module__.startswith("idp.credentials."):
                 msgspec.json.Decoder(kind)
 
 

@@ -30,9 +30,8 @@ from io import BytesIO
 from typing import Any
 
 import cbor2
-import msgspec
 
-from idp.credentials.verdict import CredentialRejected, Reason
+from idp.credentials.verdict import CredentialRejected, Reason, Unprinted
 
 MAX_DEPTH = 16
 MAX_ITEMS = 8_192
@@ -56,34 +55,26 @@ _SEPARATED = secrets.token_bytes(16)
 _SEPARATOR = b"\x50" + _SEPARATED  # a byte string
 
 
-class _Tagged(msgspec.Struct, frozen=True):
-    """What is made of a tag. There is one for each element, and a Struct is made several times faster than a class
-    of Python's own. Holds values of holders, so it prints none."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class Moment(_Tagged, frozen=True):
+class Moment(Unprinted, frozen=True):
     """A point in time. `seconds`: since the epoch, a fraction cut off. `text`: as it was written, in UTC."""
 
     text: str
     seconds: int
 
 
-class Day(_Tagged, frozen=True):
+class Day(Unprinted, frozen=True):
     """A day of the calendar, `YYYY-MM-DD`."""
 
     text: str
 
 
-class Embedded(_Tagged, frozen=True):
+class Embedded(Unprinted, frozen=True):
     """CBOR inside a byte string. `content`: those bytes, unread; without tag and length."""
 
     content: bytes
 
 
-class Sign1(_Tagged, frozen=True):
+class Sign1(Unprinted, frozen=True):
     """What stands under COSE_Sign1's tag."""
 
     value: Any

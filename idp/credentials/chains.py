@@ -1,7 +1,8 @@
 """X.509 paths: is this certificate one that a mission's anchor vouches for?
 
 The path itself (signatures, path length, name constraints, unknown critical extensions, serial numbers) is the
-cryptography library's; what is asked of a leaf here, and that nothing superfluous is sent, is ours.
+cryptography library's, but for the plainest one (`one_step`); what is asked of a leaf here, and that nothing
+superfluous is sent, is ours.
 
 Specs: RFC 5280, section 6.1; OpenID4VC HAIP 1.0, sections 6.1.1 (no anchor in x5c, no self-signed leaf).
 Left out: CRLs and OCSP. A mission that loses a key is taken out of the trust registry.
@@ -9,7 +10,7 @@ Left out: CRLs and OCSP. A mission that loses a key is taken out of the trust re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509 import ExtensionNotFound
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import NameOID
@@ -32,6 +34,7 @@ from cryptography.x509.verification import (
 
 from idp.credentials import ecdsa
 from idp.credentials.jose import MAX_X5C
+from idp.credentials.one_step import Anchor, OneStep
 from idp.credentials.verdict import CredentialRejected, Reason
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -57,12 +60,10 @@ OTHER_TRADES = frozenset(
     )
 )
 
+_NO_NAME = b"\x30\x00"
 
 _Validity = tuple[int, int]
 """notBefore and notAfter, seconds since the epoch."""
-
-_Read = tuple[_Validity, bytes]
-"""When an anchor is valid, and its subject (DER)."""
 
 
 class TrustedLeaf(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ class TrustedLeaf(msgspec.Struct, frozen=True):
     """
 
     key: ecdsa.PublicKey
-    anchor: x509.Certificate
+    anchor: Anchor
     not_before: int
     not_after: int
     own_not_before: int
@@ -83,28 +84,31 @@ class TrustedLeaf(msgspec.Struct, frozen=True):
 
 
 class Anchors:
-    """Certificates that paths may lead to. What is read of them, by the library and here, is read once."""
+    """Certificates that paths may lead to. What is read of them, by the library and here, is read once.
 
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+    owners: each of them, and whose it is.
+    """
+
+    def __init__(self, owners: Mapping[x509.Certificate, Any]) -> None:
         named: dict[x509.Name, list[x509.Certificate]] = {}
-        for certificate in certificates:
+        for certificate in owners:
             named.setdefault(certificate.subject, []).append(certificate)
-        self._read = {one: _read(one) for those in named.values() for one in those}
+        self._read = {one: _read(one, owner) for one, owner in owners.items()}
         self._named = {name: _policy(those, _CA_POLICY) for name, those in named.items()}
         # What is asked of a CA is asked of these once, and not again for each leaf that stands right below one.
         fit = [one for one in self._read if anchor_problem(one) is None]
         self._any = _policy(fit, _CHECKED_CA_POLICY) if fit else None
-
-    def read(self, anchor: x509.Certificate) -> _Read:
-        return self._read[anchor]
+        self._one_step = OneStep(self._read[one] for one in fit if _is_plain(self._read[one]))
 
     def path(
-        self, leaf: x509.Certificate, intermediates: list[x509.Certificate], now: int
-    ) -> x509.Certificate:
-        """The anchor that a path of all these certificates, and no other, leads to.
+        self, leaf: x509.Certificate, intermediates: list[x509.Certificate], der: bytes, now: int
+    ) -> Anchor:
+        """The anchor that a path of all these certificates, and no other, leads to. der: the leaf as received.
 
         Raises CredentialRejected: ISSUER_UNTRUSTED, ISSUER_CERTIFICATE.
         """
+        if not intermediates and (anchor := self._one_step.above(leaf, der, now)) is not None:
+            return anchor
         # Above intermediates only an anchor of the right name will do: the library might find a shorter path, to
         # one that has certified the leaf as well. Without any there is no shorter path, and it finds names faster.
         policy = self._named.get(intermediates[-1].issuer) if intermediates else self._any
@@ -117,7 +121,7 @@ class Anchors:
             raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "no valid path to an anchor") from None
         if path[:-1] != [leaf, *intermediates]:
             raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds more than the path, or the anchor")
-        return path[-1]
+        return self._read[path[-1]]
 
 
 def validate(
@@ -139,18 +143,23 @@ def validate(
     _check_leaf(leaf, accepted_ekus)
     key = _key(leaf)
     try:
-        anchor = anchors.path(leaf, intermediates, now)
+        anchor = anchors.path(leaf, intermediates, chain[0], now)
     except CredentialRejected:
         _check_order(certificates)  # whose reasons say more
         raise
-    anchor_validity, anchor_name = anchors.read(anchor)
-    if key == anchor.public_key():
+    if key == anchor.key:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "x5c holds a self-signed certificate")
     # The anchor's name stands in a leaf right below it as its issuer. Where it stands once more, names are compared.
-    if not intermediates and chain[0].count(anchor_name) > 1:
+    if not intermediates and chain[0].count(anchor.subject) > 1:
         _check_order(certificates)
-    begins, ends = zip(*validity, anchor_validity, strict=True)
-    return TrustedLeaf(key, anchor, max(begins), min(ends), *validity[0])
+    begins, ends = zip(*validity, strict=True)
+    return TrustedLeaf(
+        key,
+        anchor,
+        max(anchor.not_before, *begins),
+        min(anchor.not_after, *ends),
+        *validity[0],
+    )
 
 
 def pinned(der: bytes, now: int) -> TrustedLeaf:
@@ -160,7 +169,8 @@ def pinned(der: bytes, now: int) -> TrustedLeaf:
     """
     certificate = _parse(der)
     validity = _valid(certificate, now)
-    return TrustedLeaf(_key(certificate), certificate, *validity, *validity)
+    key = _key(certificate)
+    return TrustedLeaf(key, Anchor(certificate, None, key, *validity, b""), *validity, *validity)
 
 
 @lru_cache(maxsize=256)
@@ -208,7 +218,7 @@ def list_signer(
     _check_order(certificates)
     for certificate in certificates:
         _valid(certificate, now)
-    Anchors(trusted).path(leaf, certificates[1:], now)
+    Anchors(dict.fromkeys(trusted)).path(leaf, certificates[1:], chain[0], now)
     return leaf, False
 
 
@@ -249,8 +259,7 @@ def anchor_problem(certificate: x509.Certificate) -> str | None:
 def _parse(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
-        # Each of these is parsed when it is first asked for; here, where a failure has a name.
-        _ = certificate.extensions, certificate.serial_number
+        _ = certificate.extensions  # parsed when it is first asked for; here, where a failure has a name
     except _UNREADABLE:
         raise CredentialRejected(Reason.ISSUER_CERTIFICATE, "not an X.509 certificate") from None
     # How many bits of the signature's last byte do not count: an octet that nobody signs and the library does not
@@ -284,8 +293,28 @@ def _valid(certificate: x509.Certificate, now: int) -> _Validity:
     return validity
 
 
-def _read(anchor: x509.Certificate) -> _Read:
-    return _validity(anchor), anchor.subject.public_bytes()
+def _read(anchor: x509.Certificate, owner: Any) -> Anchor:
+    try:
+        key = anchor.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None  # no path leads to it
+    return Anchor(anchor, owner, key, *_validity(anchor), anchor.subject.public_bytes())
+
+
+def _is_plain(anchor: Anchor) -> bool:
+    """Whether a leaf right below it is for `one_step`."""
+    if anchor.subject == _NO_NAME or not ecdsa.is_key(anchor.key):
+        return False
+    if _optional(anchor.certificate, x509.NameConstraints) is not None:
+        return False
+    try:
+        # A path of itself alone: what the library asks of any certificate, whatever stands below it.
+        _verifier(_policy([anchor.certificate], _CHECKED_CA_POLICY), anchor.not_before).verify(
+            anchor.certificate, []
+        )
+    except (VerificationError, ValueError):
+        return False
+    return True
 
 
 def _validity(certificate: x509.Certificate) -> _Validity:

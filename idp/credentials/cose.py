@@ -11,7 +11,6 @@ Specs: RFC 9052, sections 3, 4.2, 4.4 and 7; RFC 9053, sections 2.1 and 7.1.1; R
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +18,7 @@ import cbor2
 
 from idp.credentials import cbor, ecdsa
 from idp.credentials.jose import MAX_CERTIFICATE_BYTES, MAX_X5C
-from idp.credentials.verdict import CredentialRejected, Reason
+from idp.credentials.verdict import CredentialRejected, Reason, Unprinted
 
 # Labels of a header (RFC 9052, section 3.1; RFC 9360; RFC 9596).
 ALG, CRIT, X5CHAIN, TYP = 1, 2, 33, 16
@@ -40,19 +39,18 @@ ALGORITHMS: Mapping[int, ecdsa.Algorithm] = {
 _CURVES: Mapping[int, ecdsa.Algorithm] = {1: ecdsa.ES256, 2: ecdsa.ES384, 3: ecdsa.ES512}
 
 
-@dataclass(slots=True)
-class UnverifiedSign1:
+class UnverifiedSign1(Unprinted, frozen=True):
     """A COSE_Sign1 whose parts are well formed and whose signature nobody has checked.
 
     protected: the protected header's bytes as received; `header` is what they say. payload: None when it is detached.
     """
 
     algorithm: int
-    header: Mapping[Any, Any] = field(repr=False)
-    unprotected: Mapping[Any, Any] = field(repr=False)
-    protected: bytes = field(repr=False)
-    payload: bytes | None = field(repr=False)
-    signature: bytes = field(repr=False)
+    header: Mapping[Any, Any]
+    unprotected: Mapping[Any, Any]
+    protected: bytes
+    payload: bytes | None
+    signature: bytes
 
 
 def unverified_sign1(value: Any) -> UnverifiedSign1:

@@ -6,6 +6,7 @@ A signature is r and s side by side, each as long as a coordinate (RFC 7518, sec
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -50,7 +51,12 @@ class Algorithm:
 ES256 = Algorithm(ec.SECP256R1(), 32, ec.ECDSA(hashes.SHA256()))
 ES384 = Algorithm(ec.SECP384R1(), 48, ec.ECDSA(hashes.SHA384()))
 ES512 = Algorithm(ec.SECP521R1(), 66, ec.ECDSA(hashes.SHA512()))
-_ALL = (ES256, ES384, ES512)
+_CURVES = frozenset(algorithm.curve.name for algorithm in (ES256, ES384, ES512))
+
+
+def is_key(key: object) -> TypeGuard[PublicKey]:
+    """Whether it is a public key on a curve we know."""
+    return isinstance(key, PublicKey) and key.curve.name in _CURVES
 
 
 def certificate_key(certificate: x509.Certificate) -> PublicKey:
@@ -59,6 +65,6 @@ def certificate_key(certificate: x509.Certificate) -> PublicKey:
         key = certificate.public_key()
     except UnsupportedAlgorithm as error:
         raise ValueError("not a key we know") from error
-    if not isinstance(key, PublicKey) or not any(algorithm.fits(key) for algorithm in _ALL):
+    if not is_key(key):
         raise ValueError("not a key on a curve we know")
     return key

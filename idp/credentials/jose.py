@@ -9,7 +9,6 @@ Specs: RFC 7515, RFC 7517, RFC 7518, RFC 8725.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +17,7 @@ from pybase64 import b64decode, b64encode_as_string
 
 from idp import strict_json
 from idp.credentials import ecdsa
-from idp.credentials.verdict import CredentialRejected, Reason
+from idp.credentials.verdict import CredentialRejected, Reason, Unprinted
 from idp.seal import unb64
 
 # HAIP 1.0 makes every party speak ES256. A new algorithm is a name here and, unless it is an EC one, a kind of key
@@ -37,8 +36,7 @@ _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 PublicKey = ecdsa.PublicKey
 
 
-@dataclass(slots=True)
-class UnverifiedJws:
+class UnverifiedJws(Unprinted, frozen=True):
     """A compact JWS whose parts are well formed and whose signature nobody has checked."""
 
     header: Mapping[str, Any]

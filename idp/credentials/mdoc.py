@@ -12,7 +12,6 @@ encrypted and zero-knowledge documents, identifier lists, JPEG 2000.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -25,7 +24,14 @@ from idp.credentials.cose import UnverifiedSign1
 from idp.credentials.mso import Elements, MobileSecurityObject, member
 from idp.credentials.status import StatusLookup, TokenType, status_evidence
 from idp.credentials.trust import CredentialTypeTrust, FormatTrust, Issuer, Mission, TrustSnapshot, seoul_day
-from idp.credentials.verdict import CredentialRejected, Examined, Expected, Reason, VerifiedCredential
+from idp.credentials.verdict import (
+    CredentialRejected,
+    Examined,
+    Expected,
+    Reason,
+    Unprinted,
+    VerifiedCredential,
+)
 from idp.seal import unb64
 
 FORMAT = "mso_mdoc"
@@ -35,21 +41,22 @@ SKEW_S = 60
 # Namespaces whose issuing_country and issuing_jurisdiction are those of the signer's certificate.
 _NAMED_ISSUERS = ("org.iso.18013.5.1", "org.iso.23220.1")
 _NOTHING_STATED = b"\xa0"
-_OTHER_DOCUMENTS = ("documentErrors", "encryptedDocuments", "zkDocuments")
+_OTHER_DOCUMENTS = frozenset({"documentErrors", "encryptedDocuments", "zkDocuments"})
 _PICTURES = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF", "webp"))
 
 
-@dataclass(slots=True)
-class UnverifiedDocument:
+class UnverifiedDocument(Unprinted, frozen=True):
     """The one document of a DeviceResponse, well formed, of which nothing is verified yet.
 
-    response: the whole of it as received, in which what is hashed and signed is found again.
+    response: the whole of it as received, in which what is hashed and signed is found again. unverified_mso: what
+    the payload of `issuer_auth` says; for use as `verify_issuer_signed` returns it.
     """
 
-    response: bytes = field(repr=False)
+    response: bytes
     doc_type: str
-    name_spaces: Mapping[Any, Any] = field(repr=False)
+    name_spaces: Mapping[Any, Any]
     issuer_auth: UnverifiedSign1
+    unverified_mso: MobileSecurityObject
     device_name_spaces: Embedded
     device_signature: UnverifiedSign1
 
@@ -60,8 +67,8 @@ def verify(
     """What a holder has proven with this presentation, in answer to what is expected.
 
     In this order, the only step that may go out to the network last: form, type, issuer's chain and days, signature,
-    times, device signature, digests, shape of the claims, status. The signatures come one after the other: between
-    two of them the processor forgets what it knew of everything else.
+    times, device signature, digests, shape of the claims, status. The signatures come one after the other, so all
+    that they need is read before: between two of them the processor forgets what it knew of everything else.
 
     Raises CredentialRejected.
     """
@@ -75,7 +82,7 @@ def verify(
     _check_issuer_named(elements, chain[0])
     today = seoul_day(now)
     claims = schema.disclosed(
-        elements, looks.paths, mission_code=issuer.mission.code, today=today, in_json=_in_json
+        elements, looks.places, mission_code=issuer.mission.code, today=today, in_json=_in_json
     )
     authentication = schema.authentication(elements, looks.authentication, today)
     _check_status(signed.members, issuer.mission)
@@ -100,7 +107,7 @@ def unverified_parse(presentation: str) -> UnverifiedDocument:
     """The document in a DeviceResponse (base64url). Checks form and size, no signature, no digest, no time.
 
     Raises CredentialRejected: TOO_LARGE, MALFORMED, VERSION, RESPONSE_STATUS, KEY_BINDING_MISSING, DEVICE_MAC,
-    ALGORITHM, CRITICAL_HEADER.
+    ALGORITHM, CRITICAL_HEADER, and what `mso.unverified` raises.
     """
     if len(presentation) > MAX_PRESENTATION_CHARS:
         raise CredentialRejected(Reason.TOO_LARGE, "the presentation is too long")
@@ -110,12 +117,14 @@ def unverified_parse(presentation: str) -> UnverifiedDocument:
         raise CredentialRejected(Reason.MALFORMED, "not base64url") from None
     document = _only_document(cbor.loads(response, integer_keys=True))
     issuer_signed = member(document, "issuerSigned", dict)
+    issuer_auth = cose.unverified_sign1(issuer_signed.get("issuerAuth"))
     device_signed = document.get("deviceSigned")
     return UnverifiedDocument(
         response=response,
         doc_type=member(document, "docType", str),
         name_spaces=member(issuer_signed, "nameSpaces", dict) if "nameSpaces" in issuer_signed else {},
-        issuer_auth=cose.unverified_sign1(issuer_signed.get("issuerAuth")),
+        issuer_auth=issuer_auth,
+        unverified_mso=mso.unverified(issuer_auth.payload or b""),
         device_signature=_device_signature(device_signed),
         device_name_spaces=member(device_signed, "nameSpaces", Embedded),
     )
@@ -125,10 +134,10 @@ def verify_issuer_signed(document: UnverifiedDocument, issuer: Issuer, now: int)
     """The MSO under the issuer's signature, with which the elements are still to be held together (`mso.elements`).
 
     Raises CredentialRejected: ISSUER_SIGNATURE, ISSUER_CERTIFICATE (signed while the certificate was not valid),
-    DOCTYPE, EXPIRED, NOT_YET_VALID, and what `mso.read` raises.
+    DOCTYPE, EXPIRED, NOT_YET_VALID.
     """
     cose.check_signature(document.issuer_auth, issuer.key, Reason.ISSUER_SIGNATURE)
-    signed = mso.read(document.issuer_auth.payload or b"")
+    signed = document.unverified_mso
     if signed.doc_type != document.doc_type:
         raise CredentialRejected(Reason.DOCTYPE, "the document calls itself something else than its MSO does")
     if not issuer.leaf.own_not_before <= signed.signed <= issuer.leaf.own_not_after:
@@ -185,7 +194,7 @@ def _only_document(response: Any) -> dict[Any, Any]:
         raise CredentialRejected(Reason.VERSION, "of the DeviceResponse")
     if member(response, "status", int) != 0:
         raise CredentialRejected(Reason.RESPONSE_STATUS, "the wallet says that something went wrong")
-    if any(name in response for name in _OTHER_DOCUMENTS):
+    if not _OTHER_DOCUMENTS.isdisjoint(response):
         raise CredentialRejected(Reason.RESPONSE_STATUS, "something beside documents")
     documents = member(response, "documents", list)
     if len(documents) != 1 or not isinstance(documents[0], dict):
@@ -288,7 +297,7 @@ def examine(
     yield "holder_key"  # of an MSO it is read with the rest
     _check_issuer_named(elements, seen.chain[0])
     today = seoul_day(now)
-    schema.disclosed(elements, looks.paths, mission_code=issuer.mission.code, today=today, in_json=_in_json)
+    schema.disclosed(elements, looks.places, mission_code=issuer.mission.code, today=today, in_json=_in_json)
     schema.authentication(elements, looks.authentication, today)
     yield "claims"
     _check_status(signed.members, issuer.mission)
@@ -311,12 +320,14 @@ def _unverified_issued(text: str) -> UnverifiedDocument:
     document = {} if alone else _only_document(read)
     issuer_signed = read if alone else member(document, "issuerSigned", dict)
     issuer_auth = cose.unverified_sign1(issuer_signed.get("issuerAuth"))
+    unverified_mso = mso.unverified(issuer_auth.payload or b"")
     return UnverifiedDocument(
         response=received,
-        # An IssuerSigned alone does not name its type: what its MSO says is read, and checked below as signed.
-        doc_type=mso.read(issuer_auth.payload or b"").doc_type if alone else member(document, "docType", str),
+        # An IssuerSigned alone does not name its type; its MSO does.
+        doc_type=unverified_mso.doc_type if alone else member(document, "docType", str),
         name_spaces=member(issuer_signed, "nameSpaces", dict) if "nameSpaces" in issuer_signed else {},
         issuer_auth=issuer_auth,
+        unverified_mso=unverified_mso,
         device_name_spaces=Embedded(_NOTHING_STATED),
         device_signature=issuer_auth,
     )

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from idp.credentials import cbor, cose, ecdsa
 from idp.credentials.cbor import Embedded, Moment
-from idp.credentials.verdict import CredentialRejected, Reason
+from idp.credentials.verdict import CredentialRejected, Reason, Unprinted
 
 VERSION = "1.0"
 MAX_ELEMENTS = 256
@@ -53,9 +53,8 @@ class KeyAuthorizations:
 _NONE = KeyAuthorizations()
 
 
-@dataclass(slots=True)
-class MobileSecurityObject:
-    """An MSO that is well formed, under a signature that was checked before it was read.
+class MobileSecurityObject(Unprinted, frozen=True):
+    """An MSO that is well formed.
 
     digest: the hash that its digests are made with. Times are seconds since the epoch. members: all of it, as it was
     read, for what is not part of ISO/IEC 18013-5:2021 (`status`).
@@ -63,17 +62,17 @@ class MobileSecurityObject:
 
     doc_type: str
     digest: Callable[[bytes], Any]
-    value_digests: Mapping[str, Mapping[Any, Any]] = field(repr=False)
-    device_key: ecdsa.PublicKey = field(repr=False)
+    value_digests: Mapping[str, Mapping[Any, Any]]
+    device_key: ecdsa.PublicKey
     authorizations: KeyAuthorizations
     signed: int
     valid_from: int
     valid_until: int
-    members: Mapping[str, Any] = field(repr=False)
+    members: Mapping[str, Any]
 
 
-def read(payload: bytes) -> MobileSecurityObject:
-    """The MSO in the payload of an issuerAuth whose signature has been checked.
+def unverified(payload: bytes) -> MobileSecurityObject:
+    """The MSO in the payload of an issuerAuth, whose signature is still to be checked.
 
     Raises CredentialRejected: MALFORMED, TOO_LARGE, VERSION, ALGORITHM (of the digests), HOLDER_KEY, VALIDITY (its
     times contradict each other).

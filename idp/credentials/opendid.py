@@ -82,7 +82,7 @@ def verify(
     authentication = _check_holder_proofs(shown, did.resolve(registry, shown.holder), now)
     claims = schema.disclosed(
         opendid_claims.by_element(shown.claims, looks.paths),
-        opendid_claims.by_itself(looks.paths),
+        schema.BY_NAME,
         mission_code=mission.code,
         today=seoul_day(now),
     )

@@ -40,11 +40,6 @@ def by_element(claims: Iterable[Mapping[str, Any]], paths: Mapping[Path, Path]) 
     }
 
 
-def by_itself(paths: Mapping[Path, Path]) -> dict[Path, Path]:
-    """Where `by_element` put each element."""
-    return {element: (".".join(element),) for element in paths}
-
-
 def _value(element: Path, claim: Mapping[str, Any]) -> Any:
     value = claim.get("value")
     if claim.get("location", "inline") != "inline" or not isinstance(value, str):

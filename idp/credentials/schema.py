@@ -13,11 +13,12 @@ Source: the claims of the mobile ID family as SD-JWT VC (`docs/claims.md`); RFC 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
+import msgspec
 from pybase64 import b64decode
 
 from idp.credentials.verdict import CredentialRejected, Reason
@@ -196,13 +197,43 @@ def element_paths() -> frozenset[Path]:
     return frozenset(_RULES)
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """Where an element is put, what it must look like, and what is left of its path below two steps."""
+
+    element: Path
+    rule: Rule
+    below: Path
+
+
+class Places(msgspec.Struct, frozen=True):
+    """Where elements stand in a credential, as `disclosed` looks them up: by one step, or by two."""
+
+    whole: Mapping[str, Sequence[_Place]]
+    parts: Mapping[str, Mapping[str, Sequence[_Place]]]
+
+
+def places(paths: Mapping[Path, Path]) -> Places:
+    """paths: where each element stands in the credential, by where it stands in `ELEMENTS`; others are left out."""
+    whole: dict[str, list[_Place]] = {}
+    parts: dict[str, dict[str, list[_Place]]] = {}
+    for element, (first, *below) in paths.items():
+        if element in _RULES:
+            steps = whole if not below else parts.setdefault(first, {})
+            step = first if not below else below[0]
+            steps.setdefault(step, []).append(_Place(element, _RULES[element], tuple(below[1:])))
+    return Places(whole, parts)
+
+
+BY_NAME = places({element: (".".join(element),) for element in _RULES})
+"""Every element under its own name, the names of a path joined by dots."""
+
 _MISSING = object()
 _AUTHENTICATION = ListOf(Text(32, re.compile("[a-z0-9_-]+")), 16)
 
 
 def disclosed(
     shown: Mapping[str, Any],
-    paths: Mapping[Path, Path],
+    where: Places,
     *,
     mission_code: str,
     today: date,
@@ -210,35 +241,51 @@ def disclosed(
 ) -> dict[str, Any]:
     """What a credential shows, each element where `ELEMENTS` has it and of its shape; what is not shown is left out.
 
-    paths: where each element stands in the credential, by where it stands here. mission_code: of whoever signed.
-    in_json: of a format with other kinds of values than JSON's: the value as JSON, for the rule that will read it.
+    where: where each element stands in this type of credential. mission_code: of whoever signed. in_json: of a
+    format with other kinds of values than JSON's: the value as JSON, for the rule that will read it.
 
     Raises CredentialRejected: CLAIM_INVALID, MISSION_MISMATCH.
     """
     claims: dict[str, Any] = {}
-    for element, path in paths.items():
-        # Most of what could be shown is not: asked first, since it is asked often.
-        value = shown.get(path[0], _MISSING)
-        if len(path) == 2 and type(value) is dict:
-            value = value.get(path[1], _MISSING)
-        elif len(path) > 1 and value is not _MISSING:
-            value = _at(shown, path)
-        if value is _MISSING:
-            continue
-        rule, name = _RULES[element], element[0]
-        try:
-            read = rule.read(value if in_json is None else in_json(value, rule), today)
-        except ValueError as error:
-            raise CredentialRejected(Reason.CLAIM_INVALID, name) from error
-        if len(element) == 1:
-            claims[name] = read
-        else:
-            claims.setdefault(name, {})[element[1]] = read
+    whole, parts = where.whole, where.parts
+    for name, value in shown.items():
+        for place in whole.get(name, ()):
+            _take(claims, place, value, today, in_json)
+        if name in parts:
+            if not isinstance(value, Mapping):
+                raise CredentialRejected(Reason.CLAIM_INVALID, name)
+            within = parts[name]
+            for member, inner in value.items():
+                for place in within.get(member, ()):
+                    _take(claims, place, inner, today, in_json)
     if claims.get("issuing_mission", {}).get("code", mission_code) != mission_code:
         raise CredentialRejected(
             Reason.MISSION_MISMATCH, "issuing_mission.code is not the mission that signed"
         )
     return claims
+
+
+def _take(
+    claims: dict[str, Any],
+    place: _Place,
+    value: Any,
+    today: date,
+    in_json: Callable[[Any, Rule], Any] | None,
+) -> None:
+    """Put a value where it belongs, once its rule has read it."""
+    if place.below:
+        value = _at(value, place.below)
+        if value is _MISSING:
+            return
+    element, rule = place.element, place.rule
+    try:
+        read = rule.read(value if in_json is None else in_json(value, rule), today)
+    except ValueError as error:
+        raise CredentialRejected(Reason.CLAIM_INVALID, element[0]) from error
+    if len(element) == 1:
+        claims[element[0]] = read
+    else:
+        claims.setdefault(element[0], {})[element[1]] = read
 
 
 def authentication(shown: Mapping[str, Any], path: Path | None, today: date) -> tuple[str, ...]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from idp import strict_json
 from idp.credentials import jose
 from idp.credentials.jose import UnverifiedJws
-from idp.credentials.verdict import CredentialRejected, Reason
+from idp.credentials.verdict import CredentialRejected, Reason, Unprinted
 from idp.seal import b64, unb64
 
 MAX_PRESENTATION_CHARS = 768 * 1024  # a photo is base64 twice: some 400 KB of it fit
@@ -40,8 +41,7 @@ _CONTAINERS = frozenset({dict, list})  # all that JSON has
 _CONFIRMATION_MEMBERS = frozenset({"jwk", "kid"})
 
 
-@dataclass(frozen=True, slots=True)
-class KeyBinding:
+class KeyBinding(msgspec.Struct, frozen=True):
     """Demands a Key Binding JWT for this audience and nonce, both compared exactly."""
 
     audience: str
@@ -52,30 +52,38 @@ class KeyBinding:
             raise ValueError("a key binding without audience or nonce binds nothing")
 
 
-@dataclass(slots=True)
-class UnverifiedSdJwt:
+class UnverifiedSdJwt(msgspec.Struct):
     """The parts of a presentation, well formed, of which nothing is verified yet.
 
-    signed_part: all up to and including the last `~`, over which `sd_hash` is taken.
+    signed_part: all up to and including the last `~`, over which `sd_hash` is taken. holder: the key in the issuer's
+    payload, once `read_holder_key` was asked for it.
     """
 
     issuer: UnverifiedJws
     disclosures: tuple[str, ...]
     key_binding: UnverifiedJws | None
     signed_part: str
+    holder: jose.PublicKey | None = None
+
+    __repr__ = Unprinted.__repr__
+
+    def read_holder_key(self) -> jose.PublicKey:
+        """`holder_key` of the issuer's payload, read once. Raises as it does."""
+        if self.holder is None:
+            self.holder = holder_key(self.issuer.payload)
+        return self.holder
 
 
 _Disclosure = tuple[str | None, Any]
 """Name and value; no name for an array element."""
 
 
-@dataclass(slots=True)
-class _Walk:
+class _Walk(msgspec.Struct):
     """One pass over a payload: what is disclosed goes in, the digests go out."""
 
     disclosed: dict[str, _Disclosure]
     undisclosable: frozenset[str]
-    seen: set[str] = field(default_factory=set)
+    seen: set[str] = msgspec.field(default_factory=set)
 
 
 def unverified_parse(presentation: str) -> UnverifiedSdJwt:
@@ -170,7 +178,7 @@ def _signed_key_binding(token: UnverifiedSdJwt) -> Mapping[str, Any]:
 
     The issuer's signature has been checked. A key that is disclosed, and might as well not be, is nobody's.
     """
-    key = holder_key(token.issuer.payload)
+    key = token.read_holder_key()
     proof = token.key_binding
     if proof is None:
         raise CredentialRejected(Reason.KEY_BINDING_MISSING, "no Key Binding JWT")

@@ -27,8 +27,10 @@ def verify(
 ) -> VerifiedCredential:
     """What a holder has proven with this presentation, in answer to what is expected.
 
-    In this order, the only step that may go out to the network last: form, header, type, issuer's chain and days,
-    signatures of issuer and holder, disclosures, times, what the holder signed, shape of the claims, status.
+    In this order, the only step that may go out to the network last: form, header, type, holder's key, issuer's chain
+    and days, signatures of issuer and holder, disclosures, times, what the holder signed, shape of the claims, status.
+    The signatures come one after the other, so all that they need is read before: between two of them the processor
+    forgets what it knew of everything else.
 
     Raises CredentialRejected.
     """
@@ -36,6 +38,7 @@ def verify(
     sd_jwt.check_header_type(token, expected.header_types)
     known, looks = _accepted_type(token.issuer.payload, expected, trust)
     chain = jose.x5c_chain(token.issuer.header, Reason.ISSUER_CERTIFICATE)
+    token.read_holder_key()
     issuer = trust.issuer_for_chain(known.id, FORMAT, chain, now)
     payload = sd_jwt.verify_sd_jwt(
         token,
@@ -46,7 +49,7 @@ def verify(
         undisclosable=UNDISCLOSABLE,
     )
     today = seoul_day(now)
-    claims = schema.disclosed(payload, looks.paths, mission_code=issuer.mission.code, today=today)
+    claims = schema.disclosed(payload, looks.places, mission_code=issuer.mission.code, today=today)
     authentication = schema.authentication(payload, looks.authentication, today)
     evidence = status_evidence(
         payload, known, issuer.mission, expected, token_type=TokenType.JWT, status=status, now=now
@@ -119,7 +122,7 @@ def examine(
     sd_jwt.holder_key(payload)
     yield "holder_key"
     today = seoul_day(now)
-    schema.disclosed(payload, looks.paths, mission_code=issuer.mission.code, today=today)
+    schema.disclosed(payload, looks.places, mission_code=issuer.mission.code, today=today)
     schema.authentication(payload, looks.authentication, today)
     yield "claims"
     status_evidence(payload, known, issuer.mission, every, token_type=TokenType.JWT, status=status, now=now)

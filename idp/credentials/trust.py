@@ -17,9 +17,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -61,6 +62,10 @@ class FormatTrust:
     paths: Mapping[Path, Path]
     authentication: Path | None = None
     issuer_ekus: frozenset[str] = frozenset()
+    places: schema.Places = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", schema.places(self.paths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +134,7 @@ class Mission:
         return self.active_from <= day and (self.active_until is None or day <= self.active_until)
 
 
-@dataclass(frozen=True, slots=True)
-class Issuer:
+class Issuer(msgspec.Struct, frozen=True):
     """Who signed a credential: the mission whose anchor its chain leads to, and the leaf."""
 
     mission: Mission
@@ -268,7 +272,7 @@ class TrustSnapshot:
             raise CredentialRejected(Reason.ISSUER_UNTRUSTED, "not a type that anybody issues")
         ekus = self.types[type_id].formats[format].issuer_ekus
         leaf = chains.validate(chain, anchors, ekus, now)
-        return Issuer(self._missions_by_anchor[type_id][leaf.anchor], leaf)
+        return Issuer(leaf.anchor.owner, leaf)
 
     @cached_property
     def _anchors(self) -> Mapping[str, Anchors]:
@@ -321,11 +325,13 @@ def status_signer(mission: Mission, chain: tuple[bytes, ...], now: int) -> Trust
 
     Spec: HAIP 1.0, section 6.1 (the list's signer is under the same authority as the credential's).
     """
-    return chains.validate(chain, Anchors(mission.believed_for_status), mission.status_ekus, now)
+    anchors = Anchors(dict.fromkeys(mission.believed_for_status, mission))
+    return chains.validate(chain, anchors, mission.status_ekus, now)
 
 
+@lru_cache(maxsize=8)
 def seoul_day(now: int) -> date:
-    """The calendar day in Seoul."""
+    """The calendar day in Seoul. Kept, since one presentation asks for it more than once."""
     return datetime.fromtimestamp(now, _SEOUL).date()
 
 

@@ -58,8 +58,7 @@ def claims(items: Mapping[str, str], looks: FormatTrust, mission: Mission, now: 
             continue
         except ValueError:
             raise CredentialRejected(Reason.CLAIM_INVALID, ".".join(element)) from None
-    places = {element: (".".join(element),) for element in looks.paths}
-    return schema.disclosed(shown, places, mission_code=mission.code, today=today)
+    return schema.disclosed(shown, schema.BY_NAME, mission_code=mission.code, today=today)
 
 
 def mission(

@@ -19,9 +19,9 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwe
 from joserfc.errors import JoseError
@@ -154,7 +154,7 @@ class Simulator:
         )
         # A general service asked for a PIN, whatever else the holder could have done.
         unlocked = tuple(way for way in verified.authentication if asked.secure or way not in _WITH_FACE)
-        return replace(verified, format=FORMAT, name=asked.service, authentication=unlocked)
+        return msgspec.structs.replace(verified, format=FORMAT, name=asked.service, authentication=unlocked)
 
     def meet(self, asked: Asked, preparation: Preparation) -> VerifiedCredential:
         if self._meetings is None:

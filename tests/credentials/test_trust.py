@@ -406,7 +406,7 @@ def test_a_pinned_signer_is_pinned_for_the_types_of_its_mission(authority: Autho
 
 def test_a_status_signer_is_under_its_missions_ca(authority: Authority) -> None:
     chain = (der(authority.status_signer),)
-    assert status_signer(authority.mission(), chain, NOW).anchor == authority.ca
+    assert status_signer(authority.mission(), chain, NOW).anchor.certificate == authority.ca
     with pytest.raises(CredentialRejected):
         status_signer(Authority().mission(), chain, NOW)
 

@@ -186,5 +186,5 @@ def test_openid4vp_example_with_its_own_keys_is_refused_when_it_discloses_a_prot
 def test_rfc9901_a3_claims_have_the_shape_of_our_table(vector: Callable[[str], bytes]) -> None:
     example = Example(json.loads(vector("sd_jwt/rfc9901_a3.json")))
     day = datetime.fromtimestamp(example.now).date()  # noqa: DTZ006 - any day will do
-    paths = {path: path for path in schema.element_paths()}
-    assert schema.disclosed(example.verify(), paths, mission_code="", today=day) == {"nationalities": ["DE"]}
+    where = schema.places({path: path for path in schema.element_paths()})
+    assert schema.disclosed(example.verify(), where, mission_code="", today=day) == {"nationalities": ["DE"]}

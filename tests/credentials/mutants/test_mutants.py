@@ -76,7 +76,7 @@ HOLES = [
     Hole("mso_mdoc", "device_transcript", mdoc, "verify_device_signed", nothing),
     Hole("mso_mdoc", "element", mdoc, "_check_issuer_named", nothing),
     Hole("mso_mdoc", "status", mdoc, "_check_status", nothing),
-    Hole("mso_mdoc", "response_member", mdoc, "_OTHER_DOCUMENTS", ()),
+    Hole("mso_mdoc", "response_member", mdoc, "_OTHER_DOCUMENTS", frozenset()),
     Hole("mso_mdoc", "times", mdoc, "SKEW_S", 10**7),
     Hole("mso_mdoc", "signed_item", mso, "MIN_RANDOM_BYTES", 0),
     Hole("mso_mdoc", "device_states", mso.KeyAuthorizations, "allow", lambda *_: True),
