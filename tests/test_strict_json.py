@@ -79,43 +79,49 @@ def test_what_is_read_fast_is_what_the_careful_reader_reads(text: str) -> None:
         assert (fast, repr(fast)) == (careful, repr(careful))
 
 
-@given(st.lists(VALUES, max_size=5))
-def test_many_texts_read_in_one_go_are_what_each_is(values: list[object]) -> None:
-    texts = [json.dumps(value, ensure_ascii=False).encode() for value in values]
-    assert strict_json.loads_each(texts) == values
+@given(st.lists(VALUES, max_size=4))
+def test_an_array_is_read_as_the_same_by_its_own_reader(values: list[object]) -> None:
+    text = json.dumps(values, ensure_ascii=False).encode()
+    assert (strict_json.loads_array(text), repr(strict_json.loads_array(text))) == (values, repr(values))
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [
-        [b"1,2"],
-        [b""],
-        [b"1", b""],
-        [b"[1", b"2]"],
-        [b"[1", b"2]", b"3,4"],
-        [b'["a', b'b"]', b'"c","d"'],
-        [b'{"a": 1, "a": 1}', b"1"],
-        [b"1] ", b"[2"],
-        [b"1" * 21, b"1"],
-        [b"[" * 33 + b"]" * 33],
-        [b"\xff"],
-    ],
-)
-def test_a_text_that_ends_early_or_late_spoils_them_all(texts: list[bytes]) -> None:
+@given(st.lists(st.sampled_from([*PIECES, "[", "]", ",", '"a"']), max_size=12).map("".join))
+@example(',"\\ud800"')
+@example(",-0")
+@example(f",{1 << 63}")
+@example(f",{-(1 << 63)}")
+@example(",[[]]")
+@example(",[1]")
+@example("],[")
+@example(" ")
+def test_what_is_read_as_an_array_is_what_is_read_of_any_text(within: str) -> None:
+    text = f'["salt"{within}]'.encode()
+    try:
+        expected = strict_json.loads(text)
+    except ValueError:
+        with pytest.raises(ValueError):
+            strict_json.loads_array(text)
+    else:
+        assert repr(strict_json.loads_array(text)) == repr(expected)
+
+
+@pytest.mark.parametrize("text", [b'{"a": 1}', b'"a"', b"1", b"null", b"", b" ", b"[", b"[1],[2]", b"\xff"])
+def test_what_is_no_array_is_refused_as_one(text: bytes) -> None:
     with pytest.raises(ValueError):
-        strict_json.loads_each(texts)
+        strict_json.loads_array(text)
 
 
-PHOTO = b"A" * 5000
+PHOTO = b"A" * 2_000_000
 
 
-def test_a_long_text_is_read_in_its_place() -> None:
-    texts = [b"1", b'["salt", "picture", "%b"]' % PHOTO, b"2", b'{"a": "%b"}' % PHOTO, b'["%b", 1]' % PHOTO]
-    assert strict_json.loads_each(texts) == [strict_json.loads(text) for text in texts]
+def test_how_long_an_array_may_be_is_the_askers() -> None:
+    for text in (b'["salt", "picture", "%b"]', b'["salt", "picture", {"a": "%b"}]'):
+        read = strict_json.loads_array(text % PHOTO)
+        assert read == strict_json.loads(text % PHOTO, max_bytes=3_000_000)
 
 
 @pytest.mark.parametrize(
-    "long",
+    "text",
     [
         b'["%b", {"a": 1, "a": 1}]',
         b'["%b", 111111111111111111111]',
@@ -128,22 +134,10 @@ def test_a_long_text_is_read_in_its_place() -> None:
         b"[" * 33 + b'"%b"' + b"]" * 33,
     ],
 )
-def test_a_long_text_is_read_as_strictly(long: bytes) -> None:
+@pytest.mark.parametrize("size", [3, 5_000])
+def test_an_array_is_read_as_strictly(text: bytes, size: int) -> None:
     with pytest.raises(ValueError):
-        strict_json.loads_each([b"1", long % PHOTO, b"2"])
-
-
-@given(
-    st.lists(
-        st.binary(max_size=6) | st.sampled_from([b"1", b"[", b"]", b'"', b",", b"[1", b"2]"]), max_size=5
-    )
-)
-def test_many_texts_are_read_only_where_each_is(texts: list[bytes]) -> None:
-    try:
-        read = strict_json.loads_each(texts)
-    except ValueError:
-        return
-    assert read == [strict_json.loads(text) for text in texts]
+        strict_json.loads_array(text % PHOTO[:size])
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200))

@@ -11,7 +11,7 @@ Specs: RFC 9901, sections 4, 7.1 and 7.3.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -214,7 +214,7 @@ def _disclosed(token: UnverifiedSdJwt, undisclosable: frozenset[str]) -> dict[st
         keys = [b64(digest(text.encode("ascii")).digest()) for text in token.disclosures]
     except UnicodeEncodeError:
         raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not ASCII") from None
-    disclosed = dict(zip(keys, _read_disclosures(token.disclosures), strict=True))
+    disclosed = dict(zip(keys, map(_disclosure, token.disclosures), strict=True))
     if len(disclosed) != len(keys):
         raise CredentialRejected(Reason.DISCLOSURE_DUPLICATE, "a disclosure was sent twice")
     walk = _Walk(disclosed, undisclosable)
@@ -225,16 +225,12 @@ def _disclosed(token: UnverifiedSdJwt, undisclosable: frozenset[str]) -> dict[st
     return payload
 
 
-def _read_disclosures(texts: Sequence[str]) -> list[_Disclosure]:
+def _disclosure(text: str) -> _Disclosure:
     try:
-        read = strict_json.loads_each([unb64(text) for text in texts])
+        contents = strict_json.loads_array(unb64(text))
     except ValueError:
-        raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not JSON in base64url") from None
-    return [_disclosure(contents) for contents in read]
-
-
-def _disclosure(contents: Any) -> _Disclosure:
-    if not isinstance(contents, list) or len(contents) not in (2, 3) or not isinstance(contents[0], str):
+        raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not an array of JSON in base64url") from None
+    if len(contents) not in (2, 3) or not isinstance(contents[0], str):
         raise CredentialRejected(Reason.DISCLOSURE_MALFORMED, "not an array of salt, name and value")
     if len(contents) == 2:
         return None, contents[1]
