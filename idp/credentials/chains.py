@@ -309,9 +309,8 @@ def _is_plain(anchor: Anchor) -> bool:
         return False
     try:
         # A path of itself alone: what the library asks of any certificate, whatever stands below it.
-        _verifier(_policy([anchor.certificate], _CHECKED_CA_POLICY), anchor.not_before).verify(
-            anchor.certificate, []
-        )
+        alone = _policy([anchor.certificate], _CHECKED_CA_POLICY)
+        _verifier_at(alone, anchor.not_before).verify(anchor.certificate, [])
     except (VerificationError, ValueError):
         return False
     return True
@@ -357,10 +356,12 @@ def _optional(certificate: x509.Certificate, kind: type[_Extension]) -> _Extensi
         return None
 
 
-@lru_cache(maxsize=32)
-def _verifier(policy: PolicyBuilder, now: int) -> ClientVerifier:
-    """Made once for all paths of a second."""
+def _verifier_at(policy: PolicyBuilder, now: int) -> ClientVerifier:
     return policy.time(datetime.fromtimestamp(now, UTC)).build_client_verifier()
+
+
+# Made once for all paths of a second.
+_verifier = lru_cache(maxsize=32)(_verifier_at)
 
 
 def _demand(
