@@ -30,7 +30,6 @@ from joserfc.jwk import ECKey, KeySet
 from sqlalchemy import func, select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from idp import schema
 from idp.admin import portals as portal_admin
 from idp.admin import trust as trust_admin
 from idp.app import close, create_app, house_of
@@ -41,6 +40,7 @@ from idp.models import AuditEvent, db
 from idp.models import Portal as PortalRow
 from idp.settings import load
 from idp.wiring import House
+from tests import tables
 from tests.proving import Prover
 
 # Made once: reading the machine's certificates takes longer than a sign-in.
@@ -485,7 +485,7 @@ def started(
         settings = load(
             None, {}, overrides={name: value for name, value in given.items() if value is not None}
         )
-        schema.upgrade(settings.database_url)
+        tables.make(settings.database_url)
         app = create_app(settings, clock)
         with app.app_context():
             trust_admin.apply(tomllib.loads(prepared.trust_file.read_text("utf-8")), now=clock())

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from idp import schema
 from idp.admin import wallets
 from idp.bare import bare_app
 from idp.credentials.trust import CredentialTypeTrust, FormatTrust
@@ -17,6 +16,7 @@ from idp.portals import Registration
 from idp.presentation.question import Alternative, Question
 from idp.presentation.wallets import ProfileError, WalletProfile, parse
 from idp.settings import load
+from tests import tables
 from tests.rig import Clock
 
 CATALOGUE = Path(__file__).parent.parent / "deploy" / "wallets.toml"
@@ -45,7 +45,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
             "wallet.private_key_file": str(CATALOGUE),
         },
     )
-    schema.upgrade(settings.database_url)
+    tables.make(settings.database_url)
     app = bare_app(settings)
     with app.app_context():
         yield app

@@ -25,7 +25,7 @@ from tests.at_rest.people import WAYS
 from tests.at_rest.searching import Search, needles
 from tests.conftest import skip_or_fail
 
-NUMBERS = Numbers(finished=250, unfinished=4 * len(WAYS))
+NUMBERS = Numbers(finished=100, unfinished=4 * len(WAYS))
 
 
 @pytest.fixture(

@@ -12,7 +12,6 @@ from typing import Any
 from flask import Flask
 from sqlalchemy import select, text
 
-from idp import schema
 from idp.admin import audit
 from idp.bare import bare_app
 from idp.events import Event, Origin, origin, record_alone
@@ -20,6 +19,7 @@ from idp.key_encryption import KeyEncryption
 from idp.keys import Keys
 from idp.models import AuditEvent, db
 from idp.settings import load
+from tests import tables
 
 KEK = bytes.fromhex("11" * 31 + "aa")
 ISSUER = "https://idp.example"
@@ -113,7 +113,7 @@ def kept(url: str) -> Iterator[Kept]:
             "wallet.private_key_file": str(SOME_FILE),
         },
     )
-    schema.upgrade(settings.database_url)
+    tables.make(settings.database_url)
     app = bare_app(settings)
     clock = Clock()
     keys = Keys(KeyEncryption(KEK), clock, publish_s=60, retire_s=60, algs=("ES256",))

@@ -1,12 +1,14 @@
 """Every page a person can come to, in both languages, on a phone and at a desk: its frame, and a picture of it.
 
+Korean ones are in light colours, English ones in dark ones: a page has both from one style sheet.
+
 With IDP_TEST_SCREENSHOTS=directory the pictures are kept there, to be looked at; without it none are taken.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,10 @@ import pytest
 from tests.browser.album import Album
 from tests.browser.conftest import NewVisitor, demonstration
 from tests.browser.virtual_wallet import VirtualWallet
-from tests.browser.visitor import PHONE, PORTALS, Demo
+from tests.browser.visitor import PHONE, PORTALS, Demo, Visitor
 
 HANGUL = re.compile("[가-힣]")
+COLOURS = {"ko": "light", "en": "dark"}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,14 @@ def demo(chromium_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(params=["ko", "en"])
 def album(request: pytest.FixtureRequest, new_visitor: NewVisitor, axe: str) -> Album:
-    return Album(new_visitor(request.param), axe)
+    return Album(new_visitor(request.param, color_scheme=COLOURS[request.param]), axe)
+
+
+@pytest.fixture
+def phones(album: Album, new_visitor: NewVisitor) -> Callable[[], Visitor]:
+    """phones(): a person with a phone, who reads the same language."""
+    lang = album.visitor.lang
+    return lambda: new_visitor(lang, PHONE, color_scheme=COLOURS[lang])
 
 
 def test_pages_of_one_device(album: Album) -> None:
@@ -59,8 +69,8 @@ def test_pages_of_one_device(album: Album) -> None:
     album.add("portal-signed-out")
 
 
-def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
-    desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+def test_pages_of_two_devices(album: Album, phones: Callable[[], Visitor]) -> None:
+    desk, phone = album.visitor, phones()
     phone.page.goto(phone.demo.wallet)
     album.add("wallet", phone)
     desk.begin("efamily")
@@ -98,8 +108,8 @@ def test_pages_of_two_devices(album: Album, new_visitor: NewVisitor) -> None:
     album.add("portal-error")
 
 
-def test_pages_of_the_national_app(album: Album, new_visitor: NewVisitor) -> None:
-    desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+def test_pages_of_the_national_app(album: Album, phones: Callable[[], Visitor]) -> None:
+    desk, phone = album.visitor, phones()
     phone.page.goto(f"{phone.demo.portals}mobileid/")
     album.add("mobileid", phone)
     desk.begin("apostille")
@@ -122,8 +132,8 @@ def test_pages_of_the_national_app(album: Album, new_visitor: NewVisitor) -> Non
     album.add("mobileid-refused", phone)
 
 
-def test_pages_of_the_open_did_wallet(album: Album, new_visitor: NewVisitor) -> None:
-    desk, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+def test_pages_of_the_open_did_wallet(album: Album, phones: Callable[[], Visitor]) -> None:
+    desk, phone = album.visitor, phones()
     phone.page.goto(f"{phone.demo.portals}open-did/")
     album.add("open-did", phone)
     desk.begin("gov24")
@@ -136,8 +146,8 @@ def test_pages_of_the_open_did_wallet(album: Album, new_visitor: NewVisitor) -> 
     album.add("open-did-refused", phone)
 
 
-def test_pages_where_something_went_another_way(album: Album, new_visitor: NewVisitor) -> None:
-    visitor, other = album.visitor, new_visitor(album.visitor.lang, PHONE)
+def test_pages_where_something_went_another_way(album: Album, phones: Callable[[], Visitor]) -> None:
+    visitor, other = album.visitor, phones()
     visitor.begin("gov24")
     other.page.goto(visitor.page.locator("#wallet-link").get_attribute("href") or "")
     other.show_and_stay("hong")
@@ -145,7 +155,7 @@ def test_pages_where_something_went_another_way(album: Album, new_visitor: NewVi
     album.add("elsewhere")
     visitor.cancel()
     visitor.begin("gov24")
-    other = new_visitor(album.visitor.lang, PHONE)
+    other = phones()
     other.page.goto(visitor.page.locator("#wallet-link").get_attribute("href") or "")
     other.show("hong")
     album.add("other-browser", other)

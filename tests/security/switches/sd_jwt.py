@@ -40,7 +40,7 @@ SD_JWT = (
     off("a claim stands once", _SD_JWT, "if claim in result:", "if False:", "SJ-10"),
     off(
         "a disclosure has its shape", _SD_JWT,
-        "if not isinstance(contents, list) or len(contents) not in (2, 3) or not isinstance(contents[0], str):",
+        "if len(contents) not in (2, 3) or not isinstance(contents[0], str):",
         "if False:",
         "SJ-12",
     ),
