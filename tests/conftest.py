@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
 
 from tests import servers, side_by_side, softhsm
@@ -21,6 +22,12 @@ from tests.rig import Rig, started
 from tests.softhsm import Token
 
 Address = TypeVar("Address", str, int)
+
+# A machine that others use at the same time is no sign of a slow test.
+hypothesis.settings.register_profile(
+    "sinwon", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("sinwon")
 
 REQUIRABLE = {"postgresql", "redis", "browser", "node", "nginx", "systemd", "softhsm", "pgbouncer"}
 

@@ -24,7 +24,8 @@ def make(database: str | URL) -> None:
     kind = url.get_backend_name()
     if kind not in _copies:
         schema.upgrade(url)
-        _copies[kind] = Path(str(url.database)).read_bytes() if kind == "sqlite" else _dumped(url)
+        if (copy := Path(str(url.database)).read_bytes() if kind == "sqlite" else _dumped(url)) is not None:
+            _copies[kind] = copy
     elif kind == "sqlite":
         file = Path(str(url.database))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -35,11 +36,14 @@ def make(database: str | URL) -> None:
             connection.execute(_copies[kind])
 
 
-def _dumped(url: URL) -> bytes:
-    program = servers.postgresql_binaries() / "pg_dump"
-    dump = subprocess.run(
-        [program, "--inserts", "--no-owner", f"--dbname={_conninfo(url)}"], capture_output=True, check=True
-    )
+def _dumped(url: URL) -> bytes | None:
+    """None where the server is somebody else's, and its dumping program is not here."""
+    try:
+        program = servers.postgresql_binaries() / "pg_dump"
+        command = [str(program), "--inserts", "--no-owner", f"--dbname={_conninfo(url)}"]
+        dump = subprocess.run(command, capture_output=True, check=True)
+    except (servers.Missing, subprocess.CalledProcessError):
+        return None
     # Beside statements there are commands to psql, in lines of their own.
     return b"\n".join(line for line in dump.stdout.splitlines() if not line.startswith(b"\\"))
 

@@ -404,7 +404,7 @@ def test_nothing_costs_much(name: str, integer_keys: bool) -> None:
 
 
 @given(st.binary(max_size=200), st.booleans())
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 def test_nothing_but_a_refusal_comes_of_any_bytes(data: bytes, flag: bool) -> None:
     try:
         cbor.loads(data, integer_keys=flag, sign1=flag)

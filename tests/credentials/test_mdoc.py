@@ -310,7 +310,7 @@ def test_the_same_input_has_the_same_outcome_again(world: World) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_nothing_but_a_refusal_comes_of_any_structure(data: st.DataObject) -> None:
     world = WORLD
     scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text() | st.binary() | st.floats()
@@ -330,7 +330,7 @@ def test_nothing_but_a_refusal_comes_of_any_structure(data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_but_a_refusal_comes_of_any_bytes(data: bytes) -> None:
     assert refuse(WORLD, b64u(data))
 

@@ -752,7 +752,7 @@ def test_an_agreement_is_signed_for_that(world: World) -> None:
 # Whatever comes
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_nothing_but_a_refusal_is_raised(world: World, data: st.DataObject) -> None:
     """Any member, at any depth, replaced by anything."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from idp.credentials import CredentialRejected, Expected, Reason, VerifiedCredential, verify
@@ -965,13 +965,13 @@ SHARED = World()
 PRESENTED = issue(SHARED.authority).present()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.text(max_size=400))
 def test_no_text_raises_anything_but_a_refusal(text: str) -> None:
     refuse(SHARED, text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(0, len(PRESENTED) - 1), st.characters(), st.booleans())
 def test_no_single_change_is_accepted_or_raises_anything_but_a_refusal(
     at: int, character: str, insert: bool
@@ -993,7 +993,7 @@ SIGNED = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.dictionaries(SIGNED, JSON, min_size=1, max_size=3))
 def test_no_signed_payload_raises_anything_but_a_refusal(payload: dict[str, Any]) -> None:
     presentation = issue(SHARED.authority, payload=payload, claims=dict.fromkeys(CLAIMS, ABSENT)).present()
@@ -1003,13 +1003,13 @@ def test_no_signed_payload_raises_anything_but_a_refusal(payload: dict[str, Any]
         assert refusal.reason in Reason  # either outcome is right; any other exception is not
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(["aud", "nonce", "iat", "sd_hash"]), JSON, min_size=1))
 def test_no_key_binding_raises_anything_but_a_refusal(payload: dict[str, Any]) -> None:
     refuse(SHARED, issue(SHARED.authority).present(payload=payload))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(CLAIMS)), JSON)
 def test_no_claim_raises_anything_but_a_refusal(name: str, value: Any) -> None:
     presentation = issue(SHARED.authority, claims={name: value}).present()

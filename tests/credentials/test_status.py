@@ -65,7 +65,7 @@ def test_a_value_we_do_not_know_is_not_valid(world: World, bits: int, value: int
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_list_reads_as_it_was_packed(bits: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=40))
     lst = b64u(zlib.compress(packed(values, bits)))
@@ -201,7 +201,7 @@ def test_the_largest_list_is_accepted() -> None:
         decode_list({"bits": 8, "lst": b64u(zlib.compress(bytes(MAX_LIST_BYTES + 1)))})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_a_refusal(token: bytes) -> None:
     with pytest.raises(CredentialRejected) as refusal:

@@ -81,7 +81,7 @@ def test_the_chain_may_stand_in_either_header(world: World) -> None:
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_list_reads_as_it_was_packed(bits: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.integers(0, (1 << bits) - 1), max_size=40))
     token = status_cwt(AUTHORITY, values, bits)
@@ -220,7 +220,7 @@ def test_a_token_of_the_other_type_is_none(world: World, token_type: TokenType) 
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_nothing_but_a_refusal_comes_of_any_bytes(data: bytes) -> None:
     with pytest.raises(CredentialRejected):
         parse_token(data, uri=STATUS_URI, mission=AUTHORITY.mission(), now=NOW, token_type=CWT)

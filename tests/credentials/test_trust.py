@@ -331,7 +331,7 @@ COMMON_NAME = (
 )  # the last octet of 2.5.4.3; with 6 for 3 it is a country
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.integers(0, len(FUZZED_DER) - 1), st.integers(1, 255))
 @example(COMMON_NAME, 3 ^ 6)
 def test_no_altered_certificate_is_accepted_or_raises_anything_but_a_refusal(at: int, mask: int) -> None:
