@@ -329,9 +329,10 @@ each the fastest round of {EACH} presentations counts: what else the machine doe
 
 {_against_the_goal(costs)}
 
-**Why the rest is over it.** An element that is shown takes 4 to 6 µs: to decode, to find by its digest, to hold
-against its shape. A photo of 20 KiB takes 60 to 75, most of it in hashing and base64. A signature check empties the
-caches, after which all that is not one takes some 40 % longer. Compiled by Cython, as it stands, it took as long.
+**Why the rest is over it.** Each element that is shown is decoded, found by its digest and held against its shape;
+the bytes of a photo are decoded and hashed, in an SD-JWT VC twice, since the holder signs for what is shown. Tried
+once, on 2026-11-30: without the signature checks, which empty the caches, all else took a quarter less; compiled by
+Cython, as it stands, it took as long.
 
 Where the time goes, the chain known, in microseconds with what timing each step adds: what is over the bare signatures
 is reading strictly, finding each digest, and holding each element against its shape.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
 from tests.browser.conftest import NewVisitor
-from tests.browser.test_pages import HANGUL, Album, album
+from tests.browser.test_pages import HANGUL, Album, album, phones
 from tests.browser.visitor import PHONE, Visitor
 
-__all__ = ["album"]
+__all__ = ["album", "phones"]
 
 CONFIRMED = {"ko": "대조할 차례", "en": "compare now"}
 
@@ -78,8 +79,8 @@ def test_several_visitors_wait_at_once(new_visitor: NewVisitor) -> None:
     assert officer.page.locator("dd[data-claim=name]").inner_text() == "남궁민"
 
 
-def test_pages_of_the_counter(album: Album, new_visitor: NewVisitor) -> None:
-    officer, phone = album.visitor, new_visitor(album.visitor.lang, PHONE)
+def test_pages_of_the_counter(album: Album, phones: Callable[[], Visitor]) -> None:
+    officer, phone = album.visitor, phones()
     open_counter(officer)
     album.add("counter")
     refused = call(officer, "notary")
